@@ -1,0 +1,122 @@
+# egret: build, run, test. `make help` lists what there is.
+SHELL := /bin/bash
+BUILD ?= build
+PREFIX ?= /usr
+DESTDIR ?=
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool /usr/bin/bpftool) bpftool)
+CLANG_FORMAT ?= clang-format
+VERSION := $(shell cat VERSION)
+
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
+HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -D_FORTIFY_SOURCE=2
+OPT ?= -O2 -g
+ifeq ($(ASAN),1)
+  # The sanitizers' own tree, so that both builds can stand side by side.
+  BUILD := build/asan
+  OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DEGRET_ASAN=1
+  HARDEN := -fPIE -fno-strict-aliasing
+  LDSAN := -fsanitize=address,undefined
+endif
+CPPFLAGS += -D_GNU_SOURCE -DEGRET_VERSION='"$(VERSION)"' -DOPENSSL_API_COMPAT=30000 -Iuserspace -Ibpf -I$(BUILD)/gen -I/usr/share/include/llhttp
+CFLAGS += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -MMD -MP
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
+LDLIBS := -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
+
+# A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
+LIBS := http policy event base
+PROGRAMS := egretd proxy broker audit compile init cli
+bin-egretd := egretd
+bin-proxy := egret-proxy
+bin-broker := egret-broker
+bin-audit := egret-audit
+bin-compile := egret-compile
+bin-init := egret-init
+bin-cli := egret
+BINS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(bin-$(p)))
+
+srcs = $(filter-out userspace/$(1)/main.c,$(wildcard userspace/$(1)/*.c))
+objs = $(patsubst userspace/%.c,$(BUILD)/obj/%.o,$(call srcs,$(1)))
+archive = $(BUILD)/lib/lib$(1).a
+LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(BUILD)/lib/libllhttp.a
+
+.PHONY: all build deps run test check bench soak fuzz install fmt lint clean help FORCE
+.DEFAULT_GOAL := help
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build all: deps-build $(BINS) ## all programs, into build/bin
+
+$(BUILD)/obj/%.o: userspace/%.c
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  CC      $<")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+define folder_rules
+$(call archive,$(1)): $(call objs,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$^
+endef
+$(foreach f,$(LIBS) $(PROGRAMS),$(eval $(call folder_rules,$(f))))
+
+define program_rules
+$(BUILD)/bin/$(bin-$(1)): $(BUILD)/obj/$(1)/main.o $(call archive,$(1)) $(LIBARCH)
+	@mkdir -p $$(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $$@")
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+
+# llhttp comes as generated C in Debian's node-llhttp; it is built here as it is.
+$(BUILD)/obj/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -I/usr/share/include/llhttp $(OPT) -fPIE -w -c $< -o $@
+$(BUILD)/lib/libllhttp.a: $(patsubst %,$(BUILD)/obj/llhttp/%.o,llhttp api http)
+	@mkdir -p $(@D)
+	$(Q)$(AR) rcsD $@ $^
+
+# Kernel programs: one object a file, linked into one, with a skeleton. No kernel BTF is needed to build:
+# bpf/kernel.h names the few kernel fields that are read, relocated at load (CO-RE).
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(BPF_SRC))
+BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  BPF     $<")
+	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -I/usr/include/$(shell uname -m)-linux-gnu -O2 -g -Wall -Werror -c $< -o $@
+	$(Q)llvm-strip -g $@ 2>/dev/null || true
+$(BUILD)/bpf/egret.bpf.o: $(BPF_OBJ)
+	$(Q)$(BPFTOOL) gen object $@ $^
+$(BUILD)/gen/egret.skel.h: $(BUILD)/bpf/egret.bpf.o
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name egret_bpf > $@
+$(call objs,egretd) $(BUILD)/obj/egretd/main.o: | $(BUILD)/gen/egret.skel.h
+
+include tests/tests.mk
+
+deps-build:
+	@deploy/deps.sh build
+deps: ## install what building and testing needs (Debian packages)
+	@deploy/deps.sh build test
+
+run: ## the main job on real traffic; JOB='npm ci' POLICY=policies/npm.json runs one's own
+	@if [ "$$(id -u)" != 0 ]; then echo 'egret loads kernel programs: run "sudo make run"' >&2; exit 1; fi
+	@$(MAKE) --no-print-directory -j"$$(nproc)" build
+	@deploy/demo/run.sh $(if $(JOB),--job '$(JOB)') $(if $(POLICY),--policy '$(POLICY)')
+
+FMT_FILES = $(shell git ls-files 'bpf/*.[ch]' 'userspace/*.[ch]' 'tests/*.[ch]')
+fmt: ## clang-format everything
+	@$(CLANG_FORMAT) -i $(FMT_FILES)
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

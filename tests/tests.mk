@@ -1,0 +1,49 @@
+# Tests: built here, run by tests/run (TAP in, one summary line out).
+TEST_LIBS = $(foreach l,$(PROGRAMS),$(call archive,$(l))) $(LIBARCH)
+UNIT_SRC := $(wildcard tests/unit/*/*.c)
+UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+KERNEL_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernel/*.c))
+BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
+CHAOS_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/chaos/*.c))
+HELPER_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c) $(wildcard tests/bypass/*.c))
+
+# A test is one C file: its own main, cmocka, every archive at hand (only what it names is linked).
+$(BUILD)/tests/%: tests/%.c $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  TEST    $@")
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group -lcmocka $(LDLIBS)
+
+# Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
+FUZZ_BUILD := build/fuzz
+FUZZ_OBJ := $(patsubst userspace/%.c,$(FUZZ_BUILD)/obj/%.o,$(foreach l,$(LIBS) $(PROGRAMS),$(call srcs,$(l))))
+$(FUZZ_BUILD)/obj/%.o: userspace/%.c | $(BUILD)/gen/egret.skel.h
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -w -MMD -MP -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -c $< -o $@
+$(FUZZ_BUILD)/lib/libeverything.a: $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+$(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(BUILD)/lib/libllhttp.a
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $^ -Wl,--as-needed $(LDLIBS)
+-include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: test-build fuzz-build
+test-build: $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) ## compile all tests
+fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
+
+test: ## everything, test packages included (root)
+	@deploy/deps.sh build test
+	@tests/run all
+check: ## the two-minute part, for every commit (root)
+	@tests/run check
+bench: build ## measure: ratios and CPU per unit, printed and explained in tests/bench
+	@tests/bench/run.sh
+fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
+	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
+lint: ## clang-format, cppcheck, file sizes, banned calls
+	@tests/lint.sh
+install: build ## into $(DESTDIR)$(PREFIX)
+	@deploy/install.sh "$(DESTDIR)" "$(PREFIX)" "$(BUILD)"

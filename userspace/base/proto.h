@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may say what to whom. A pair of processes that is not listed here shares no socket.
+ *
+ *   egret   <-> egretd    control socket (run_dir/control.sock), authority in egretd/authority.c
+ *   egretd  <-> proxy     descriptor 3 of the proxy
+ *   egretd  <-> broker    descriptor 3 of the broker
+ *   egretd  <-> audit     descriptor 3 of the audit process
+ *   egretd  <-> compile   descriptor 3 of the compiler, one question, then it ends
+ *   egretd  <-> init      descriptor 3 of a job's first process, until the command is started
+ *   proxy   <-> broker    a pair made by egretd: the descriptor says which job
+ *
+ * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that holds all else.
+ * Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
+ */
+#ifndef EGRET_BASE_PROTO_H
+#define EGRET_BASE_PROTO_H
+
+#define PROTO_SOCKET_FD 3
+#define PROTO_TEXT_MAX 4096
+#define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
+
+enum proto_type {
+	/* answers to any question: id is the question's */
+	MSG_OK = 1,
+	MSG_FAILED, /* TEXT, CODE (errno, optional) */
+	MSG_END, /* closes a list */
+
+	/* egretd -> proxy */
+	MSG_PROXY_START = 16, /* JOB, FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*, FD_POLICY+ (first: the policy; others only narrow it),
+			       * FD_CREDS?, FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE, FD_RING_SPACE, FD_RECORDS, FD_BROKER,
+			       * FD_ROOTS* (PEM), NAMESERVER* ("ip" or "ip:port"), HOSTS* ("name=ip,ip"), ALLOW_PRIVATE* (CIDR),
+			       * LOCAL_ADDR* (the host's own), SEARCH* (resolver suffixes), LIMIT* ("key=number"), NET ("none"|"host"),
+			       * SYNTHETIC* (CIDR: one IPv4, one IPv6), FD_NAMES (memfd kept by egretd: the table of synthetic
+			       * addresses, so that a proxy started anew knows what its forerunner handed out; empty at first) */
+	MSG_PROXY_READY, /* proxy -> egretd: listeners are served */
+	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on; answered OK or FAILED */
+	MSG_STOP, /* end cleanly */
+
+	/* egretd -> broker */
+	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS* */
+	MSG_JOB_OPEN, /* JOB, FD_PEER, FD_CREDS?, SEALED? -> MSG_JOB_OPENED or FAILED */
+	MSG_JOB_OPENED, /* JOB, SEALED (the job's CA, sealed under the store key), FD_CA, FD_BUNDLE, FD_P12 */
+	MSG_JOB_PEER, /* JOB, FD_PEER, FD_CREDS?: a proxy was started anew, or credentials were reloaded (no FD_PEER) */
+	MSG_JOB_CLOSE, /* JOB */
+	MSG_SECRET_SET, /* NAME, FD_VALUE (read to its end, at most 64 KiB) -> OK */
+	MSG_SECRET_LIST, /* -> MSG_SECRET* then END */
+	MSG_SECRET, /* NAME, TIME (wall, us), SIZE */
+	MSG_SECRET_REMOVE, /* NAME -> OK */
+
+	/* proxy -> broker */
+	MSG_CA_GET = 48, /* -> MSG_CA */
+	MSG_CA, /* CERT (intermediate, DER), KEY (its key, DER) */
+	MSG_CRED_GET, /* INDEX in FD_CREDS -> MSG_CRED or FAILED (with INDEX) */
+	MSG_CRED, /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
+
+	/* egretd -> audit */
+	MSG_AUDIT_START = 64, /* FD_LOG (append, readable), FD_KERNEL_EVENTS?, FD_KERNEL_LOST?, NODE */
+	MSG_RING_OPEN, /* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT* ("key=value"), ASSURANCE,
+			* FD_FOLLOW* (get this job's lines too) -> OK */
+	MSG_RING_CLOSE, /* JOB: drain what is left -> OK */
+	MSG_EVENT, /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
+	MSG_FOLLOW, /* FD_FOLLOW: every line from now on */
+	MSG_AUDIT_STATE, /* -> MSG_OK with SEQ, LOST */
+
+	/* egretd -> compile */
+	MSG_COMPILE = 80, /* FD_SOURCE* with NAME* in the same order ("path"), KIND* ("policy"|"include"|"credential"), FLAGS
+			   * -> MSG_COMPILED or FAILED (TEXT: file:line:column: key: sentence) */
+	MSG_COMPILED, /* FD_POLICY (pack of policies), FD_CREDS (pack of credentials), WARNING* */
+
+	/* egretd -> init */
+	MSG_INIT_START = 96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR, FD_CWD, FD_STATUS,
+			      * FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET, RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"),
+			      * FD_NETNS? */
+
+	/* egret -> egretd */
+	MSG_STATUS = 128, /* -> MSG_STATUS with KEY=value TEXTs, then JOB lines as for MSG_JOB_LIST, END */
+	MSG_RUN, /* FD_SPEC, FD_STDIN.., FD_CWD, FD_STATUS, NET, USER?, LABEL*, POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
+		  * -> MSG_JOB (ready, running) or FAILED; MSG_JOB_ENDED when it is over */
+	MSG_JOB_LIST, /* -> MSG_JOB*, END */
+	MSG_JOB_SHOW, /* JOB_NAME -> MSG_JOB */
+	MSG_JOB, /* JOB_NAME, STATE, NET, POLICY, DIGEST, FACT*, ASSURANCE, CONFINED, WALL*, STARTED, CGROUP, PID, PROXY_PID */
+	MSG_JOB_END, /* JOB_NAME -> OK */
+	MSG_JOB_ENDED, /* JOB_NAME, CODE */
+	MSG_SIGNAL, /* JOB_NAME, CODE (signal number): to the command of a job one started */
+	MSG_RELOAD, /* -> OK or FAILED */
+};
+
+/* Field tags. (*) after a name above: a list, walked by msg_each. */
+enum proto_tag {
+	TAG_TEXT = 1,
+	TAG_CODE,
+	TAG_JOB, /* u64, never reused while egretd's state lasts */
+	TAG_JOB_NAME, /* text form, e.g. "j-7f3a2c91" */
+	TAG_NAME,
+	TAG_KIND,
+	TAG_FLAGS,
+	TAG_INDEX,
+	TAG_VALUE,
+	TAG_LEASE,
+	TAG_EXPIRES,
+	TAG_STATIC,
+	TAG_CERT,
+	TAG_KEY,
+	TAG_SEALED,
+	TAG_TIME,
+	TAG_SIZE,
+	TAG_SEQ,
+	TAG_LOST,
+	TAG_NODE,
+	TAG_FACT,
+	TAG_ASSURANCE,
+	TAG_RECORD,
+	TAG_WARNING,
+	TAG_UID,
+	TAG_GID,
+	TAG_GROUP,
+	TAG_NET,
+	TAG_RUN_DIR,
+	TAG_HIDE,
+	TAG_SETENV,
+	TAG_USER,
+	TAG_LABEL,
+	TAG_POLICY,
+	TAG_DIGEST,
+	TAG_STATE,
+	TAG_CONFINED,
+	TAG_WALL,
+	TAG_STARTED,
+	TAG_CGROUP,
+	TAG_PID,
+	TAG_PROXY_PID,
+	TAG_NAMESERVER,
+	TAG_HOSTS,
+	TAG_ALLOW_PRIVATE,
+	TAG_LOCAL_ADDR,
+	TAG_SEARCH,
+	TAG_LIMIT,
+	TAG_SYNTHETIC,
+
+	/* descriptors */
+	TAG_FD_TCP = 256,
+	TAG_FD_DNS_UDP,
+	TAG_FD_DNS_TCP,
+	TAG_FD_POLICY,
+	TAG_FD_CREDS,
+	TAG_FD_RING,
+	TAG_FD_RING_ACK,
+	TAG_FD_RING_WAKE,
+	TAG_FD_RING_SPACE,
+	TAG_FD_RECORDS,
+	TAG_FD_BROKER,
+	TAG_FD_ROOTS,
+	TAG_FD_STORE_DIR,
+	TAG_FD_STORE_KEY,
+	TAG_FD_PEER,
+	TAG_FD_CA,
+	TAG_FD_BUNDLE,
+	TAG_FD_P12,
+	TAG_FD_VALUE,
+	TAG_FD_LOG,
+	TAG_FD_KERNEL_EVENTS,
+	TAG_FD_KERNEL_LOST,
+	TAG_FD_FOLLOW,
+	TAG_FD_SOURCE,
+	TAG_FD_SPEC,
+	TAG_FD_STDIN,
+	TAG_FD_STDOUT,
+	TAG_FD_STDERR,
+	TAG_FD_CWD,
+	TAG_FD_STATUS,
+	TAG_FD_NETNS,
+	TAG_FD_NAMES,
+};
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The proxy's side of credentials: asks the broker once a credential, keeps the value in locked memory until it expires. */
+#ifndef EGRET_PROXY_CREDS_H
+#define EGRET_PROXY_CREDS_H
+
+#include "base/secret.h"
+#include "proxy/proxy.h"
+
+struct lease {
+	struct credential cred;
+	struct secret value;
+	char id[64];
+	uint64_t expires_us; /* wall; 0: never */
+	bool is_static;
+};
+
+/* Exactly one call, never from inside creds_get: the lease (borrowed, good until the loop turns), or NULL and a sentence. */
+typedef void (*creds_fn)(void *owner, const struct lease *l, const char *fault);
+struct creds_want;
+int creds_new(struct proxy *px, struct pack creds, struct credentials **ret) MUST_CHECK;
+void creds_free(struct credentials *c);
+/* Index of the credential with this name, or -1. */
+int creds_find(const struct credentials *c, struct str name);
+struct credential creds_at(const struct credentials *c, int index);
+int creds_count(const struct credentials *c);
+struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner);
+void creds_cancel(struct creds_want *w);
+/* Values leased by now, to search answers for: walks; start with *at = 0. */
+bool creds_each_lease(const struct credentials *c, int *at, const struct lease **ret);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections to upstreams: resolve by c-ares (or the configuration's hosts), check each address, dial, verify TLS, keep in a
+ * pool of this job. A connection is pooled by (host, port, tls, credential-bearing or not); never across jobs, never across credentials.
+ */
+#ifndef EGRET_PROXY_UPSTREAM_H
+#define EGRET_PROXY_UPSTREAM_H
+
+#include "event/event.h"
+#include "proxy/proxy.h"
+#include "proxy/stream.h"
+
+struct upstream_ask {
+	struct str host; /* canonical name; n = 0: dial addr */
+	const uint8_t *addr; /* 16 bytes, mapped form: for rules that name an address, and for audit mode. NULL otherwise */
+	uint16_t port;
+	bool tls; /* verified for host, or the handshake fails */
+	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
+	bool fresh; /* not from the pool */
+};
+
+struct upstream {
+	struct stream *stream; /* ready to use; borrowed from the upstream */
+	uint8_t addr[16]; /* what was dialled */
+	bool reused; /* it came from the pool: a failure before any answer byte may be retried when safe */
+	bool verified; /* TLS, and the certificate was verified for host */
+};
+
+struct upstream_fault {
+	enum reason reason; /* RESOLVE, ADDRESS, CONNECT, CERTIFICATE, UPSTREAM_TLS, TIMEOUT, LIMIT */
+	char text[256]; /* for the person: "certificate expired 3 days ago", printable ASCII */
+};
+
+/* Exactly one call: with u, or with NULL and a fault. Never from inside upstream_get. */
+typedef void (*upstream_fn)(void *owner, struct upstream *u, const struct upstream_fault *fault);
+
+struct upstream_want; /* a pending ask */
+struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn, void *owner);
+void upstream_cancel(struct upstream_want *w); /* fn will not be called */
+/* Gives it back: to the pool when reusable, else it is closed. */
+void upstream_put(struct proxy *px, struct upstream *u, bool reusable);
+/* Takes the stream out for a tunnel; the upstream itself is freed. */
+struct stream *upstream_take(struct proxy *px, struct upstream *u);
+
+struct upstream_setup {
+	const int *root_fds; /* PEM files */
+	unsigned nroots;
+	struct str *nameservers; /* "ip" or "ip:port" */
+	unsigned nnameservers;
+	struct str *hosts; /* "name=ip,ip" */
+	unsigned nhosts;
+	struct str *allow_private; /* CIDRs */
+	unsigned nallow_private;
+	struct str *local; /* the host's own addresses */
+	unsigned nlocal;
+	struct str *synthetic; /* our own ranges: never dialled */
+	unsigned nsynthetic;
+};
+int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstreams **ret) MUST_CHECK;
+void upstreams_free(struct upstreams *u);
+
+#endif
