@@ -1,0 +1,134 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that a part of egret needs, and only those that are missing. Called by the Makefile and the demo.
+#
+#   deploy/deps.sh build|demo|test ...
+#
+# Nothing missing: says nothing, asks no network, ends at once. A word per package: `a|b` is any of several (the first is
+# installed), `a@cmd` is also there when the command `cmd` (or that path) exists.
+set -euo pipefail
+
+build_packages='gcc make pkg-config libc6-dev linux-libc-dev clang llvm bpftool@/usr/sbin/bpftool|linux-tools-common@/usr/sbin/bpftool
+	libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libcjson-dev node-llhttp libc-ares-dev libssl-dev
+	libpsl-dev libidn2-dev libseccomp-dev libcap-ng-dev libsystemd-dev'
+demo_packages='nginx@nginx curl@curl iproute2@ip openssl@openssl util-linux@nsenter ca-certificates gcc@cc'
+test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck@cppcheck nftables@nft jq@jq socat@socat
+	wget@wget git@git fcgiwrap apt-utils@apt-ftparchive python3-pip@pip3 python3-requests|python3-pip nodejs@node npm@npm
+	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang'
+
+die() {
+	echo "deps: $*" >&2
+	exit 1
+}
+
+[ $# -gt 0 ] || die "say what for: build, demo or test"
+words=
+for part; do
+	case $part in
+	build) words+=" $build_packages" ;;
+	demo) words+=" $demo_packages" ;;
+	test) words+=" $test_packages" ;;
+	*) die "nothing is called '$part': it is build, demo or test" ;;
+	esac
+done
+
+# What a distribution without dpkg needs is said, not guessed.
+if ! command -v dpkg-query >/dev/null; then
+	missing=
+	for tool in gcc clang bpftool; do command -v "$tool" >/dev/null || missing+=" $tool"; done
+	[ -z "$missing" ] || die "this is no Debian or Ubuntu and lacks$missing: install what deploy/deps.sh lists under its own names"
+	exit 0
+fi
+
+declare -A have=()
+plain=$(tr ' |\t' '\n\n\n' <<<"$words" | sed 's/@.*//' | sort -u | sed '/^$/d')
+# dpkg-query fails when one name is unknown, and still prints the others.
+while read -r name status; do
+	[ "$status" = installed ] && have[$name]=1
+done < <(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $plain 2>/dev/null || true)
+
+want=()
+for word in $words; do
+	IFS='|' read -ra choices <<<"$word"
+	found=
+	for choice in "${choices[@]}"; do
+		name=${choice%@*}
+		if [ -n "${have[$name]:-}" ] || { [ "$name" != "$choice" ] && command -v "${choice#*@}" >/dev/null; }; then
+			found=1
+			break
+		fi
+	done
+	[ -n "$found" ] || want+=("${word}")
+done
+[ ${#want[@]} -gt 0 ] || exit 0
+
+names() {
+	local word
+	for word in "${want[@]}"; do
+		word=${word%%|*}
+		echo -n "${word%@*} "
+	done
+}
+if [ "$(id -u)" != 0 ]; then
+	die "these packages are missing and only root installs: $(names)(sudo deploy/deps.sh $*)"
+fi
+
+. /etc/os-release
+case "${ID:-} ${VERSION_ID:-}" in
+"debian "* | "ubuntu "*) ;;
+*) echo "deps: tried on Debian 12 and 13 and Ubuntu 24.04; this is ${PRETTY_NAME:-unknown}" >&2 ;;
+esac
+
+export DEBIAN_FRONTEND=noninteractive
+echo "deps: missing: $(names)" >&2
+echo "deps: apt-get update" >&2
+apt-get -qq -o Dpkg::Use-Pty=0 update >&2 || echo "deps: apt-get update failed; trying with the lists at hand" >&2
+
+# The name of each that this release knows.
+install=()
+for word in "${want[@]}"; do
+	IFS='|' read -ra choices <<<"$word"
+	pick=
+	for choice in "${choices[@]}"; do
+		name=${choice%@*}
+		candidate=$(apt-cache policy "$name" 2>/dev/null | sed -n 's/^  Candidate: //p')
+		if [ -n "$candidate" ] && [ "$candidate" != '(none)' ]; then
+			pick=$name
+			break
+		fi
+	done
+	if [ -z "$pick" ]; then
+		case $word in
+		# Of two JDKs one is enough.
+		default-jdk-headless* | openjdk-*) continue ;;
+		esac
+		die "no package ${word//|/ or } in ${PRETTY_NAME:-this release}: are its sources (on Ubuntu: universe) enabled?"
+	fi
+	# One JDK is enough: the default one is asked for first.
+	case " ${install[*]} $pick" in *default-jdk-headless*openjdk-*) continue ;; esac
+	install+=("$pick")
+	# Ubuntu's bpftool is a wrapper that needs one kernel's tools.
+	[ "$pick" != linux-tools-common ] || install+=(linux-tools-generic)
+done
+
+# Web servers that come as tools must not start as services: neither now nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+fi
+echo "deps: apt-get install ${install[*]}" >&2
+apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${install[@]}" >&2 ||
+	die "apt-get could not install ${install[*]}: see its words above"
+for name in nginx fcgiwrap; do
+	case " ${install[*]} " in
+	*" $name "*)
+		if [ -d /run/systemd/system ]; then
+			systemctl -q disable --now "$name.service" 2>/dev/null || true
+			[ "$name" != fcgiwrap ] || systemctl -q disable --now fcgiwrap.socket 2>/dev/null || true
+			echo "deps: $name is here as a tool; its service stays off" >&2
+		fi
+		;;
+	esac
+done
