@@ -17,6 +17,7 @@
 #define EGRET_BASE_PROTO_H
 
 #define PROTO_SOCKET_FD 3
+#define PROTO_SPARE_FD 4 /* keeps the pair open while egretd is away; a child never touches it */
 #define PROTO_TEXT_MAX 4096
 #define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
 
@@ -69,13 +70,13 @@ enum proto_type {
 	MSG_COMPILED, /* FD_POLICY (pack of policies), FD_CREDS (pack of credentials), WARNING* */
 
 	/* egretd -> init */
-	MSG_INIT_START = 96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR, FD_CWD, FD_STATUS,
+	MSG_INIT_START = 96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR, CWD (path), FD_STATUS,
 			      * FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET, RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"),
 			      * FD_NETNS? */
 
 	/* egret -> egretd */
 	MSG_STATUS = 128, /* -> MSG_STATUS with KEY=value TEXTs, then JOB lines as for MSG_JOB_LIST, END */
-	MSG_RUN, /* FD_SPEC, FD_STDIN.., FD_CWD, FD_STATUS, NET, USER?, LABEL*, POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
+	MSG_RUN, /* FD_SPEC, FD_STDIN.., CWD (path), FD_STATUS, NET, UID?, GID?, GROUP*, LABEL*, POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
 		  * -> MSG_JOB (ready, running) or FAILED; MSG_JOB_ENDED when it is over */
 	MSG_JOB_LIST, /* -> MSG_JOB*, END */
 	MSG_JOB_SHOW, /* JOB_NAME -> MSG_JOB */
@@ -119,7 +120,6 @@ enum proto_tag {
 	TAG_RUN_DIR,
 	TAG_HIDE,
 	TAG_SETENV,
-	TAG_USER,
 	TAG_LABEL,
 	TAG_POLICY,
 	TAG_DIGEST,
@@ -137,6 +137,7 @@ enum proto_tag {
 	TAG_SEARCH,
 	TAG_LIMIT,
 	TAG_SYNTHETIC,
+	TAG_CWD,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,
@@ -167,7 +168,6 @@ enum proto_tag {
 	TAG_FD_STDIN,
 	TAG_FD_STDOUT,
 	TAG_FD_STDERR,
-	TAG_FD_CWD,
 	TAG_FD_STATUS,
 	TAG_FD_NETNS,
 	TAG_FD_NAMES,

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See child.h. Called by services.c, job.c and compile.c. Reads nothing from the children here.
+ * Between clone and exec only async-signal-safe calls are made, though egretd has one thread: the child shares nothing but
+ * descriptors, and everything that could fail is prepared before.
+ */
+#include "egretd/child.h"
+
+#include "base/msg.h"
+#include "base/proto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *child_folder(void)
+{
+	static char folder[PATH_MAX];
+	char beside[PATH_MAX + 32];
+	ssize_t n;
+
+	if (folder[0])
+		return folder;
+	n = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
+	if (n > 0) {
+		folder[n] = 0;
+		*strrchr(folder, '/') = 0;
+		snprintf(beside, sizeof(beside), "%s/egret-proxy", folder);
+		if (access(beside, X_OK) == 0)
+			return folder;
+	}
+	snprintf(folder, sizeof(folder), "/usr/libexec/egret");
+	return folder;
+}
+
+/* In the child: never returns. Its exit status says which step failed; the log of egretd names the program. */
+static _Noreturn void become(const struct child_plan *plan, const char *path, int sock, int spare)
+{
+	char *const argv[] = { (char *)plan->program, (char *)plan->arg, NULL };
+	char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+#ifdef EGRET_ASAN
+	char *const asan_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "ASAN_OPTIONS=detect_leaks=0", NULL };
+	char *const *env = asan_env;
+	(void)plain_env;
+#else
+	char *const *env = plain_env;
+#endif
+	sigset_t none;
+	int keep_sock, keep_spare;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (setsid() < 0)
+		_exit(120);
+	/* Both out of the way of 3 and 4 first, then down to their places without CLOEXEC. */
+	keep_sock = fcntl(sock, F_DUPFD_CLOEXEC, 10);
+	keep_spare = spare < 0 ? -1 : fcntl(spare, F_DUPFD_CLOEXEC, 10);
+	if (keep_sock < 0 || dup2(keep_sock, PROTO_SOCKET_FD) < 0)
+		_exit(121);
+	if (keep_spare >= 0 && dup2(keep_spare, PROTO_SPARE_FD) < 0)
+		_exit(121);
+	if (close_range(keep_spare >= 0 ? 5 : 4, ~0u, 0) < 0)
+		_exit(122);
+	if (!plan->keep_root) {
+		if (setgroups(0, NULL) < 0 || setresgid(plan->gid, plan->gid, plan->gid) < 0 ||
+		    setresuid(plan->uid, plan->uid, plan->uid) < 0)
+			_exit(123);
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			_exit(124);
+	}
+	execve(path, argv, env);
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+int child_start(const struct child_plan *plan, struct child *ret, char *why, size_t why_n)
+{
+	char path[PATH_MAX + 32];
+	int pair[2], pidfd = -1, r;
+	pid_t pid;
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | (plan->new_pid_ns ? CLONE_NEWPID : 0),
+		.pidfd = (uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = (unsigned)plan->cgroup_dir,
+	};
+
+	snprintf(path, sizeof(path), "%s/%s", child_folder(), plan->program);
+	if (access(path, X_OK) < 0) {
+		r = -errno;
+		snprintf(why, why_n, "%s cannot be started: %s; install egret whole, or run egretd from its build folder", path,
+			 strerror(errno));
+		return r;
+	}
+	r = msg_pair(pair);
+	if (r < 0) {
+		snprintf(why, why_n, "no socket for %s: %s", plan->program, strerror(-r));
+		return r;
+	}
+	/* clone3 shares no memory here (no CLONE_VM): stdio buffers of the child are never flushed, it ends by exec or _exit. */
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		become(plan, path, pair[1], plan->keep_root ? -1 : pair[0]);
+	r = -errno;
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		snprintf(why, why_n, "%s cannot be started: %s", plan->program, strerror(-r));
+		return r;
+	}
+	ret->pid = pid;
+	ret->pidfd = pidfd;
+	ret->sock = pair[0];
+	return 0;
+}
+
+uint64_t child_started(pid_t pid)
+{
+	char path[64], text[1024], *at;
+	unsigned long long started = 0;
+	int i;
+	cleanup_close int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	/* The name in parentheses may hold anything: fields count from the last one. */
+	at = strrchr(text, ')');
+	for (i = 2; at && i < 22; i++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		started = strtoull(at + 1, NULL, 10);
+	return started;
+}
+
+int child_adopt(pid_t pid, uint64_t started, struct child *ret)
+{
+	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int sock;
+
+	if (pidfd < 0)
+		return -errno;
+	if (child_started(pid) != started || !started)
+		return -ESRCH;
+	sock = (int)syscall(SYS_pidfd_getfd, pidfd, PROTO_SPARE_FD, 0);
+	if (sock < 0)
+		return -errno;
+	ret->pid = pid;
+	ret->pidfd = TAKE_FD(pidfd);
+	ret->sock = sock;
+	return 0;
+}
+
+void child_kill(struct child *c, int sig)
+{
+	if (c->pid > 0 && c->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
+}
+
+bool child_reap(struct child *c, int *ret_status)
+{
+	siginfo_t si = { 0 };
+
+	if (c->pid <= 0)
+		return false;
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0) {
+		if (errno != ECHILD)
+			return false;
+		/* Adopted: not ours to wait for. pidfd said that it ended, or it did not end at all. */
+		if (syscall(SYS_pidfd_send_signal, c->pidfd, 0, NULL, 0) == 0)
+			return false;
+		*ret_status = -1;
+		c->pid = 0;
+		return true;
+	}
+	if (si.si_pid == 0)
+		return false;
+	*ret_status = si.si_code == CLD_EXITED ? si.si_status : 128 + si.si_status;
+	c->pid = 0;
+	return true;
+}
+
+void child_done(struct child *c)
+{
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	if (c->sock >= 0)
+		close(c->sock);
+	*c = CHILD_NONE;
+}
