@@ -8,8 +8,9 @@
  *        record once, then checks the copy.
  *  ack   memfd that only the audit process can write: how far it has read, how many records, and the sequence number that
  *        each of the last RING_SEQS records got in the stream. The proxy has a read-only descriptor.
- *  wake  eventfd, proxy -> audit: there is something to read.
- *  space eventfd, audit -> proxy: something was read while the proxy waited.
+ *  wake  eventfd, proxy -> audit: there is something to read. Never read(2): the audit process watches it with EPOLLET.
+ *  space a datagram socket connected to itself, audit -> proxy: something was read while the proxy waited. Not an eventfd,
+ *        because a proxy that is taken over could make the audit process hang in write(2) on one.
  *
  * Promise P7: ring_write before the request goes out. A full ring returns -EAGAIN and the request waits.
  */
@@ -40,14 +41,15 @@ int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n) MU
  * -ESTALE when more than RING_SEQS records ago. */
 int ring_seq(struct ring_writer *w, uint64_t n, uint64_t *ret_seq) MUST_CHECK;
 int ring_space_fd(const struct ring_writer *w); /* readable when ring_write or ring_seq is worth another try */
-void ring_space_clear(struct ring_writer *w);
+void ring_space_clear(struct ring_writer *w); /* when readable: clear first, then try again, or a signal could be lost */
 
 /* Reader (audit process). */
 int ring_reader_open(int data, int ack, int wake, int space, struct ring_reader **ret) MUST_CHECK;
 struct ring_reader *ring_reader_free(struct ring_reader *r);
-int ring_wake_fd(const struct ring_reader *r);
-void ring_wake_clear(struct ring_reader *r);
-/* Copies the next record to `to`. 1: one; 0: empty; -EBADMSG: the writer is broken or hostile (drop the ring, alert). */
+int ring_wake_fd(const struct ring_reader *r); /* EPOLLIN | EPOLLET */
+void ring_wake_clear(struct ring_reader *r); /* at each edge, before ring_read */
+/* Copies the next record to `to`. 1: one; 0: empty, and the writer will wake us; -EBADMSG: the writer is broken or hostile (drop the
+ * ring, alert). At most 1024 records may be read and not acknowledged yet: then 0, too. */
 int ring_read(struct ring_reader *r, struct event *to) MUST_CHECK;
 /* After the record is in the log: its number in the stream, in the order of ring_read. */
 void ring_acked(struct ring_reader *r, uint64_t seq);
