@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seccomp wall of the jail: everything that is not listed kills the process. jail.c alone calls
+ * it. */
+#ifndef EGRET_BASE_JAIL_CALLS_H
+#define EGRET_BASE_JAIL_CALLS_H
+
+#include "base/jail.h"
+
+int jail_calls(uint32_t may) MUST_CHECK; /* 0 or -errno */
+
+#endif
