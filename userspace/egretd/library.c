@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The installed policies and credentials: all *.json of the configured folders, compiled by egret-compile and kept as two packs. Read at start
+ * and at SIGHUP; a broken file changes nothing. Called by main.c and control.c; job.c selects from it.
+ */
+#include "egretd/compile.h"
+#include "egretd/daemon.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct sources {
+	struct compile_source at[COMPILE_SOURCES_MAX];
+	unsigned n;
+};
+
+static int map_pack(int fd, struct pack *ret, void **ret_map, size_t *ret_size)
+{
+	struct stat st;
+	void *map;
+	int seals, r;
+
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & (F_SEAL_WRITE | F_SEAL_SHRINK)) != (F_SEAL_WRITE | F_SEAL_SHRINK))
+		return -EPERM;
+	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > (off_t)PACK_SIZE_MAX)
+		return -EBADMSG;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	r = pack_open(map, (size_t)st.st_size, ret);
+	if (r < 0) {
+		munmap(map, (size_t)st.st_size);
+		return r;
+	}
+	*ret_map = map;
+	*ret_size = (size_t)st.st_size;
+	return 0;
+}
+
+int library_open(int policies_fd, int credentials_fd, struct library *ret)
+{
+	struct library l = { 0 };
+	struct policy p;
+	struct credential c;
+	uint32_t i;
+	int r = 0;
+
+	if (policies_fd >= 0)
+		r = map_pack(policies_fd, &l.policies, &l.policies_map, &l.policies_size);
+	if (r == 0 && credentials_fd >= 0)
+		r = map_pack(credentials_fd, &l.credentials, &l.credentials_map, &l.credentials_size);
+	for (i = 0; r == 0 && i < l.policies.count; i++)
+		r = policy_open(pack_at(&l.policies, i), &p);
+	for (i = 0; r == 0 && i < l.credentials.count; i++)
+		r = credential_open(pack_at(&l.credentials, i), &c);
+	if (r < 0) {
+		library_close(&l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void library_close(struct library *l)
+{
+	if (l->policies_map)
+		munmap(l->policies_map, l->policies_size);
+	if (l->credentials_map)
+		munmap(l->credentials_map, l->credentials_size);
+	memset(l, 0, sizeof(*l));
+}
+
+static void close_sources(struct sources *s)
+{
+	while (s->n > 0)
+		close(s->at[--s->n].fd);
+}
+
+/* Files that anybody but root could have written decide nothing. */
+static int trusted(int fd, const char *path, char *why, size_t n)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		snprintf(why, n, "%s: not a regular file", path);
+		return -EINVAL;
+	}
+	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+		snprintf(why, n, "%s: owned by uid %u with mode %04o; it must be root's and writable by root alone: chown root %s && chmod go-w %s",
+			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_json(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return n > 5 && e->d_name[0] != '.' && !strcmp(e->d_name + n - 5, ".json") && strcmp(e->d_name, "policy.schema.json") &&
+	       strcmp(e->d_name, "credential.schema.json") && strcmp(e->d_name, "event.schema.json") &&
+	       !(n > 10 && !strcmp(e->d_name + n - 10, ".test.json"));
+}
+
+static int add_folder(struct sources *s, const char *folder, const char *kind, char *why, size_t n)
+{
+	struct dirent **list = NULL;
+	int count = scandir(folder, &list, is_json, by_name), i, r = 0;
+
+	if (count < 0) {
+		if (errno == ENOENT)
+			return 0;
+		r = -errno;
+		snprintf(why, n, "%s: %s", folder, strerror(-r));
+		return r;
+	}
+	for (i = 0; i < count; i++) {
+		char path[4352];
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/%s", folder, list[i]->d_name);
+		free(list[i]);
+		if (r < 0)
+			continue;
+		if (s->n == COMPILE_SOURCES_MAX) {
+			snprintf(why, n, "%s: more than %u policy and credential files in all", folder, COMPILE_SOURCES_MAX);
+			r = -E2BIG;
+			continue;
+		}
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd < 0) {
+			r = -errno;
+			snprintf(why, n, "%s: %s", path, strerror(-r));
+			continue;
+		}
+		r = trusted(fd, path, why, n);
+		s->at[s->n].fd = fd;
+		s->at[s->n].kind = kind;
+		snprintf(s->at[s->n].name, sizeof(s->at[s->n].name), "%s", path);
+		s->n++;
+	}
+	free(list);
+	return r;
+}
+
+#define SHIPPED "/usr/share/egret/policies"
+
+static int gather(struct daemon *d, struct sources *s, char *why, size_t n)
+{
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < d->config.policies.n; i++)
+		r = add_folder(s, d->config.policies.at[i].p, "policy", why, n);
+	for (i = 0; r == 0 && i < d->config.credentials.n; i++)
+		r = add_folder(s, d->config.credentials.at[i].p, "credential", why, n);
+	/* What installed policies may include; named by no job by itself. */
+	if (r == 0 && d->config.policies.n > 0 && s->n > 0)
+		r = add_folder(s, SHIPPED, "include", why, n);
+	return r;
+}
+
+struct wait {
+	int err;
+	bool over;
+	char *text;
+	int policies, credentials;
+};
+
+static void on_first(void *owner, int err, const char *text, int policies, int credentials)
+{
+	struct wait *w = owner;
+
+	w->err = err;
+	w->text = mem_dup(str_of(text));
+	w->policies = policies;
+	w->credentials = credentials;
+	w->over = true;
+}
+
+static int adopt(struct daemon *d, int policies, int credentials)
+{
+	struct library fresh = { 0 };
+	int r = library_open(policies, credentials, &fresh);
+
+	if (policies >= 0)
+		close(policies);
+	if (credentials >= 0)
+		close(credentials);
+	if (r < 0)
+		return r;
+	library_close(&d->library);
+	d->library = fresh;
+	return 0;
+}
+
+int library_load(struct daemon *d, char *why, size_t n)
+{
+	struct sources s = { .n = 0 };
+	struct wait w = { .policies = -1, .credentials = -1 };
+	int r = gather(d, &s, why, n);
+
+	if (r < 0 || s.n == 0) {
+		close_sources(&s);
+		return r;
+	}
+	r = compile_start(d, s.at, s.n, 0, on_first, &w, NULL, why, n);
+	close_sources(&s);
+	while (r == 0 && !w.over)
+		r = loop_turn(d->loop, -1);
+	if (r == 0 && w.err < 0) {
+		snprintf(why, n, "%s", w.text);
+		r = w.err;
+	}
+	free(w.text);
+	if (r < 0)
+		return r;
+	r = adopt(d, w.policies, w.credentials);
+	if (r < 0)
+		snprintf(why, n, "the compiled policies are not well formed: %s", strerror(-r));
+	return r;
+}
+
+struct reload {
+	struct daemon *d;
+	void (*done)(void *owner, int err, const char *text);
+	void *owner;
+};
+
+static void on_reloaded(void *owner, int err, const char *text, int policies, int credentials)
+{
+	struct reload *r = owner;
+	struct event e;
+
+	r->d->reload = NULL;
+	if (err == 0)
+		err = adopt(r->d, policies, credentials);
+	event_begin(&e, EVENT_POLICY_LOAD, VERDICT_NONE, REASON_NONE);
+	event_text(&e, FIELD_MESSAGE, err < 0 ? str_of(text) : STR("policies were read again"));
+	daemon_event(r->d, 0, &e);
+	if (err < 0)
+		log_err("reload: nothing was changed: %s", text);
+	else
+		log_info("reload: %u policies, %u credentials", r->d->library.policies.count, r->d->library.credentials.count);
+	r->done(r->owner, err, text);
+	free(r);
+}
+
+void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text), void *owner)
+{
+	struct sources s = { .n = 0 };
+	char why[WHY_MAX];
+	struct reload *rl;
+	int r;
+
+	if (d->reload) {
+		done(owner, -EBUSY, "a reload is under way");
+		return;
+	}
+	r = gather(d, &s, why, sizeof(why));
+	if (r == 0 && s.n == 0) {
+		library_close(&d->library);
+		done(owner, 0, "");
+		return;
+	}
+	if (r == 0) {
+		rl = mem_new(sizeof(*rl));
+		*rl = (struct reload){ d, done, owner };
+		r = compile_start(d, s.at, s.n, 0, on_reloaded, rl, &d->reload, why, sizeof(why));
+		if (r < 0)
+			free(rl);
+	}
+	close_sources(&s);
+	if (r < 0) {
+		log_err("reload: nothing was changed: %s", why);
+		done(owner, r, why);
+	}
+}
