@@ -12,7 +12,8 @@ CREDENTIAL=
 JOB_OPTS=()
 EGRET_DIRECT=${EGRET_DIRECT:-}
 declare -A EXTRA_HOSTS=()
-NGINX_EXTRA= # more server blocks, set before origins_up
+NGINX_EXTRA= # more server blocks, set before origins_up, and the names that they serve
+NGINX_OWN=
 
 # One line a request: host sni method uri status authorization
 origin_log() { cat "$TMP/www/access.log" 2>/dev/null; }
@@ -42,6 +43,7 @@ origins_files() {
 }
 
 origins_conf() {
+	local n plain=
 	cat <<-CONF
 		daemon off; pid $TMP/www/nginx.pid; error_log $TMP/www/error.log notice; worker_processes 1;
 		events { worker_connections 512; }
@@ -54,7 +56,8 @@ origins_conf() {
 		  client_body_temp_path $TMP/www/nginx/b; proxy_temp_path $TMP/www/nginx/p; fastcgi_temp_path $TMP/www/nginx/f;
 		  uwsgi_temp_path $TMP/www/nginx/u; scgi_temp_path $TMP/www/nginx/s;
 	CONF
-	server "api.test $NAMES" "$GOOD:443 ssl; [$GOOD6]:443 ssl; $GOOD:8080" good "
+	for n in $NAMES; do [[ " $NGINX_OWN " == *" $n "* ]] || plain+=" $n"; done
+	server "$plain" "$GOOD:443 ssl; [$GOOD6]:443 ssl; $GOOD:8080" good "
 		location / { }
 		location = /echo { default_type text/plain; return 200 'auth=\$http_authorization x=\$http_x_token ua=\$http_user_agent te=\$http_transfer_encoding\n'; }
 		location = /trailers { add_trailer X-Sum 'sum-\$request_method' always; alias $TMP/www/api.test/hello.txt; }
@@ -168,4 +171,4 @@ enforced() { [ -z "$EGRET_DIRECT" ]; }
 # The events of the last job, one line each: kind verdict reason method-or-name url
 events() { cat "$TMP/events.ndjson" 2>/dev/null; }
 events_clear() { rm -f "$TMP/events.ndjson"; }
-sha() { sha256sum "$1" 2>/dev/null | cut -d' ' -f1; }
+sha() { if [ -f "$1" ]; then sha256sum "$1" | cut -d' ' -f1; else echo "no file ${1##*/} ($RANDOM)"; fi; }
