@@ -85,7 +85,8 @@ $(BUILD)/lib/libllhttp.a: $(patsubst %,$(BUILD)/obj/llhttp/%.o,llhttp api http)
 
 # Kernel programs: one object a file, linked into one, with a skeleton. No kernel BTF is needed to build:
 # bpf/kernel.h names the few kernel fields that are read, relocated at load (CO-RE).
-BPF_SRC := $(wildcard bpf/*.bpf.c)
+# The maps' definitions come first: bpftool 7.1 gets the offsets wrong when an extern is seen before its definition.
+BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(BPF_SRC))
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)

@@ -53,6 +53,14 @@ struct egret_record {
 #define EGRET_REC_DNS 2u /* turned to the resolver */
 #define EGRET_REC_LOCAL 4u /* the job's own loopback */
 
+/* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also when nobody listens. Value:
+ * the job (u64). */
+struct egret_port_key {
+	__u64 netns;
+	__u16 port; /* host order */
+	__u16 pad[3];
+};
+
 /* egret_flows: LRU_HASH, from SYN to accept. */
 struct egret_flow_key {
 	__u64 netns;
@@ -72,6 +80,10 @@ struct egret_cage_value {
 	__u32 flags; /* EGRET_CAGE_UDP: nameserver, UDP allowed too */
 };
 #define EGRET_CAGE_UDP 1u
+#define EGRET_CAGE_RANGES 8
+struct egret_cage_entry { /* the map's value: only the longest prefix is found, so it holds what shorter ones allow too */
+	struct egret_cage_value range[EGRET_CAGE_RANGES]; /* unused: port_hi 0 */
+};
 
 /* egret_hostaddrs: HASH, addr[16] -> u8: addresses that the host itself owns. */
 

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The cage: attached to the parent cgroup of all proxies. A proxy that was taken over still cannot dial loopback, link-local and
+ * metadata addresses, private networks or the host itself, in whatever form they are written, unless egretd put the address
+ * with the port into egret_cage for this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind, nor make other sockets
+ * than TCP and UDP. Each dial is told to the audit process: one that no request explains is an alert.
+ */
+#include "record.h"
+
+static __always_inline bool is_host(const __u32 addr[4])
+{
+	__u8 key[16];
+
+	__builtin_memcpy(key, addr, sizeof(key));
+	return bpf_map_lookup_elem(&egret_hostaddrs, key) != NULL;
+}
+
+/* Named for this proxy, with the port? */
+static __always_inline bool is_named(const struct ask *a, bool udp)
+{
+	struct egret_cage_key key = { .prefixlen = 64 + 128 };
+	__u64 cgroup = bpf_get_current_cgroup_id();
+	struct egret_cage_entry *e;
+
+	__builtin_memcpy(key.cgroup, &cgroup, sizeof(key.cgroup));
+	__builtin_memcpy(key.addr, a->addr, sizeof(key.addr));
+	e = bpf_map_lookup_elem(&egret_cage, &key);
+	if (!e)
+		return false;
+	for (int i = 0; i < EGRET_CAGE_RANGES; i++) {
+		const struct egret_cage_value *v = &e->range[i];
+
+		if (v->port_hi && a->port >= v->port_lo && a->port <= v->port_hi &&
+		    (!udp || (v->flags & EGRET_CAGE_UDP)))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline int judge(const struct ask *a)
+{
+	__u32 inner[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	__u32 ip[2] = { 0, 0 };
+	int n;
+
+	if (a->proto == IPPROTO_UDP)
+		return is_named(a, true) ? EGRET_OK : EGRET_R_CAGE_UDP;
+	if (a->proto != IPPROTO_TCP)
+		return EGRET_R_CAGE_SOCKET;
+	if (is_named(a, false))
+		return EGRET_OK;
+	if (addr_class_deep(a->addr) != ADDR_PUBLIC)
+		return EGRET_R_CAGE_ADDRESS;
+	if (is_host(a->addr))
+		return EGRET_R_HOST_ADDRESS;
+	n = addr_embedded(a->addr, ip);
+	if (n > 0) {
+		inner[3] = ADDR_HOST32(ip[0]);
+		if (is_host(inner))
+			return EGRET_R_HOST_ADDRESS;
+	}
+	if (n > 1) {
+		inner[3] = ADDR_HOST32(ip[1]);
+		if (is_host(inner))
+			return EGRET_R_HOST_ADDRESS;
+	}
+	return EGRET_OK;
+}
+
+static __always_inline int cage(struct bpf_sock_addr *ctx, const struct ask *a)
+{
+	int reason = judge(a);
+
+	if (reason)
+		count_refused(reason);
+	event_task(reason ? EGRET_EV_REFUSED : EGRET_EV_DIAL, reason, 0,
+		   bpf_get_socket_cookie(ctx), a);
+	return reason == EGRET_OK;
+}
+
+static __always_inline int cage_v4(struct bpf_sock_addr *ctx)
+{
+	struct ask a = {
+		.addr = { 0, 0, ADDR_MAPPED_WORD, ctx->user_ip4 },
+		.port = bpf_ntohs((__u16)ctx->user_port),
+		.family = AF_INET,
+		.proto = (__u8)ctx->protocol,
+	};
+
+	return cage(ctx, &a);
+}
+
+static __always_inline int cage_v6(struct bpf_sock_addr *ctx)
+{
+	struct ask a = {
+		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
+		.port = bpf_ntohs((__u16)ctx->user_port),
+		.family = AF_INET6,
+		.proto = (__u8)ctx->protocol,
+	};
+
+	return cage(ctx, &a);
+}
+
+SEC("cgroup/connect4")
+int egret_cage_c4(struct bpf_sock_addr *ctx)
+{
+	return cage_v4(ctx);
+}
+
+SEC("cgroup/connect6")
+int egret_cage_c6(struct bpf_sock_addr *ctx)
+{
+	return cage_v6(ctx);
+}
+
+SEC("cgroup/sendmsg4")
+int egret_cage_s4(struct bpf_sock_addr *ctx)
+{
+	return cage_v4(ctx);
+}
+
+SEC("cgroup/sendmsg6")
+int egret_cage_s6(struct bpf_sock_addr *ctx)
+{
+	return cage_v6(ctx);
+}
+
+static __always_inline int cage_bind(struct bpf_sock_addr *ctx, __u8 family)
+{
+	struct ask a = {
+		.port = bpf_ntohs((__u16)ctx->user_port),
+		.family = family,
+		.proto = (__u8)ctx->protocol,
+	};
+
+	count_refused(EGRET_R_CAGE_SOCKET);
+	event_task(EGRET_EV_REFUSED, EGRET_R_CAGE_SOCKET, 0, bpf_get_socket_cookie(ctx), &a);
+	return 0;
+}
+
+SEC("cgroup/bind4")
+int egret_cage_b4(struct bpf_sock_addr *ctx)
+{
+	return cage_bind(ctx, AF_INET);
+}
+
+SEC("cgroup/bind6")
+int egret_cage_b6(struct bpf_sock_addr *ctx)
+{
+	return cage_bind(ctx, AF_INET6);
+}
+
+SEC("cgroup/sock_create")
+int egret_cage_sock(struct bpf_sock *ctx)
+{
+	struct ask a = { .family = (__u8)ctx->family, .proto = (__u8)ctx->protocol };
+	__u32 type = ctx->type, proto = ctx->protocol;
+
+	if ((type == SOCK_STREAM && proto == IPPROTO_TCP) ||
+	    (type == SOCK_DGRAM && proto == IPPROTO_UDP))
+		return 1;
+	count_refused(EGRET_R_CAGE_SOCKET);
+	event_task(EGRET_EV_REFUSED, EGRET_R_CAGE_SOCKET, 0, 0, &a);
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

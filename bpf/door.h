@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and datagram.bpf.c, so that both judge alike. Every
+ * way through the function that is not a turn to the job's own listener or its own loopback ends in WAY_DENY.
+ */
+#ifndef EGRET_DOOR_H
+#define EGRET_DOOR_H
+
+#include "job.h"
+#include "record.h"
+
+enum way {
+	WAY_DENY = 0,
+	WAY_STRAIGHT, /* the job's own loopback */
+	WAY_TCP, /* to the listener */
+	WAY_DNS, /* to the resolver */
+};
+
+static __always_inline bool is_tcp(__u32 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_MPTCP;
+}
+
+/* Where to by the address alone. Reasons are negative. */
+static __always_inline int door_way(const struct ask *a, __u32 job_flags)
+{
+	enum addr_class c = addr_class(a->addr);
+
+	if (c == ADDR_UNSPECIFIED)
+		return -EGRET_R_UNSPECIFIED;
+	if (c == ADDR_MULTICAST)
+		return -EGRET_R_MULTICAST;
+	/* Before loopback and link-local: there stand resolvers (127.0.0.53, 169.254.169.254), and docker's one is reached
+	 * on any port, because it listens on another than 53 and forwards for the host. */
+	if (a->port == 53 || (addr_is_mapped(a->addr) &&
+			      a->addr[3] == ADDR_HOST32(ADDR_IP4(127, 0, 0, 11))))
+		return WAY_DNS;
+	if (c == ADDR_LINK_LOCAL)
+		return -EGRET_R_LINK_LOCAL;
+	if (c == ADDR_LOOPBACK)
+		return job_flags & EGRET_CG_HOST_NET ? -EGRET_R_LOOPBACK : WAY_STRAIGHT;
+	return a->proto == IPPROTO_TCP ? WAY_TCP : -EGRET_R_UDP;
+}
+
+/* A socket bound to another device would send the turned packets there. */
+static __always_inline bool to_loopback_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
+					       bool connecting)
+{
+	char lo[] = "lo";
+
+	if (sk->bound_dev_if == 0 || sk->bound_dev_if == LO_IFINDEX)
+		return true;
+	if (!connecting)
+		return false; /* the device of this packet is chosen already */
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, lo, sizeof(lo)) == 0;
+}
+
+/* Keeps what was asked with the socket: for getpeername, for the way from SYN to accept, for the last wall. */
+static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a, __u64 job,
+					__u64 cookie, __u32 flags)
+{
+	struct egret_record *r =
+		bpf_sk_storage_get(&egret_origin, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!r)
+		return false;
+	record_task(r);
+	record_ask(r, a);
+	r->job = job;
+	r->cookie = cookie;
+	r->flags = flags;
+	return true;
+}
+
+static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask *a,
+				     bool connecting, struct egret_listener *to)
+{
+	struct egret_listener_key key = {};
+	struct egret_cgroup *job = job_of_task();
+	struct bpf_sock *sk = ctx->sk;
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct egret_listener *l;
+	int way = WAY_DENY, reason;
+
+	reason = EGRET_R_UNREGISTERED;
+	if (!job || !job->job)
+		goto deny;
+	key.job = job->job;
+	reason = EGRET_R_FOREIGN_SOCKET;
+	if (!sk || !socket_is_of(ctx, job->job))
+		goto deny;
+	reason = EGRET_R_NOT_READY;
+	if (!(job->flags & EGRET_CG_READY))
+		goto deny;
+	reason = EGRET_R_FAMILY;
+	if (a->proto != IPPROTO_TCP && a->proto != IPPROTO_UDP)
+		goto deny;
+	way = door_way(a, job->flags);
+	reason = -way;
+	if (way <= WAY_DENY)
+		goto deny;
+	/* Also for the own loopback: a namespace without a listener is not the job's. */
+	key.netns = bpf_get_netns_cookie(ctx);
+	reason = EGRET_R_NO_LISTENER;
+	l = bpf_map_lookup_elem(&egret_listeners, &key);
+	if (!l)
+		goto deny;
+	*to = *l;
+	reason = EGRET_R_BAD_ADDRESS;
+	if (!to_loopback_device(ctx, sk, connecting))
+		goto deny;
+	reason = EGRET_R_STORAGE;
+	if (way == WAY_STRAIGHT) {
+		if (connecting && !keep_origin(sk, a, key.job, cookie, EGRET_REC_LOCAL))
+			goto deny;
+		return WAY_STRAIGHT;
+	}
+	if (!keep_origin(sk, a, key.job, cookie,
+			 EGRET_REC_REDIRECTED | (way == WAY_DNS ? EGRET_REC_DNS : 0)))
+		goto deny;
+	return way;
+deny:
+	count_refused(reason);
+	event_task(EGRET_EV_REFUSED, reason, key.job, cookie, a);
+	return WAY_DENY;
+}
+
+/* The two forms of one address. */
+static __always_inline struct ask ask_v4(__u32 ip, __u32 port_be, __u32 proto)
+{
+	struct ask a = {
+		.addr = { 0, 0, ADDR_MAPPED_WORD, ip },
+		.port = bpf_ntohs((__u16)port_be),
+		.family = AF_INET,
+		.proto = is_tcp(proto) ? IPPROTO_TCP : (__u8)proto,
+	};
+	return a;
+}
+
+static __always_inline struct ask ask_v6(const __u32 ip[4], __u32 port_be, __u32 proto)
+{
+	struct ask a = {
+		.addr = { ip[0], ip[1], ip[2], ip[3] },
+		.port = bpf_ntohs((__u16)port_be),
+		.family = AF_INET6,
+		.proto = is_tcp(proto) ? IPPROTO_TCP : (__u8)proto,
+	};
+	return a;
+}
+
+/* Turns the address in ctx to the listener. False: there is none of this family. */
+static __always_inline bool turn_v4(struct bpf_sock_addr *ctx, const struct egret_listener *to,
+				    enum way way)
+{
+	__u16 port = way == WAY_DNS ? to->dns4_be : to->tcp4_be;
+	__u32 ip;
+
+	if (!port)
+		return false;
+	__builtin_memcpy(&ip, to->addr4, 4);
+	ctx->user_ip4 = ip;
+	ctx->user_port = port;
+	return true;
+}
+
+static __always_inline bool turn_v6(struct bpf_sock_addr *ctx, const struct egret_listener *to,
+				    enum way way, bool mapped)
+{
+	__u16 port;
+	__u32 ip[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+
+	if (mapped) {
+		port = way == WAY_DNS ? to->dns4_be : to->tcp4_be;
+		__builtin_memcpy(&ip[3], to->addr4, 4);
+	} else {
+		port = way == WAY_DNS ? to->dns6_be : to->tcp6_be;
+		__builtin_memcpy(ip, to->addr6, 16);
+	}
+	if (!port)
+		return false;
+	ctx->user_ip6[0] = ip[0];
+	ctx->user_ip6[1] = ip[1];
+	ctx->user_ip6[2] = ip[2];
+	ctx->user_ip6[3] = ip[3];
+	ctx->user_port = port;
+	return true;
+}
+
+/* The whole of a connect or sendmsg hook: 1 lets the call go on, 0 is EPERM. */
+static __always_inline int door_v4(struct bpf_sock_addr *ctx, bool connecting)
+{
+	struct ask a = ask_v4(ctx->user_ip4, ctx->user_port, ctx->protocol);
+	struct egret_listener to = {};
+	enum way way = door(ctx, &a, connecting, &to);
+
+	if (way == WAY_STRAIGHT)
+		return 1;
+	if (way == WAY_DENY)
+		return 0;
+	if (turn_v4(ctx, &to, way))
+		return 1;
+	count_refused(EGRET_R_NO_LISTENER);
+	return 0;
+}
+
+static __always_inline int door_v6(struct bpf_sock_addr *ctx, bool connecting)
+{
+	__u32 ip[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+	struct ask a = ask_v6(ip, ctx->user_port, ctx->protocol);
+	struct egret_listener to = {};
+	enum way way = door(ctx, &a, connecting, &to);
+
+	if (way == WAY_STRAIGHT)
+		return 1;
+	if (way == WAY_DENY)
+		return 0;
+	if (turn_v6(ctx, &to, way, addr_is_mapped(a.addr)))
+		return 1;
+	count_refused(EGRET_R_NO_LISTENER);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel structures that the programs read, with only the fields that are read: the loader relocates each access to
+ * the running kernel's layout (CO-RE), so building needs no kernel BTF and no vmlinux.h. Included by every .bpf.c.
+ */
+#ifndef EGRET_KERNEL_H
+#define EGRET_KERNEL_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_core_read.h>
+
+#ifndef AF_INET
+#define AF_INET 2
+#define AF_INET6 10
+#endif
+#ifndef SOCK_STREAM
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#endif
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef SOL_SOCKET
+#define SOL_SOCKET 1
+#define SO_BINDTODEVICE 25
+#endif
+#define LO_IFINDEX 1 /* in every network namespace */
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct kernfs_node {
+	__u64 id;
+};
+
+/* The parent's name before and since 6.15. */
+struct kernfs_node___old {
+	struct kernfs_node___old *parent;
+	__u64 id;
+};
+
+struct kernfs_node___new {
+	struct kernfs_node___new *__parent;
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+	int level;
+};
+
+struct cgroup___ancestors {
+	struct cgroup *ancestors[1];
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+	struct css_set *cgroups;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct sock {
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+/* What is behind the pointer of a cgroup/connect and its kin (struct bpf_sock_addr). */
+struct bpf_sock_addr_kern {
+	struct sock *sk;
+};
+
+#pragma clang attribute pop
+
+#endif

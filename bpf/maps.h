@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps and constants that all objects share. maps.bpf.c defines them; every other .bpf.c sees the same declarations with
+ * `extern`, and `bpftool gen object` joins them. What they hold is in abi.h; userspace pins them all.
+ */
+#ifndef EGRET_MAPS_H
+#define EGRET_MAPS_H
+
+#include "kernel.h"
+#include "abi.h"
+
+#ifdef EGRET_MAPS_HERE
+#define SHARED
+#else
+#define SHARED extern
+#endif
+
+/* Depth of the cgroup where the programs of jobs are attached; set before loading. */
+extern const volatile __u32 egret_attach_level;
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct egret_cgroup);
+} egret_cgroups SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_listener_key);
+	__type(value, struct egret_listener);
+} egret_listeners SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_port_key);
+	__type(value, __u64);
+} egret_ports SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct egret_flow_key);
+	__type(value, struct egret_record);
+} egret_flows SEC(".maps");
+
+/* On the client's socket. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct egret_record);
+} egret_origin SEC(".maps");
+
+/* On the accepted socket. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct egret_record);
+} egret_accepted SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_cage_key);
+	__type(value, struct egret_cage_entry);
+} egret_cage SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u8[16]);
+	__type(value, __u8);
+} egret_hostaddrs SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} egret_events SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} egret_lost SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EGRET_R_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} egret_refused SEC(".maps");
+
+#endif
