@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The proxy's side of credentials: asks the broker once a credential, keeps the value in locked memory until it expires. */
+/* The proxy's side of credentials: asks the broker once a credential, keeps the value in locked
+ * memory until it expires. */
 #ifndef EGRET_PROXY_CREDS_H
 #define EGRET_PROXY_CREDS_H
 
@@ -14,7 +15,8 @@ struct lease {
 	bool is_static;
 };
 
-/* Exactly one call, never from inside creds_get: the lease (borrowed, good until the loop turns), or NULL and a sentence. */
+/* Exactly one call, never from inside creds_get: the lease (borrowed, good until the loop turns),
+ * or NULL and a sentence. */
 typedef void (*creds_fn)(void *owner, const struct lease *l, const char *fault);
 struct creds_want;
 int creds_new(struct proxy *px, struct pack creds, struct credentials **ret) MUST_CHECK;
@@ -25,6 +27,11 @@ struct credential creds_at(const struct credentials *c, int index);
 int creds_count(const struct credentials *c);
 struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner);
 void creds_cancel(struct creds_want *w);
+/* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
+ * creds_get and now writes. */
+const struct lease *creds_now(const struct credentials *c, int index);
+/* Changes whenever a value was leased or dropped: what was made of the leases is then made anew. */
+unsigned creds_generation(const struct credentials *c);
 /* Values leased by now, to search answers for: walks; start with *at = 0. */
 bool creds_each_lease(const struct credentials *c, int *at, const struct lease **ret);
 

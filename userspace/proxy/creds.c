@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker's client: asks once a credential, by its index, over the socket that egretd made for
+ * this job; keeps the value in locked memory until it expires; renews it in the background at two
+ * thirds of its life. Called by the session's exchange. Trusts the broker for values, and still
+ * checks that each can stand in a header and be searched for in answers.
+ */
+#include "proxy/creds.h"
+
+#include "base/clock.h"
+#include "base/msg.h"
+#include "base/proto.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
+
+struct creds_want {
+	struct creds_want *next, **back;
+	struct entry *entry;
+	struct timer timer;
+	creds_fn fn;
+	void *owner;
+};
+
+struct entry {
+	struct credentials *creds;
+	struct lease lease;
+	bool have, asked;
+	uint64_t renew_us; /* wall; 0: never */
+	uint32_t ask_id;
+	struct creds_want *wants;
+	char fault[256];
+};
+
+struct credentials {
+	struct proxy *px;
+	struct watch watch;
+	unsigned generation;
+	uint32_t next_id;
+	int n;
+	struct entry entries[];
+};
+
+int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
+{
+	struct credentials *c = mem_new(sizeof(*c) + creds.count * sizeof(c->entries[0]));
+
+	c->px = px;
+	c->n = (int)creds.count;
+	for (int i = 0; i < c->n; i++) {
+		c->entries[i].creds = c;
+		if (credential_open(pack_at(&creds, (uint32_t)i), &c->entries[i].lease.cred) < 0) {
+			free(c);
+			return -EBADMSG;
+		}
+	}
+	*ret = c;
+	return 0;
+}
+
+void creds_free(struct credentials *c)
+{
+	if (!c)
+		return;
+	watch_del(&c->watch);
+	for (int i = 0; i < c->n; i++) {
+		while (c->entries[i].wants)
+			creds_cancel(c->entries[i].wants);
+		secret_done(&c->entries[i].lease.value);
+	}
+	free(c);
+}
+
+int creds_count(const struct credentials *c)
+{
+	return c ? c->n : 0;
+}
+
+struct credential creds_at(const struct credentials *c, int index)
+{
+	return c->entries[index].lease.cred;
+}
+
+int creds_find(const struct credentials *c, struct str name)
+{
+	for (int i = 0; i < creds_count(c); i++) {
+		if (str_eq(credential_name(&c->entries[i].lease.cred), name))
+			return i;
+	}
+	return -1;
+}
+
+unsigned creds_generation(const struct credentials *c)
+{
+	return c ? c->generation : 0;
+}
+
+static bool good(const struct entry *e)
+{
+	return e->have && (!e->lease.expires_us || e->lease.expires_us > clock_wall_us());
+}
+
+const struct lease *creds_now(const struct credentials *c, int index)
+{
+	if (!c || index < 0 || index >= c->n || !good(&c->entries[index]))
+		return NULL;
+	return &c->entries[index].lease;
+}
+
+bool creds_each_lease(const struct credentials *c, int *at, const struct lease **ret)
+{
+	/* Expired ones too: a value that left this proxy may come back at any time. */
+	while (*at < creds_count(c)) {
+		const struct entry *e = &c->entries[(*at)++];
+
+		if (e->have) {
+			*ret = &e->lease;
+			return true;
+		}
+	}
+	return false;
+}
+
+void creds_cancel(struct creds_want *w)
+{
+	if (!w)
+		return;
+	timer_del(&w->timer);
+	*w->back = w->next;
+	if (w->next)
+		w->next->back = w->back;
+	free(w);
+}
+
+static void note(struct entry *e, enum event_kind kind, enum reason reason)
+{
+	struct event ev;
+
+	record_begin(e->creds->px, &ev, kind, VERDICT_NONE, reason, NULL, NULL, STR(""));
+	event_text(&ev, FIELD_CREDENTIAL_NAME, credential_name(&e->lease.cred));
+	if (kind == EVENT_CREDENTIAL_FAIL) {
+		event_text(&ev, FIELD_MESSAGE, str_of(e->fault));
+	} else {
+		event_text(&ev, FIELD_CREDENTIAL_LEASE, str_of(e->lease.id));
+		event_num(&ev, FIELD_CREDENTIAL_STATIC, e->lease.is_static);
+	}
+	record_note(e->creds->px, &ev);
+}
+
+static void tell_one(struct timer *t)
+{
+	struct creds_want *w = t->owner;
+	struct entry *e = w->entry;
+	creds_fn fn = w->fn;
+	void *owner = w->owner;
+	bool ok = good(e);
+
+	if (!ok && !e->asked && !e->fault[0])
+		snprintf(e->fault, sizeof(e->fault), "the lease has expired");
+	if (!ok && e->asked) {
+		snprintf(e->fault, sizeof(e->fault), "the broker did not answer in time");
+		e->asked = false;
+	}
+	creds_cancel(w);
+	fn(owner, ok ? &e->lease : NULL, ok ? NULL : e->fault);
+}
+
+static void tell_all(struct entry *e)
+{
+	/* By timers, so that a callback may cancel or add what it likes. */
+	for (struct creds_want *w = e->wants; w; w = w->next)
+		timer_set(e->creds->px->loop, &w->timer, 0, tell_one, w);
+}
+
+static void fail(struct entry *e, const char *why, struct str more)
+{
+	char text[200];
+
+	e->asked = false;
+	text_escape(text, sizeof(text), more);
+	snprintf(e->fault, sizeof(e->fault), "%s%s", why, text);
+	note(e, EVENT_CREDENTIAL_FAIL, REASON_CREDENTIAL);
+	tell_all(e);
+}
+
+static const char *unfit(struct str v, const struct limits *l)
+{
+	if (!v.n)
+		return "its value is empty";
+	/* The longest form of it that is searched for is the percent-encoded one. */
+	if (v.n * 3 > l->scrub_window)
+		return "its value is too long to be searched for in answers";
+	for (size_t i = 0; i < v.n; i++) {
+		if ((unsigned char)v.p[i] < 0x20 || v.p[i] == 0x7f)
+			return "its value holds a control byte and cannot stand in a header";
+	}
+	return NULL;
+}
+
+static void leased(struct entry *e, const struct msg_in *m)
+{
+	uint64_t expires = 0, is_static = 0, now = clock_wall_us();
+	bool renewed = e->have;
+	struct secret value;
+	struct str v, id;
+	const char *why;
+
+	if (msg_get(m, TAG_VALUE, &v) < 0 ||
+	    msg_get_str(m, TAG_LEASE, sizeof(e->lease.id) - 1, &id) < 0 ||
+	    msg_get_u64(m, TAG_EXPIRES, &expires) < 0 ||
+	    msg_get_u64(m, TAG_STATIC, &is_static) < 0) {
+		fail(e, "the broker's answer is not complete", STR(""));
+		return;
+	}
+	why = unfit(v, &e->creds->px->limits);
+	if (why) {
+		fail(e, why, STR(""));
+		return;
+	}
+	if (secret_dup(v.p, v.n, &value) < 0) {
+		fail(e, "there is no room left in locked memory", STR(""));
+		return;
+	}
+	secret_done(&e->lease.value);
+	e->lease.value = value;
+	memcpy(e->lease.id, id.p, id.n);
+	e->lease.id[id.n] = 0;
+	e->lease.expires_us = expires;
+	e->lease.is_static = is_static != 0;
+	e->renew_us = expires > now ? now + (expires - now) / 3 * 2 : 0;
+	e->have = true;
+	e->asked = false;
+	e->fault[0] = 0;
+	e->creds->generation++;
+	note(e, renewed ? EVENT_CREDENTIAL_RENEW : EVENT_CREDENTIAL_LEASE, REASON_NONE);
+	tell_all(e);
+}
+
+static void broker_lost(struct credentials *c)
+{
+	watch_del(&c->watch);
+	for (int i = 0; i < c->n; i++) {
+		if (c->entries[i].asked)
+			fail(&c->entries[i], "the broker is not there", STR(""));
+	}
+}
+
+static void on_answer(struct watch *watch, uint32_t events)
+{
+	struct credentials *c = watch->owner;
+	struct msg_in m;
+	struct entry *e = NULL;
+	struct str text;
+	int r = msg_recv(watch->fd, &m);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		broker_lost(c);
+		return;
+	}
+	for (int i = 0; i < c->n && !e; i++) {
+		if (c->entries[i].asked && c->entries[i].ask_id == m.id)
+			e = &c->entries[i];
+	}
+	if (e && m.type == MSG_CRED)
+		leased(e, &m);
+	else if (e)
+		fail(e, "",
+		     msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0
+			     ? text
+			     : STR("no reason given"));
+	msg_in_done(&m);
+}
+
+static void ask(struct entry *e)
+{
+	struct credentials *c = e->creds;
+	struct msg_out m;
+	int r = 0;
+
+	if (!c->watch.loop)
+		r = watch_add(c->px->loop, &c->watch, c->px->broker, EPOLLIN, on_answer, c);
+	if (r == 0) {
+		e->ask_id = ++c->next_id;
+		msg_begin(&m, MSG_CRED_GET, e->ask_id);
+		msg_put_u64(&m, TAG_INDEX, (uint64_t)(e - c->entries));
+		r = msg_send(c->px->broker, &m);
+		if (r == -EAGAIN)
+			msg_out_done(&m);
+	}
+	if (r < 0) {
+		fail(e, "the broker cannot be asked", STR(""));
+		return;
+	}
+	e->asked = true;
+}
+
+struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner)
+{
+	struct entry *e = &px->creds->entries[index];
+	struct creds_want *w = mem_new(sizeof(*w));
+	bool have = good(e);
+
+	w->entry = e;
+	w->fn = fn;
+	w->owner = owner;
+	w->next = e->wants;
+	w->back = &e->wants;
+	if (w->next)
+		w->next->back = &w->next;
+	e->wants = w;
+	timer_set(px->loop, &w->timer, have ? 0 : ANSWER_MS, tell_one, w);
+	if (!e->asked && (!have || (e->renew_us && clock_wall_us() > e->renew_us))) {
+		e->renew_us = 0; /* asked once; a failed renewal is asked again when it expired */
+		e->fault[0] = 0;
+		ask(e);
+	}
+	return w;
+}
