@@ -68,7 +68,7 @@ TOKEN="rel-$(openssl rand -hex 20)"
 # ---- egret's side: policy, credential, configuration, secret ----
 cat >"$W/policy.json" <<'JSON'
 {
-  "version": 1, "name": "demo-release", "mode": "enforce", "for": [ {} ],
+  "version": 1, "name": "demo-release", "mode": "enforce",
   "rules": [
     { "id": "read",    "allow": "READ https://api.shop.test/**" },
     { "id": "publish", "allow": "POST https://api.shop.test/v1/releases", "credential": "release" }

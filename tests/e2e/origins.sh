@@ -125,7 +125,7 @@ policy() { # rules, each the members of its object: '"allow": "GET https://api.t
 	local r i=0
 	POLICY=$TMP/policy.json
 	{
-		printf '{ "version": 1, "name": "e2e", "mode": "%s", "for": [ {} ], "rules": [' "${MODE:-enforce}"
+		printf '{ "version": 1, "name": "e2e", "mode": "%s", "rules": [' "${MODE:-enforce}"
 		for r; do
 			i=$((i + 1))
 			printf '%s\n  { "id": "r%d", %s }' "$([ $i = 1 ] || echo ,)" $i "$r"

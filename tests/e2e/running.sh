@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A standing egretd: jobs by its policies, reload, what its tools say, and a clean end.
+. "$(dirname "$0")/../lib.sh"
+[ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
+. "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/daemon.sh"
+origins_up
+daemon_config
+installed web '"allow": "GET https://api.test/**"'
+installed other '"allow": "GET https://files.test/**"'
+daemon_start || done_testing
+code=(curl -sS --max-time 20 -o /dev/null -w '%{http_code} ')
+JOB_OPTS=(--label repo=web)
+
+is "$(daemon_job "${code[@]}" https://api.test/hello.txt 2>"$TMP/err")" '200 ' "a job by the installed policy that its label names"
+unlike "$(cat "$TMP/err")" '^(egretd|egret-)' "no message of the daemon in the job's output"
+is "$(daemon_job "${code[@]}" https://files.test/)" '403 ' "and by no other"
+JOB_OPTS=(--label repo=nobody)
+isnt "$(daemon_job true 2>"$TMP/err"; echo $?)" 0 "no policy for a job: refused"
+like "$(cat "$TMP/err")" 'polic' "and it is said"
+JOB_OPTS=(--label repo=web)
+
+t "egret status" "$EGRET" status
+like "$("$EGRET" status)" 'egretd|running|version' "egret status says what runs"
+t "egret status --json is JSON" bash -c "'$EGRET' status --json | jq -e ."
+t "egret doctor" bash -c "'$EGRET' doctor; [ \$? -le 1 ]"
+like "$("$EGRET" doctor 2>&1)" 'cgroup2' "egret doctor speaks of cgroup2"
+
+# A job that waits, seen from outside, and a reload under it.
+: >"$TMP/pause"
+daemon_job bash -c "n=0; while [ -e '$TMP/pause' ]; do n=\$((n+1)); curl -sS --max-time 20 -o /dev/null -w '%{http_code}\n' https://files.test/f >>'$TMP/codes'; touch '$TMP/here'; sleep 0.1; done" &
+running=$!
+wait_for 20 "[ -e '$TMP/here' ]"
+name=$("$EGRET" job list 2>/dev/null | grep -oE 'j-[0-9a-f]+' | head -n 1)
+like "$name" '^j-' "egret job list names the job"
+like "$("$EGRET" job show "$name" 2>&1)" 'web' "egret job show says its policy"
+t "egret job list --json is JSON" bash -c "'$EGRET' job list --json | jq -e ."
+is "$(sort -u "$TMP/codes")" 403 "before the reload: refused"
+installed web '"allow": "GET https://api.test/**"' '"allow": "GET https://files.test/**"'
+echo f >"$TMP/www/files.test/f"
+kill -HUP "$DAEMON"
+t "SIGHUP: the running job is judged by the new policy" wait_for 15 "tail -n 1 '$TMP/codes' | grep -q 200"
+echo '{ "version": 1, "name": "web", "rules": [ { "id": "x", "alow": "GET https://api.test/" } ] }' >"$TMP/policies/web.json"
+kill -HUP "$DAEMON"
+t "a broken file is reported with its place" wait_for 10 "grep -Eq 'web\.json:1:[0-9]+' '$TMP/egretd.log'"
+sleep 0.5
+is "$(tail -n 1 "$TMP/codes")" 200 "and changes nothing"
+installed web '"allow": "GET https://api.test/**"'
+t "egret job end" "$EGRET" job end "$name"
+wait_for 10 "! kill -0 $running" || fail "the ended job's egret run ends"
+wait $running
+isnt $? 0 "its exit status says that it was ended"
+rm -f "$TMP/pause"
+
+# Events and their tools.
+kill -HUP "$DAEMON"
+daemon_job curl -sS --max-time 20 -o /dev/null https://evil.test/gone
+seq=$(stream | jq -r 'select(.kind=="http.request" and .verdict=="deny" and .http.host=="evil.test" or (.http.url // "" | contains("evil.test/gone"))) | .seq' | tail -n 1)
+like "$seq" '^[0-9]+$' "the refusal is in events.ndjson with its number"
+like "$("$EGRET" why "$seq" --config "$TMP/egret.json" 2>&1)" '"allow": "GET https://evil\.test/gone"' "egret why gives the line to add"
+like "$("$EGRET" summary --format markdown 2>&1)" '\|' "egret summary prints a table"
+like "$("$EGRET" events --last 3 -o json 2>&1 | tail -n 1)" '^\{.*\}$' "egret events --last"
+is "$("$EGRET" events --verdict deny --host evil.test -o json 2>/dev/null | jq -r '.dest.host // .http.host' | sort -u)" evil.test "egret events filters by host"
+is "$(stream | jq -r .seq | awk 'NR > 1 && $1 != last + 1 { bad++ } { last = $1 } END { print bad + 0 }')" 0 "numbers in the stream have no gap"
+is "$(stream | jq -r .schema | sort -u)" egret.event/1 "every line has the schema"
+
+# Two daemons on one run_dir, and the end.
+isnt "$(in_host timeout 20 "$EGRETD" --config "$TMP/egret.json" >"$TMP/second.log" 2>&1; echo $?)" 0 "a second egretd on the same run_dir is refused"
+is "$(wc -l <"$TMP/second.log")" 1 "in one sentence"
+daemon_stop
+is $? 0 "SIGTERM ends egretd with 0"
+is "$(ip netns pids "$HOSTNS" | grep -vx "$$" | wc -l)" 0 "no process of egret is left"
+is "$(daemon_job "${code[@]}" https://api.test/hello.txt 2>/dev/null)" '200 ' "without a daemon, egret run starts its own on the same state"
+done_testing
