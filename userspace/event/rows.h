@@ -70,7 +70,7 @@ static inline uint64_t event_time_of(const struct event *e)
 	return load_le64(e->bytes + 8);
 }
 
-static inline void event_set_time(struct event *e, uint64_t wall_us)
+static inline void event_stamp(struct event *e, uint64_t wall_us)
 {
 	store_le64(e->bytes + 8, wall_us);
 }
