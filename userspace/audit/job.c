@@ -47,20 +47,23 @@ static int open_ring(struct audit_job *j, struct msg_in *m)
 
 static int read_facts(struct audit_job *j, const struct msg_in *m)
 {
-	struct str facts[MSG_FIELDS_MAX], name, assurance = STR("unverified");
+	/* In the order of enum assurance (policy/policy.h). */
+	static const char *const words[] = { "unverified", "runner", "signed" };
+	struct str facts[MSG_FIELDS_MAX], name;
 	size_t at = 0, n = 0;
+	uint64_t assurance;
 	int r;
 
 	r = msg_get_str(m, TAG_JOB_NAME, sizeof(j->name) - 1, &name);
 	if (r)
 		return r;
 	memcpy(j->name, name.p, name.n);
-	r = msg_get_str(m, TAG_ASSURANCE, 16, &assurance);
-	if (r && r != -ENOENT)
-		return r;
+	r = msg_get_u64(m, TAG_ASSURANCE, &assurance);
+	if (r || assurance >= ARRAY_SIZE(words))
+		return r ? r : -EBADMSG;
 	while (n < ARRAY_SIZE(facts) && msg_each(m, TAG_FACT, &at, &facts[n]))
 		n++;
-	return event_job_json(&j->json, name, facts, n, assurance);
+	return event_job_json(&j->json, name, facts, n, str_of(words[assurance]));
 }
 
 static void add_followers(struct audit *a, struct audit_job *j, struct msg_in *m)
