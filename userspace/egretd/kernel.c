@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loads, pins, attaches and replaces the kernel programs, and writes their maps. With kernel_pin.c
+ * the only file that includes libbpf. Called by egretd; every byte that goes into a map was made by
+ * egretd itself.
+ */
+#include "egretd/kernel.h"
+#include "egretd/kernel_pin.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "egret.skel.h"
+
+struct kernel {
+	struct egret_bpf *skel;
+	char dir[KERNEL_PIN_MAX];
+	bool reused;
+};
+
+/* libbpf's first complaint of a load: the sentence that goes into `why`. */
+static char complaint[160];
+
+static int keep_complaint(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level != LIBBPF_WARN || complaint[0])
+		return 0;
+	vsnprintf(complaint, sizeof(complaint), fmt, ap);
+	complaint[strcspn(complaint, "\n")] = 0;
+	return 0;
+}
+
+static int maps_pin(struct kernel *k)
+{
+	struct bpf_map *m;
+	char path[KERNEL_PIN_MAX];
+	int r;
+
+	bpf_object__for_each_map(m, k->skel->obj)
+	{
+		if (bpf_map__is_internal(m))
+			continue;
+		r = kernel_pin_path(k->dir, bpf_map__name(m), path);
+		if (!r)
+			r = bpf_map__set_pin_path(m, path);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int links_make(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+{
+	struct egret_bpf *s = k->skel;
+	const struct {
+		struct bpf_program *prog;
+		int cgroup;
+	} rows[] = {
+		{ s->progs.egret_flow_in, w->listen },
+		{ s->progs.egret_cage_c4, w->proxies },
+		{ s->progs.egret_cage_c6, w->proxies },
+		{ s->progs.egret_cage_s4, w->proxies },
+		{ s->progs.egret_cage_s6, w->proxies },
+		{ s->progs.egret_cage_b4, w->proxies },
+		{ s->progs.egret_cage_b6, w->proxies },
+		{ s->progs.egret_cage_sock, w->proxies },
+		/* The last wall first: what comes between two attachments is dropped, not let out.
+		 */
+		{ s->progs.egret_egress, w->jobs },
+		{ s->progs.egret_ingress, w->jobs },
+		{ s->progs.egret_sock, w->jobs },
+		{ s->progs.egret_bind4, w->jobs },
+		{ s->progs.egret_bind6, w->jobs },
+		{ s->progs.egret_flow_out, w->jobs },
+		{ s->progs.egret_peername4, w->jobs },
+		{ s->progs.egret_peername6, w->jobs },
+		{ s->progs.egret_recvmsg4, w->jobs },
+		{ s->progs.egret_recvmsg6, w->jobs },
+		{ s->progs.egret_sendmsg4, w->jobs },
+		{ s->progs.egret_sendmsg6, w->jobs },
+		{ s->progs.egret_connect4, w->jobs },
+		{ s->progs.egret_connect6, w->jobs },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *name = bpf_program__name(rows[i].prog);
+		int r = kernel_pin_link(k->dir, rows[i].prog, rows[i].cgroup);
+
+		if (r) {
+			snprintf(why, size, "the program %s cannot be attached (%s)", name,
+				 strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int load(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+{
+	int r;
+
+	complaint[0] = 0;
+	libbpf_set_print(keep_complaint);
+	k->skel = egret_bpf__open();
+	if (!k->skel) {
+		r = -errno;
+		snprintf(why, size, "egret's kernel programs cannot be read (%s)", strerror(-r));
+		return r;
+	}
+	k->skel->rodata->egret_attach_level = w->jobs_level;
+	r = maps_pin(k);
+	if (!r)
+		r = egret_bpf__load(k->skel);
+	if (r == 0)
+		return 0;
+	if (r == -ESRCH || access("/sys/kernel/btf/vmlinux", R_OK) < 0)
+		snprintf(why, size,
+			 "this kernel has no type information (/sys/kernel/btf/vmlinux): boot one "
+			 "built with CONFIG_DEBUG_INFO_BTF, e.g. Debian's");
+	else if (r == -EPERM && geteuid() != 0)
+		snprintf(why, size, "egret loads kernel programs: run as root");
+	else if (r == -EINVAL && k->reused)
+		snprintf(
+			why, size,
+			"the maps pinned in %s are another version's: end its jobs and remove them "
+			"(%s)",
+			k->dir, complaint);
+	else
+		snprintf(why, size, "the kernel refused egret's programs (%s): %s", strerror(-r),
+			 complaint);
+	return r;
+}
+
+int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, size_t size)
+{
+	struct kernel *k = mem_new(sizeof(*k));
+	int r = kernel_pin_dir(w->instance, k->dir, &k->reused, why, size);
+
+	if (!r)
+		r = load(k, w, why, size);
+	if (!r)
+		r = links_make(k, w, why, size);
+	if (r) {
+		char ignored[128];
+		bool fresh = k->dir[0] && !k->reused;
+
+		kernel_free(k);
+		/* Nothing half-started; but what an older egretd left standing stays. */
+		if (fresh && kernel_unpin(w->instance, ignored, sizeof(ignored)) < 0)
+			return r;
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+struct kernel *kernel_free(struct kernel *k)
+{
+	if (!k)
+		return NULL;
+	egret_bpf__destroy(k->skel);
+	free(k);
+	return NULL;
+}
+
+bool kernel_reused(const struct kernel *k)
+{
+	return k->reused;
+}
+
+int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags)
+{
+	struct egret_cgroup v = { .job = job, .flags = flags };
+
+	if (!job || !cgroup)
+		return -EINVAL;
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, &v, BPF_ANY);
+}
+
+static int gone(int r)
+{
+	return r == -ENOENT ? 0 : r;
+}
+
+int kernel_cgroup_del(struct kernel *k, uint64_t cgroup)
+{
+	return gone(bpf_map_delete_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup));
+}
+
+static int ports_each(struct kernel *k, const struct egret_listener_key *key,
+		      const struct egret_listener *l, bool set)
+{
+	const uint16_t ports[] = { l->tcp4_be, l->tcp6_be, l->dns4_be, l->dns6_be };
+	int fd = bpf_map__fd(k->skel->maps.egret_ports);
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports) && !r; i++) {
+		struct egret_port_key p = { .netns = key->netns, .port = be16toh(ports[i]) };
+		__u64 job = 0;
+
+		if (!p.port)
+			continue;
+		if (set)
+			r = bpf_map_update_elem(fd, &p, &key->job, BPF_ANY);
+		else if (bpf_map_lookup_elem(fd, &p, &job) == 0 && job == key->job)
+			r = gone(bpf_map_delete_elem(fd, &p));
+	}
+	return r;
+}
+
+int kernel_listener_set(struct kernel *k, uint64_t job, uint64_t netns,
+			const struct egret_listener *l)
+{
+	struct egret_listener_key key = { .job = job, .netns = netns };
+	struct egret_listener old;
+	int fd = bpf_map__fd(k->skel->maps.egret_listeners);
+	bool had = bpf_map_lookup_elem(fd, &key, &old) == 0;
+	int r = ports_each(k, &key, l, true);
+
+	if (!r)
+		r = bpf_map_update_elem(fd, &key, l, BPF_ANY);
+	if (r || !had || memcmp(&old, l, sizeof(old)) == 0)
+		return r;
+	r = ports_each(k, &key, &old, false);
+	return r ? r : ports_each(k, &key, l, true);
+}
+
+int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns)
+{
+	struct egret_listener_key key = { .job = job, .netns = netns };
+	struct egret_listener old;
+	int fd = bpf_map__fd(k->skel->maps.egret_listeners);
+	int r = bpf_map_lookup_elem(fd, &key, &old);
+
+	if (r)
+		return gone(r);
+	r = gone(bpf_map_delete_elem(fd, &key));
+	return r ? r : ports_each(k, &key, &old, false);
+}
+
+int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n)
+{
+	int fd = bpf_map__fd(k->skel->maps.egret_hostaddrs);
+	uint8_t key[16], next[16], one = 1;
+	const void *at = NULL;
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		r = bpf_map_update_elem(fd, addrs[i], &one, BPF_ANY);
+		if (r)
+			return r;
+	}
+	/* New ones are in: what is not among them goes. */
+	while (bpf_map_get_next_key(fd, at, next) == 0) {
+		bool keep = false;
+
+		for (size_t i = 0; i < n && !keep; i++)
+			keep = memcmp(addrs[i], next, sizeof(next)) == 0;
+		if (!keep) {
+			r = gone(bpf_map_delete_elem(fd, next));
+			if (r)
+				return r;
+			at = NULL; /* the walk starts anew: its place is gone */
+			continue;
+		}
+		memcpy(key, next, sizeof(key));
+		at = key;
+	}
+	return 0;
+}
+
+int kernel_cage_fd(struct kernel *k)
+{
+	return bpf_map__fd(k->skel->maps.egret_cage);
+}
+
+int kernel_accepted_fd(struct kernel *k, int *ret)
+{
+	return kernel_pin_get(k->dir, "egret_accepted", true, ret);
+}
+
+int kernel_events_fd(struct kernel *k, int *ret)
+{
+	return kernel_pin_get(k->dir, "egret_events", false, ret);
+}
+
+int kernel_lost_fd(struct kernel *k, int *ret)
+{
+	return kernel_pin_get(k->dir, "egret_lost", true, ret);
+}
+
+static int percpu_sum(int fd, uint32_t key, uint64_t *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	cleanup_free uint64_t *v = NULL;
+	uint64_t sum = 0;
+	int r;
+
+	if (cpus < 0)
+		return cpus;
+	v = mem_new((size_t)cpus * sizeof(*v));
+	r = bpf_map_lookup_elem(fd, &key, v);
+	if (r)
+		return r;
+	for (int i = 0; i < cpus; i++)
+		sum += v[i];
+	*ret = sum;
+	return 0;
+}
+
+int kernel_lost(struct kernel *k, uint64_t *ret)
+{
+	return percpu_sum(bpf_map__fd(k->skel->maps.egret_lost), 0, ret);
+}
+
+int kernel_refused(struct kernel *k, uint64_t ret[EGRET_R_MAX])
+{
+	uint64_t sums[EGRET_R_MAX];
+
+	for (uint32_t i = 0; i < EGRET_R_MAX; i++) {
+		int r = percpu_sum(bpf_map__fd(k->skel->maps.egret_refused), i, &sums[i]);
+
+		if (r)
+			return r;
+	}
+	memcpy(ret, sums, sizeof(sums));
+	return 0;
+}
+
+int kernel_record(int accepted_fd, int sock, struct egret_record *ret)
+{
+	struct egret_record rec;
+	int r = bpf_map_lookup_elem(accepted_fd, &sock, &rec);
+
+	if (r)
+		return r;
+	*ret = rec;
+	return 0;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v1, so that they outlive egretd. A link
+ * that is pinned already gets the new program in place of the old one, atomically; one whose cgroup
+ * is gone (id 0) or another is made anew.
+ */
+#include "egretd/kernel_pin.h"
+#include "abi.h"
+#include "egretd/cgroup.h"
+#include "egretd/kernel.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#define BPFFS "/sys/fs/bpf"
+#define PIN_ROOT BPFFS "/egret"
+
+static int bpffs_need(char *why, size_t size)
+{
+	struct statfs fs;
+	int r;
+
+	if (statfs(BPFFS, &fs) == 0 && fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") == 0)
+		return 0;
+	r = -errno;
+	snprintf(why, size, "%s",
+		 r == -EPERM ? "egret pins kernel programs in /sys/fs/bpf: run as root"
+			     : "bpffs cannot be mounted: mount -t bpf bpf /sys/fs/bpf");
+	return r;
+}
+
+static int version_path(const char *instance, char *to)
+{
+	int n = snprintf(to, KERNEL_PIN_MAX, PIN_ROOT "/%s/v%d", instance, EGRET_ABI);
+
+	if (n < 0 || n >= KERNEL_PIN_MAX || strchr(instance, '/') || instance[0] == '.')
+		return -EINVAL;
+	return 0;
+}
+
+int kernel_pin_path(const char *dir, const char *name, char *ret)
+{
+	int n = snprintf(ret, KERNEL_PIN_MAX, "%s/%s", dir, name);
+
+	return n < 0 || n >= KERNEL_PIN_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int folder(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return -EPERM;
+	return chmod(path, 0700) < 0 ? -errno : 0;
+}
+
+int kernel_pin_dir(const char *instance, char *dir, bool *ret_reused, char *why, size_t size)
+{
+	char path[KERNEL_PIN_MAX], probe[KERNEL_PIN_MAX];
+	int r = version_path(instance, path);
+
+	if (r) {
+		snprintf(why, size, "the instance name cannot name a folder");
+		return r;
+	}
+	r = bpffs_need(why, size);
+	if (r)
+		return r;
+	r = folder(PIN_ROOT);
+	if (!r) {
+		char *slash = strrchr(path, '/');
+
+		*slash = 0;
+		r = folder(path);
+		*slash = '/';
+	}
+	if (!r)
+		r = folder(path);
+	if (!r)
+		r = kernel_pin_path(path, "egret_cgroups", probe);
+	if (r) {
+		snprintf(why, size, "%s cannot be made (%s): run as root", path, strerror(-r));
+		return r;
+	}
+	*ret_reused = access(probe, F_OK) == 0;
+	memcpy(dir, path, KERNEL_PIN_MAX);
+	return 0;
+}
+
+/* The cgroup that a link is attached to; 0 when that cgroup is gone. */
+static int link_cgroup(const struct bpf_link *link, uint64_t *ret)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len);
+
+	if (r)
+		return r;
+	*ret = info.cgroup.cgroup_id;
+	return 0;
+}
+
+int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup)
+{
+	char name[64], path[KERNEL_PIN_MAX];
+	struct bpf_link *link;
+	uint64_t want = 0, has = 0;
+	int r = cgroup_id(cgroup, &want);
+
+	snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
+	if (!r)
+		r = kernel_pin_path(dir, name, path);
+	if (r)
+		return r;
+	link = bpf_link__open(path);
+	if (link) {
+		r = link_cgroup(link, &has);
+		if (!r && has == want) {
+			r = bpf_link__update_program(link, prog);
+			bpf_link__destroy(link);
+			return r;
+		}
+		bpf_link__destroy(link);
+		if (unlink(path) < 0)
+			return -errno;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	link = bpf_program__attach_cgroup(prog, cgroup);
+	if (!link)
+		return -errno;
+	r = bpf_link__pin(link, path);
+	bpf_link__destroy(link); /* the pin holds it */
+	return r;
+}
+
+int kernel_pin_get(const char *dir, const char *name, bool read_only, int *ret)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = read_only ? BPF_F_RDONLY : 0);
+	char path[KERNEL_PIN_MAX];
+	int r = kernel_pin_path(dir, name, path);
+
+	if (r)
+		return r;
+	r = bpf_obj_get_opts(path, &opts);
+	if (r < 0)
+		return r;
+	*ret = r; /* CLOEXEC: the kernel makes all bpf descriptors so */
+	return 0;
+}
+
+int kernel_unpin(const char *instance, char *why, size_t size)
+{
+	char path[KERNEL_PIN_MAX];
+	int r = version_path(instance, path);
+	DIR *d;
+
+	if (r) {
+		snprintf(why, size, "the instance name cannot name a folder");
+		return r;
+	}
+	d = opendir(path);
+	if (!d)
+		return 0;
+	for (struct dirent *e; (e = readdir(d));)
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
+			r = -errno;
+	closedir(d);
+	if (!r && rmdir(path) < 0)
+		r = -errno;
+	if (r) {
+		snprintf(why, size, "%s cannot be removed (%s)", path, strerror(-r));
+		return r;
+	}
+	*strrchr(path, '/') = 0;
+	/* Others may be in there: another version's pins, other instances. */
+	if (rmdir(path) == 0 && rmdir(PIN_ROOT) < 0 && errno != ENOTEMPTY && errno != EBUSY)
+		return -errno;
+	return 0;
+}
