@@ -17,6 +17,20 @@
 
 #define KEY_BYTES 32u
 
+bool store_name_ok(struct str name)
+{
+	if (name.n == 0 || name.n > STORE_NAME_MAX || name.p[0] == '.')
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    c != '.' && c != '_' && c != '-')
+			return false;
+	}
+	return true;
+}
+
 /* Opens state_dir, and makes it (0755) when its parent is there. */
 static int state_open(const char *state_dir, int *ret_fd, char *why, size_t size)
 {
@@ -114,7 +128,7 @@ static int key_make(int keys)
 
 /* Owner, mode and kind. A group may read it (systemd gives credentials 0440), nobody may write it.
  */
-static int key_check(int fd, const char *path, char *why, size_t size)
+static int key_check(int fd, mode_t never, const char *path, char *why, size_t size)
 {
 	struct stat st;
 	int r;
@@ -124,7 +138,7 @@ static int key_check(int fd, const char *path, char *why, size_t size)
 		snprintf(why, size, "%s: %s", path, strerror(-r));
 		return r;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 0227)) {
+	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & never)) {
 		snprintf(why, size,
 			 "%s must be a file of root with mode 0400, and is uid %u mode %04o: run "
 			 "chown root "
@@ -144,6 +158,7 @@ int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
 {
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
 	cleanup_close int keys = -1, fd = -1;
+	mode_t never = 0227; /* systemd gives credentials 0400 or 0440 */
 	char path[4096];
 	int r;
 
@@ -160,6 +175,7 @@ int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
 		r = folder_open(state_dir, "keys", 0, &keys, why, size);
 		if (r < 0)
 			return r;
+		never = 0377;
 		snprintf(path, sizeof(path), "%s/keys/store.key", state_dir);
 		fd = openat(keys, "store.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 && errno == ENOENT) {
@@ -176,7 +192,7 @@ int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
 			return r;
 		}
 	}
-	r = key_check(fd, path, why, size);
+	r = key_check(fd, never, path, why, size);
 	if (r < 0)
 		return r;
 	*ret_fd = TAKE_FD(fd);

@@ -14,6 +14,10 @@
 #include <sys/types.h>
 
 #define STORE_BROKER_UID 65601u /* numeric: needs no passwd entry */
+#define STORE_VALUE_MAX 65536u
+#define STORE_NAME_MAX 128u
+
+bool store_name_ok(struct str name); /* [A-Za-z0-9._-]{1,128}, no leading dot */
 
 /* 0 and a descriptor; or -errno with a sentence in why (size bytes) that says what is wrong and what to do. -EPERM: an owner or mode
  * (a matter of configuration: exit status 2). */

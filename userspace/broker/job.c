@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The job table: opened, given a new proxy or new credentials, and closed by egretd. Called by
+ * control.c with egretd's messages, which are checked in form; the credential images in FD_CREDS
+ * were written by egret-compile and are opened (credential.h) before the job stands.
+ */
+#include "broker/job.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct job *find(const struct broker *b, uint64_t id)
+{
+	for (struct job *j = b->jobs; j; j = j->next)
+		if (j->id == id)
+			return j;
+	return NULL;
+}
+
+static int get_id(const struct msg_in *m, uint64_t *ret, char *why, size_t size)
+{
+	int r = msg_get_u64(m, TAG_JOB, ret);
+
+	if (r < 0)
+		snprintf(why, size, "a message about a job without its number");
+	return r < 0 ? -EBADMSG : 0;
+}
+
+static int creds_load(struct msg_in *m, char **ret_bytes, struct pack *ret, char *why, size_t size)
+{
+	cleanup_free char *bytes = NULL;
+	cleanup_close int fd = -1;
+	struct credential c;
+	struct pack pack;
+	size_t n = 0;
+	int r = msg_take_fd(m, TAG_FD_CREDS, &fd);
+
+	if (r == -ENOENT) {
+		*ret_bytes = NULL;
+		*ret = (struct pack){ 0 };
+		return 0;
+	}
+	if (r == 0)
+		r = broker_read(fd, PACK_SIZE_MAX, &bytes, &n);
+	if (r == 0)
+		r = pack_open(bytes, n, &pack);
+	for (uint32_t i = 0; r == 0 && i < pack.count; i++)
+		r = credential_open(pack_at(&pack, i), &c);
+	if (r < 0) {
+		snprintf(why, size, "the job's credentials cannot be read: %s", strerror(-r));
+		return r;
+	}
+	*ret_bytes = TAKE_PTR(bytes);
+	*ret = pack;
+	return 0;
+}
+
+static int peer_set(struct job *j, struct msg_in *m, char *why, size_t size)
+{
+	cleanup_close int fd = -1;
+	int r = msg_take_fd(m, TAG_FD_PEER, &fd);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0) {
+		job_peer_drop(j);
+		r = watch_add(j->broker->loop, &j->peer, fd, EPOLLIN, job_peer_ready, j);
+	}
+	if (r < 0) {
+		snprintf(why, size, "the proxy's socket cannot be used: %s", strerror(-r));
+		return r;
+	}
+	j->peer_fd = TAKE_FD(fd);
+	j->broker->peers++;
+	return 0;
+}
+
+/* The root that a running job trusts already, or a new one. */
+static int ca_load(struct broker *b, const struct msg_in *m, uint64_t id, struct ca *ret, char *why,
+		   size_t size)
+{
+	struct str sealed, name;
+	char text[CA_NAME_MAX + 1];
+	int r = msg_get(m, TAG_SEALED, &sealed);
+
+	if (r == 0) {
+		r = ca_unseal(sealed, &b->ca_key, id, ret);
+		if (r < 0)
+			snprintf(why, size,
+				 "the job's sealed root is not of this job or this store key");
+		return r;
+	}
+	if (r == -ENOENT)
+		r = msg_get_str(m, TAG_JOB_NAME, CA_NAME_MAX, &name);
+	if (r == -ENOENT) {
+		snprintf(text, sizeof(text), "j-%08llx", (unsigned long long)id);
+		name = str_of(text);
+		r = 0;
+	}
+	if (r == 0)
+		r = ca_new(name, ret);
+	if (r < 0)
+		snprintf(why, size, "the job's root could not be made: %s", strerror(-r));
+	return r;
+}
+
+/* The three files that the job sees, and the sealed root. */
+static int put_files(struct broker *b, struct job *j, struct msg_out *out, int fds[3])
+{
+	struct buf pem, head, tail, sealed;
+	int r;
+
+	buf_init(&pem, 8192);
+	buf_init(&head, 256);
+	buf_init(&tail, 8192);
+	buf_init(&sealed, CA_SEALED_MAX);
+	r = ca_pem(&j->ca, &pem);
+	if (r == 0)
+		r = ca_seal(&j->ca, &b->ca_key, j->id, &sealed);
+	if (r == 0)
+		r = bundle_p12(&b->bundle, buf_str(&j->ca.cert), &head, &tail);
+	if (r == 0) {
+		struct str ca[] = { buf_str(&pem) };
+		struct str all[] = { buf_str(&b->bundle.pem), buf_str(&pem) };
+		struct str p12[] = { buf_str(&head), buf_str(&b->bundle.safe), buf_str(&tail) };
+
+		r = broker_memfd("egret-ca", ca, 1, &fds[0]);
+		if (r == 0)
+			r = broker_memfd("egret-bundle", all, 2, &fds[1]);
+		if (r == 0)
+			r = broker_memfd("egret-truststore", p12, 3, &fds[2]);
+	}
+	if (r == 0) {
+		msg_put_str(out, TAG_SEALED, buf_str(&sealed));
+		msg_put_fd(out, TAG_FD_CA, fds[0]);
+		msg_put_fd(out, TAG_FD_BUNDLE, fds[1]);
+		msg_put_fd(out, TAG_FD_P12, fds[2]);
+	}
+	buf_done(&pem);
+	buf_done(&head);
+	buf_done(&tail);
+	buf_done(&sealed);
+	return r;
+}
+
+static void job_free(struct job *j)
+{
+	job_peer_drop(j);
+	ca_done(&j->ca);
+	free(j->creds_bytes);
+	free(j);
+}
+
+int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
+{
+	int fds[3] = { -1, -1, -1 };
+	struct msg_out out;
+	struct job *j;
+	uint64_t id;
+	int r = get_id(m, &id, why, size);
+
+	if (r < 0)
+		return r;
+	if (find(b, id)) {
+		snprintf(why, size, "job %llu is open already", (unsigned long long)id);
+		return -EEXIST;
+	}
+	j = mem_new(sizeof(*j));
+	j->broker = b;
+	j->id = id;
+	j->peer_fd = -1;
+	msg_begin(&out, MSG_JOB_OPENED, m->id);
+	msg_put_u64(&out, TAG_JOB, id);
+	r = ca_load(b, m, id, &j->ca, why, size);
+	if (r == 0)
+		r = creds_load(m, &j->creds_bytes, &j->creds, why, size);
+	if (r == 0) {
+		r = put_files(b, j, &out, fds);
+		if (r < 0)
+			snprintf(why, size, "the job's bundles could not be made: %s",
+				 strerror(-r));
+	}
+	if (r == 0)
+		r = peer_set(j, m, why, size);
+	if (r < 0) {
+		msg_out_done(&out);
+		job_free(j);
+	} else {
+		j->next = b->jobs;
+		b->jobs = j;
+		outbox_send(&b->egretd, &out);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		cleanup_close_p(&fds[i]);
+	return r;
+}
+
+int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size)
+{
+	cleanup_free char *bytes = NULL;
+	struct pack pack;
+	struct str field;
+	struct job *j;
+	uint64_t id;
+	int r = get_id(m, &id, why, size);
+
+	if (r < 0)
+		return r;
+	j = find(b, id);
+	if (!j) {
+		snprintf(why, size, "job %llu is not open", (unsigned long long)id);
+		return -ENOENT;
+	}
+	if (msg_get(m, TAG_FD_CREDS, &field) == 0) {
+		r = creds_load(m, &bytes, &pack, why, size);
+		if (r < 0)
+			return r;
+		free(j->creds_bytes);
+		j->creds_bytes = TAKE_PTR(bytes);
+		j->creds = pack;
+	}
+	return peer_set(j, m, why, size);
+}
+
+int job_close(struct broker *b, struct msg_in *m, char *why, size_t size)
+{
+	uint64_t id;
+	int r = get_id(m, &id, why, size);
+
+	if (r < 0)
+		return r;
+	for (struct job **at = &b->jobs; *at; at = &(*at)->next) {
+		struct job *j = *at;
+
+		if (j->id != id)
+			continue;
+		/* Values of the store are static: there is nothing that could be revoked, and
+		 * nothing claims it. */
+		*at = j->next;
+		job_free(j);
+		return 0;
+	}
+	snprintf(why, size, "job %llu is not open", (unsigned long long)id);
+	return -ENOENT;
+}
+
+void jobs_done(struct broker *b)
+{
+	while (b->jobs) {
+		struct job *j = b->jobs;
+
+		b->jobs = j->next;
+		job_free(j);
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One job as the broker sees it: its root, its credentials, the socket of its proxy. Private to job.c and lease.c. */
+#ifndef EGRET_BROKER_JOB_H
+#define EGRET_BROKER_JOB_H
+
+#include "broker/broker.h"
+#include "broker/ca.h"
+#include "policy/credential.h"
+
+struct job {
+	struct job *next;
+	struct broker *broker;
+	uint64_t id;
+	struct ca ca;
+	struct watch peer; /* the proxy; no loop when there is none */
+	int peer_fd; /* owned; -1 */
+	char *creds_bytes;
+	struct pack creds; /* count 0 when the job has none */
+	uint64_t minute; /* clock_now() / 60000 of the count below */
+	unsigned asked;
+};
+
+/* lease.c: a frame of the job's proxy is there. */
+void job_peer_ready(struct watch *w, uint32_t events);
+void job_peer_drop(struct job *j);
+
+#endif
