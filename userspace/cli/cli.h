@@ -28,6 +28,7 @@ int verb_why(int argc, char **argv);
 int verb_summary(int argc, char **argv);
 int verb_config(int argc, char **argv);
 
+void cli_verb_is(const char *name); /* main.c: whose sentences follow; NULL: egret's own */
 /* A sentence on stderr with the verb's name before it. Returns its first argument, so `return cli_fail(2, ...)`. */
 int cli_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Connects to the running daemon: $EGRET_RUN_DIR or run_dir of the configuration or /run/egret. The socket or -errno. */
