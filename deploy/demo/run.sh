@@ -193,7 +193,7 @@ one_run with env HOME="$W/home" EGRET_DEMO=$$ nsenter --net="/run/netns/$HOST_NS
 what=('' 'GET that a rule allows' 'release POST, token needed' 'POST that no rule allows' '.. in a path' 'another host'
 	'Host other than the TLS name' 'raw address' 'DNS query with data in it' 'UDP 443')
 # Attempt, how often it must reach the other end with egret, and what the job must be told.
-must=('' '1|^200 ' '1|^201 ' '0|^403 Blocked by egret' '0|^403 ' '0|^403 Blocked by egret' '0|^4[0-9][0-9] ' '0|^(403 |no answer)' '0|' '0|^refused')
+must=('' '1|^200 ' '1|^201 ' '0|^403 Blocked by egret' '0|^40[03] .*egret' '0|^403 Blocked by egret' '0|^4(03|21) Blocked by egret' '0|^(403 Blocked by egret|no answer)' '0|' '0|^refused')
 clip() { if [ ${#1} -gt "$2" ]; then printf '%s' "${1:0:$(($2 - 3))}..."; else printf '%s' "$1"; fi; }
 shown() { # with|without, number: what the job got, and what left
 	local r=${REACHED[$1$2]} g=${GOT[$1$2]:-nothing}

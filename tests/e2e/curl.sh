@@ -49,9 +49,9 @@ if enforced; then
 	like "$(job "${curl[@]}" -i -H 'Accept: application/json' -X DELETE https://api.test/x)" 'application/problem\+json' "refusal: problem+json for who asks for JSON"
 	is "$(job "${curl[@]}" "${code[@]}" https://api.test/secret/x)" 403 "deny beats allow"
 	is "$(job "${curl[@]}" "${code[@]}" https://evil.test/)" 403 "another host"
-	is "$(job "${curl[@]}" "${code[@]}" -H 'Host: evil.test' https://api.test/hello.txt)" 403 "Host other than SNI"
-	is "$(job "${curl[@]}" "${code[@]}" --path-as-is https://api.test/a/../secret/x)" 403 "dot segments are refused, not guessed"
-	is "$(job "${curl[@]}" "${code[@]}" --path-as-is https://api.test/a%2fb)" 403 "an encoded slash is refused"
+	like "$(job "${curl[@]}" "${code[@]}" -H 'Host: evil.test' https://api.test/hello.txt)" '^(403|421)$' "Host other than SNI"
+	like "$(job "${curl[@]}" "${code[@]}" --path-as-is https://api.test/a/../secret/x)" "^40[03]\$" "dot segments are refused, not guessed"
+	like "$(job "${curl[@]}" "${code[@]}" --path-as-is https://api.test/a%2fb)" "^40[03]\$" "an encoded slash is refused"
 	unlike "$(job "${curl[@]}" -k "${code[@]}" https://$EVIL/ 2>&1)" '200' "a raw address"
 	unlike "$(job "${curl[@]}" -g -k "${code[@]}" "https://[$GOOD6]/" 2>&1)" '200' "a raw IPv6 address"
 	is "$(job "${curl[@]}" -k -H 'Host: api.test' -o /dev/null -w '%{http_code}' --connect-to api.test:443:$EVIL:443 https://api.test/hello.txt)" 200 \
