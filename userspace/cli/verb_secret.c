@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `egret secret set|list|remove`: the sealed store's front. A value is read from stdin or the
+ * terminal into locked memory and passed to the broker in a memory file: it is never an argument,
+ * never in a frame, never printed. The broker is asked through the daemon, or, when none runs,
+ * alone (secret_alone.c).
+ */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/jail.h"
+#include "base/secret.h"
+#include "base/storekey.h"
+#include "cli/secret_alone.h"
+#include "cli/secret_read.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ANSWER_MS 30000
+
+static const char usage[] = "Usage: egret secret set NAME      the value is read from stdin, or "
+			    "asked for on a terminal\n"
+			    "       egret secret list [--json]\n"
+			    "       egret secret remove NAME\n";
+
+/* Whom we speak to: the daemon, or a broker of our own. */
+struct broker_link {
+	int sock;
+	struct secret_alone alone;
+};
+
+static int link_open(struct broker_link *l)
+{
+	char why[512] = "";
+	int r;
+
+	*l = (struct broker_link){ .sock = cli_connect() };
+	if (l->sock >= 0)
+		return 0;
+	if (l->sock != -ENOENT && l->sock != -ECONNREFUSED)
+		return cli_fail(1, "cannot reach egretd: %s", strerror(-l->sock));
+	if (geteuid() != 0)
+		return cli_fail(1,
+				"no egretd runs, and the store is root's: run sudo egret secret");
+	r = secret_alone_open(cli_state_dir(), &l->alone, why, sizeof(why));
+	if (r < 0)
+		return cli_fail(r == -EPERM || r == -EINVAL ? 2 : 1, "%s", why);
+	l->sock = l->alone.sock;
+	return 0;
+}
+
+static void link_close(struct broker_link *l)
+{
+	if (l->alone.pid > 0)
+		secret_alone_close(&l->alone);
+	else if (l->sock >= 0)
+		close(l->sock);
+}
+
+static int value_memfd(const struct secret *value, int *ret_fd)
+{
+	cleanup_close int fd = memfd_create("egret-value", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (n < value->n) {
+		ssize_t r = write(fd, value->p + n, value->n - n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -EIO;
+		n += (size_t)r;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* The answer is OK, or the sentence of MSG_FAILED is said. */
+static int finish(struct msg_in *m)
+{
+	struct str text = STR("it did not say why");
+	int status = 0;
+
+	if (m->type != MSG_OK) {
+		if (m->type != MSG_FAILED || msg_get_str(m, TAG_TEXT, PROTO_TEXT_MAX, &text) < 0)
+			text = STR("the answer could not be read");
+		status = cli_fail(1, "%.*s", STR_ARG(text));
+	}
+	msg_in_done(m);
+	return status;
+}
+
+static int ask(struct msg_out *q)
+{
+	struct broker_link link;
+	struct msg_in m;
+	int status = link_open(&link), r;
+
+	if (status) {
+		msg_out_done(q);
+		return status;
+	}
+	r = cli_ask(link.sock, q, &m);
+	status = r < 0 ? cli_fail(1, "no answer: %s", strerror(-r)) : finish(&m);
+	link_close(&link);
+	return status;
+}
+
+static int secret_set(struct str name)
+{
+	cleanup_close int fd = -1;
+	struct secret value = { 0 };
+	struct msg_out q;
+	char why[256] = "";
+	int r;
+
+	if (!store_name_ok(name))
+		return cli_fail(2, "a name is 1 to %u of A-Z a-z 0-9 . _ - and starts with no dot",
+				STORE_NAME_MAX);
+	if (jail_early() < 0 || secret_arena_init(4 * STORE_VALUE_MAX) < 0)
+		return cli_fail(1, "cannot lock memory for the value: %s; raise RLIMIT_MEMLOCK",
+				strerror(errno));
+	if (secret_read(name, &value, why, sizeof(why)) < 0)
+		return cli_fail(1, "%s", why);
+	r = value_memfd(&value, &fd);
+	secret_done(&value);
+	if (r < 0)
+		return cli_fail(1, "no memory file for the value: %s", strerror(-r));
+	msg_begin(&q, MSG_SECRET_SET, 1);
+	msg_put_str(&q, TAG_NAME, name);
+	msg_put_fd(&q, TAG_FD_VALUE, fd);
+	return ask(&q);
+}
+
+static int secret_remove(struct str name)
+{
+	struct msg_out q;
+
+	if (!store_name_ok(name))
+		return cli_fail(2, "a name is 1 to %u of A-Z a-z 0-9 . _ - and starts with no dot",
+				STORE_NAME_MAX);
+	msg_begin(&q, MSG_SECRET_REMOVE, 1);
+	msg_put_str(&q, TAG_NAME, name);
+	return ask(&q);
+}
+
+/* One line. A name that the store would not take is not printed: it did not come from our broker.
+ */
+static int print_row(const struct msg_in *m, bool json, unsigned count)
+{
+	char when[CLOCK_TEXT_MAX];
+	uint64_t time_us, size;
+	struct str name;
+
+	if (msg_get_str(m, TAG_NAME, STORE_NAME_MAX, &name) < 0 || !store_name_ok(name) ||
+	    msg_get_u64(m, TAG_TIME, &time_us) < 0 || msg_get_u64(m, TAG_SIZE, &size) < 0)
+		return -EBADMSG;
+	clock_text(time_us, when);
+	if (json)
+		printf("%s\n  {\"name\": \"%.*s\", \"time\": \"%s\", \"size\": %llu}",
+		       count ? "," : "", STR_ARG(name), when, (unsigned long long)size);
+	else if (size == 0)
+		printf("%-32.*s  %-27s  damaged: set it again\n", STR_ARG(name), "-");
+	else
+		printf("%-32.*s  %-27s  %llu bytes\n", STR_ARG(name), when,
+		       (unsigned long long)size);
+	return 0;
+}
+
+static int next_answer(int sock, struct msg_in *m)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int r;
+
+	do {
+		r = poll(&p, 1, ANSWER_MS);
+	} while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return r < 0 ? -errno : -ETIMEDOUT;
+	return msg_recv(sock, m);
+}
+
+static int print_list(int sock, struct msg_in *m, bool json)
+{
+	unsigned count = 0;
+	int r = 0;
+
+	if (json)
+		printf("[");
+	while (r == 0 && m->type == MSG_SECRET) {
+		r = print_row(m, json, count++);
+		msg_in_done(m);
+		if (r == 0)
+			r = next_answer(sock, m);
+	}
+	if (json)
+		printf("%s]\n", count ? "\n" : "");
+	if (r < 0)
+		return cli_fail(1, "the list ended early: %s", strerror(-r));
+	if (m->type != MSG_END)
+		return finish(m);
+	msg_in_done(m);
+	if (!count && !json)
+		fprintf(stderr, "The store is empty: egret secret set NAME adds a secret.\n");
+	return 0;
+}
+
+static int secret_list(bool json)
+{
+	struct broker_link link;
+	struct msg_out q;
+	struct msg_in m;
+	int status = link_open(&link), r;
+
+	if (status)
+		return status;
+	msg_begin(&q, MSG_SECRET_LIST, 1);
+	r = cli_ask(link.sock, &q, &m);
+	if (r < 0)
+		status = cli_fail(1, "no answer: %s", strerror(-r));
+	else
+		status = m.type == MSG_FAILED ? finish(&m) : print_list(link.sock, &m, json);
+	link_close(&link);
+	return status;
+}
+
+int verb_secret(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+
+	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (strcmp(verb, "list") == 0 && argc == 2)
+		return secret_list(false);
+	if (strcmp(verb, "list") == 0 && argc == 3 && strcmp(argv[2], "--json") == 0)
+		return secret_list(true);
+	if (strcmp(verb, "set") == 0 && argc == 3)
+		return secret_set(str_of(argv[2]));
+	if (strcmp(verb, "set") == 0 && argc > 3)
+		return cli_fail(
+			2,
+			"the value is no argument, others could read it there: give it on stdin");
+	if (strcmp(verb, "remove") == 0 && argc == 3)
+		return secret_remove(str_of(argv[2]));
+	fputs(usage, stderr);
+	return 2;
+}
