@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only shows when all rules of a policy stand together: two allow rules of which neither is
+ * more specific, and a pass-through beside a rule that needs the connection opened. Called by
+ * compile.c with the rules of one image, includes among them.
+ */
+#include "policy/model.h"
+
+static bool ports_overlap(const struct rule *a, const struct rule *b)
+{
+	for (unsigned i = 0; i < a->nports; i++)
+		for (unsigned k = 0; k < b->nports; k++)
+			if (a->ports[i].lo <= b->ports[k].hi && b->ports[k].lo <= a->ports[i].hi)
+				return true;
+	return false;
+}
+
+static bool opens(const struct rule *r)
+{
+	return r->scheme == SCHEME_HTTP || r->scheme == SCHEME_HTTPS;
+}
+
+static bool same_outcome(const struct rule *a, const struct rule *b)
+{
+	return str_eq(a->credential, b->credential);
+}
+
+/* Both allow the same request and neither host, path nor methods say which one speaks. */
+static bool tie(const struct rule *a, const struct rule *b)
+{
+	if (a->deny || b->deny || a->scheme != b->scheme || a->host.kind != b->host.kind)
+		return false;
+	if (a->host.kind == HOST_ADDR
+		    ? a->host.prefix != b->host.prefix || memcmp(a->host.addr, b->host.addr, 16)
+		    : !str_eq(a->host.name, b->host.name))
+		return false;
+	if (!ports_overlap(a, b))
+		return false;
+	if (!opens(a))
+		return true;
+	if (a->git || b->git) {
+		if (!(a->git & b->git))
+			return false;
+	} else if (!(a->methods & b->methods) ||
+		   __builtin_popcountll(a->methods) != __builtin_popcountll(b->methods)) {
+		return false;
+	}
+	return path_rank(a->path) == path_rank(b->path) && path_pattern_overlaps(a->path, b->path);
+}
+
+/* Does the rule say anything about a connection that is not opened? A deny of a whole host does: it
+ * refuses it. */
+static bool whole_host_deny(const struct rule *r)
+{
+	return r->deny && !r->path.p && r->methods == METHODS_ANY;
+}
+
+static bool pass_against_open(const struct rule *pass, const struct rule *open)
+{
+	if (pass->deny || opens(pass) || !opens(open) || whole_host_deny(open))
+		return false;
+	if (pass->scheme == SCHEME_TLS && open->scheme == SCHEME_HTTP)
+		return false; /* told apart by the first byte */
+	return host_pattern_overlaps(&pass->host, &open->host) && ports_overlap(pass, open);
+}
+
+static void report(const struct load *l, const struct rule *at, const struct rule *other,
+		   const char *why)
+{
+	diag_add(l->errors, at->file, at->at, STR("rules"), "\"%.*s\" and \"%.*s\" %s",
+		 STR_ARG(other->id), STR_ARG(at->id), why);
+}
+
+void check_rules(const struct load *l, const struct rule *rules)
+{
+	for (const struct rule *b = rules; b; b = b->next) {
+		for (const struct rule *a = rules; a != b; a = a->next) {
+			/* Between a policy and what it includes, two rules that do the same are no
+			 * quarrel. */
+			if (tie(a, b) && ((a->file == b->file) || !same_outcome(a, b)))
+				report(l, b, a,
+				       "allow the same request and neither is more specific; make "
+				       "one of them narrower");
+			if (pass_against_open(a, b) || pass_against_open(b, a))
+				report(l, b, a,
+				       "name one host and port, and one of them passes it through "
+				       "unopened; "
+				       "the other could not be judged");
+			if (l->errors->count >= DIAG_COUNT_MAX)
+				return;
+		}
+	}
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opens and reads a credential's image: checked once, then safe whatever its bytes are. Called by
+ * egretd, the broker, the proxy. The bytes come from the compiler, which is not trusted.
+ */
+#include "policy/image.h"
+
+#include <errno.h>
+
+static struct for_view view(const uint8_t *p, const struct img_credential *h)
+{
+	return (struct for_view){ p, h->fors, h->conds, h->values, h->strings };
+}
+
+static bool hosts_ok(const uint8_t *p, struct img_table t, struct img_table strings)
+{
+	struct img_host h;
+
+	for (uint32_t i = 0; i < t.n; i++) {
+		IMG_GET(p, t, i, &h);
+		if (h.kind > HOST_MANY || !str_ok(h.name, strings) || h.name.n == 0 ||
+		    h.name.n > HOST_MAX)
+			return false;
+	}
+	return true;
+}
+
+int credential_open(struct str image, struct credential *ret)
+{
+	const uint8_t *p = (const uint8_t *)image.p;
+	struct img_credential h;
+	struct img_inject in;
+	struct img_str s;
+	struct for_view v;
+
+	if (image.n < sizeof(h) || image.n > IMAGE_SIZE_MAX)
+		return -EBADMSG;
+	memcpy(&h, p, sizeof(h));
+	if (h.magic != CREDENTIAL_MAGIC || !image_sealed(p, image.n) ||
+	    h.provider != PROVIDER_STORE ||
+	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS))
+		return -EBADMSG;
+	v = view(p, &h);
+	if (for_view_check(&v, image.n) < 0 ||
+	    !table_ok(h.hosts, sizeof(struct img_host), image.n) ||
+	    !table_ok(h.inject_hosts, sizeof(struct img_host), image.n) ||
+	    !table_ok(h.injects, sizeof(in), image.n) || !table_ok(h.env, sizeof(s), image.n))
+		return -EBADMSG;
+	if (!str_ok(h.name, h.strings) || h.name.n == 0 || h.name.n > PATTERN_MAX ||
+	    !str_ok(h.source, h.strings) || h.source.n == 0 || h.source.n > PATTERN_MAX ||
+	    !str_ok(h.placeholder, h.strings) || h.placeholder.n > PATTERN_MAX)
+		return -EBADMSG;
+	if (!hosts_ok(p, h.hosts, h.strings) || !hosts_ok(p, h.inject_hosts, h.strings))
+		return -EBADMSG;
+	for (uint32_t i = 0; i < h.injects.n; i++) {
+		IMG_GET(p, h.injects, i, &in);
+		if (in.kind < INJECT_HEADER || in.kind > INJECT_PLACEHOLDER_HEADER ||
+		    !range_ok(in.host, in.nhosts, h.inject_hosts.n) ||
+		    !str_ok(in.header, h.strings) || in.header.n == 0 ||
+		    in.header.n > PATTERN_MAX || !str_ok(in.format, h.strings) ||
+		    in.format.n > PATTERN_MAX)
+			return -EBADMSG;
+	}
+	for (uint32_t i = 0; i < h.env.n; i++) {
+		IMG_GET(p, h.env, i, &s);
+		if (!str_ok(s, h.strings) || s.n == 0 || s.n > PATTERN_MAX)
+			return -EBADMSG;
+	}
+	*ret = (struct credential){ p, image.n };
+	return 0;
+}
+
+static struct img_credential head_of(const struct credential *c)
+{
+	struct img_credential h;
+
+	memcpy(&h, c->p, sizeof(h));
+	return h;
+}
+
+struct str credential_name(const struct credential *c)
+{
+	struct img_credential h = head_of(c);
+
+	return img_text(c->p, h.strings, h.name);
+}
+
+enum provider credential_provider(const struct credential *c)
+{
+	return (enum provider)head_of(c).provider;
+}
+
+struct str credential_source(const struct credential *c)
+{
+	struct img_credential h = head_of(c);
+
+	return img_text(c->p, h.strings, h.source);
+}
+
+bool credential_static(const struct credential *c)
+{
+	return head_of(c).flags & CREDENTIAL_STATIC;
+}
+
+bool credential_client_auth_pass(const struct credential *c)
+{
+	return head_of(c).flags & CREDENTIAL_CLIENT_AUTH_PASS;
+}
+
+uint64_t credential_ttl_ms(const struct credential *c)
+{
+	return head_of(c).ttl_ms;
+}
+
+int credential_for(const struct credential *c, const struct facts *f)
+{
+	struct img_credential h = head_of(c);
+	struct for_view v = view(c->p, &h);
+
+	return for_view_fits(&v, f);
+}
+
+static bool any_host(const uint8_t *p, struct img_table strings, struct img_table t, uint32_t at,
+		     uint32_t n, struct str host)
+{
+	struct img_host h;
+
+	for (uint32_t i = at; i < at + n; i++) {
+		IMG_GET(p, t, i, &h);
+		if (host_name_fits((enum host_kind)h.kind, img_text(p, strings, h.name), host))
+			return true;
+	}
+	return false;
+}
+
+bool credential_host(const struct credential *c, struct str host)
+{
+	struct img_credential h = head_of(c);
+
+	return any_host(c->p, h.strings, h.hosts, 0, h.hosts.n, host);
+}
+
+bool credential_each_inject(const struct credential *c, struct str host, size_t *at,
+			    struct credential_inject *ret)
+{
+	struct img_credential h = head_of(c);
+	struct img_inject in;
+
+	if (!credential_host(c, host))
+		return false;
+	while (*at < h.injects.n) {
+		IMG_GET(c->p, h.injects, (*at)++, &in);
+		if (in.nhosts &&
+		    !any_host(c->p, h.strings, h.inject_hosts, in.host, in.nhosts, host))
+			continue;
+		*ret = (struct credential_inject){ (enum inject_kind)in.kind,
+						   img_text(c->p, h.strings, in.header),
+						   img_text(c->p, h.strings, in.format) };
+		return true;
+	}
+	return false;
+}
+
+struct str credential_placeholder(const struct credential *c)
+{
+	struct img_credential h = head_of(c);
+
+	return img_text(c->p, h.strings, h.placeholder);
+}
+
+bool credential_each_env(const struct credential *c, size_t *at, struct str *ret)
+{
+	struct img_credential h = head_of(c);
+	struct img_str s;
+
+	if (*at >= h.env.n)
+		return false;
+	IMG_GET(c->p, h.env, (*at)++, &s);
+	*ret = img_text(c->p, h.strings, s);
+	return true;
+}

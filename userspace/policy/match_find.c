@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the rules that name a host: one walk over the name from its end gives the hash of every
+ * suffix, so the cost does not grow with the number of hosts in the policy. Called by match.c for
+ * every connection and request; the host is a job's, the image is checked but its contents may be
+ * anything.
+ */
+#include "policy/match.h"
+#include "base/clock.h"
+
+static bool group_find(const struct hits *h, uint32_t hash, unsigned kind, struct str name,
+		       struct img_group *ret)
+{
+	const struct img_table slots = h->head.tables[TABLE_SLOT];
+	uint32_t at = hash_slot(hash, kind), slot;
+
+	if (!(h->head.kinds & 1u << kind))
+		return false;
+	for (uint32_t tries = 0; tries < slots.n; tries++, at++) {
+		IMG_GET(h->p, slots, at & (slots.n - 1), &slot);
+		if (slot == 0)
+			return false;
+		IMG_GET(h->p, h->head.tables[TABLE_GROUP], slot - 1, ret);
+		if (ret->kind == kind && ret->name.n == name.n &&
+		    memcmp(h->p + h->head.strings.off + ret->name.off, name.p, name.n) == 0)
+			return true;
+	}
+	return false;
+}
+
+void hits_find(const struct policy *p, struct str host, struct hits *ret)
+{
+	struct {
+		size_t at;
+		uint32_t hash;
+	} suffixes[HITS_MAX - 2];
+	uint32_t hash = HASH_START;
+	size_t n = 0;
+
+	ret->p = p->p;
+	memcpy(&ret->head, p->p, sizeof(ret->head));
+	ret->n = 0;
+	ret->by_addr = false;
+	if (host.n == 0 || host.n > HOST_MAX)
+		return;
+	for (size_t i = host.n; i > 0; i--) {
+		if (host.p[i - 1] == '.' && n < HITS_MAX - 2) {
+			suffixes[n].at = i;
+			suffixes[n++].hash = hash;
+		}
+		hash = hash_step(hash, host.p[i - 1]);
+	}
+	if (group_find(ret, hash, HOST_EXACT, host, &ret->groups[0]))
+		ret->n = 1;
+	/* The last suffix found is the longest: all but the first label. */
+	for (size_t i = n; i > 0; i--) {
+		struct str name = { host.p + suffixes[i - 1].at, host.n - suffixes[i - 1].at };
+
+		if (i == n &&
+		    group_find(ret, suffixes[i - 1].hash, HOST_ONE, name, &ret->groups[ret->n]))
+			ret->n++;
+		if (group_find(ret, suffixes[i - 1].hash, HOST_MANY, name, &ret->groups[ret->n]))
+			ret->n++;
+	}
+}
+
+void entry_get(const struct hits *h, uint32_t i, struct img_entry *ret)
+{
+	IMG_GET(h->p, h->head.tables[TABLE_ENTRY], i, ret);
+}
+
+bool hits_each(const struct hits *h, bool deny, struct hit_at *at, struct img_entry *ret)
+{
+	for (; at->group < h->n; at->group++, at->entry = 0) {
+		const struct img_group *g = &h->groups[at->group];
+
+		if (at->entry < (deny ? g->ndeny : g->nallow)) {
+			entry_get(h, g->entry + (deny ? 0 : g->ndeny) + at->entry++, ret);
+			return true;
+		}
+	}
+	while (h->by_addr && at->block < h->head.tables[TABLE_BLOCK].n) {
+		struct img_block b;
+
+		IMG_GET(h->p, h->head.tables[TABLE_BLOCK], at->block++, &b);
+		if (!addr_in(h->addr, b.addr, b.prefix))
+			continue;
+		entry_get(h, b.entry, ret);
+		if (!!(ret->flags & ENTRY_DENY) == deny)
+			return true;
+	}
+	return false;
+}
+
+bool entry_port(const struct hits *h, const struct img_entry *e, uint16_t port)
+{
+	struct img_port p;
+
+	if (port >= e->port_lo && port <= e->port_hi)
+		return true;
+	for (uint32_t i = 0; i < e->nports; i++) {
+		IMG_GET(h->p, h->head.tables[TABLE_PORT], e->port + i, &p);
+		if (port >= p.lo && port <= p.hi)
+			return true;
+	}
+	return false;
+}
+
+bool entry_expired(const struct img_entry *e)
+{
+	return e->until_us && clock_wall_us() >= e->until_us;
+}
+
+bool entry_method(const struct img_entry *e, uint64_t bit)
+{
+	return e->methods == METHODS_ANY || (e->methods & bit);
+}
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A parameter's name as sent, its escapes read, against a name of the rule. */
+static bool name_eq(struct str sent, struct str want)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < sent.n; i++, k++) {
+		int c = (unsigned char)sent.p[i];
+
+		if (c == '%' && i + 2 < sent.n) {
+			int high = nibble(sent.p[i + 1]), low = nibble(sent.p[i + 2]);
+
+			if (high < 0 || low < 0)
+				return false;
+			c = high << 4 | low;
+			i += 2;
+		}
+		if (k >= want.n || c != (unsigned char)want.p[k])
+			return false;
+	}
+	return k == want.n;
+}
+
+static bool query_fits(const struct hits *h, const struct img_entry *e, struct str q)
+{
+	for (size_t at = 0, end; at < q.n; at = end + 1) {
+		const char *amp = memchr(q.p + at, '&', q.n - at), *eq;
+		struct str one;
+		bool known = false;
+
+		end = amp ? (size_t)(amp - q.p) : q.n;
+		one = (struct str){ q.p + at, end - at };
+		/* Some origins also split at ';', and would then see a name that was not looked at.
+		 */
+		if (memchr(one.p, ';', one.n))
+			return false;
+		eq = one.n ? memchr(one.p, '=', one.n) : NULL;
+		if (eq)
+			one.n = (size_t)(eq - one.p);
+		for (uint32_t i = 0; i < e->nquery && !known; i++) {
+			struct img_str s;
+
+			IMG_GET(h->p, h->head.tables[TABLE_VALUE], e->query + i, &s);
+			known = name_eq(one, img_text(h->p, h->head.strings, s));
+		}
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
+static bool path_fits(const struct hits *h, const struct img_entry *e, struct str path)
+{
+	struct str pattern;
+
+	if (!(e->flags & ENTRY_PATH))
+		return true;
+	pattern = img_text(h->p, h->head.strings, e->path);
+	if (path.n < e->literal || memcmp(path.p, pattern.p, e->literal) != 0)
+		return false;
+	if (e->literal == pattern.n)
+		return path.n == pattern.n;
+	return path_pattern_fits(pattern, path);
+}
+
+/* A repository with or without ".git", behind it what git's smart protocol asks for. */
+static bool git_service(const struct hits *h, const struct img_entry *e,
+			const struct request_query *q, uint64_t bit, const char *service)
+{
+	static const char info[] = "/info/refs", query[] = "service=";
+	size_t n = strlen(service);
+	struct str repo = q->path;
+
+	if (bit == method_bit(STR("GET"))) {
+		const size_t tail = sizeof(info) - 1, head = sizeof(query) - 1;
+
+		if (repo.n <= tail || memcmp(repo.p + repo.n - tail, info, tail) != 0 ||
+		    q->query.n != head + n || memcmp(q->query.p, query, head) != 0 ||
+		    memcmp(q->query.p + head, service, n) != 0)
+			return false;
+		repo.n -= tail;
+	} else if (bit == method_bit(STR("POST"))) {
+		if (repo.n <= n + 1 || repo.p[repo.n - n - 1] != '/' || q->query.n != 0 ||
+		    memcmp(repo.p + repo.n - n, service, n) != 0)
+			return false;
+		repo.n -= n + 1;
+	} else {
+		return false;
+	}
+	if (path_fits(h, e, repo))
+		return true;
+	if (repo.n <= 5 || memcmp(repo.p + repo.n - 4, ".git", 4) != 0)
+		return false;
+	repo.n -= 4;
+	return path_fits(h, e, repo);
+}
+
+bool entry_path(const struct hits *h, const struct img_entry *e, const struct request_query *q,
+		uint64_t bit)
+{
+	if (e->flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH))
+		return ((e->flags & ENTRY_GIT_FETCH) &&
+			git_service(h, e, q, bit, "git-upload-pack")) ||
+		       ((e->flags & ENTRY_GIT_PUSH) &&
+			git_service(h, e, q, bit, "git-receive-pack"));
+	return path_fits(h, e, q->path) &&
+	       (!(e->flags & ENTRY_QUERY) || query_fits(h, e, q->query));
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the loaders make of a file and the image writers take: rules, `for` entries, policies,
+ * credentials, all in one arena that lasts as long as the compilation. Private to this folder;
+ * programs see compile.h, policy.h and credential.h.
+ */
+#ifndef EGRET_POLICY_MODEL_H
+#define EGRET_POLICY_MODEL_H
+
+#include "policy/credential.h"
+#include "policy/scan.h"
+
+#define RULES_MAX 8192 /* in one policy, includes counted */
+#define PORTS_MAX 32
+#define QUERY_MAX 64
+#define FOR_MAX 256
+#define FOR_VALUES_MAX 64
+#define PATTERN_MAX 1024
+#define RULE_TEXT_MAX 2048
+
+enum host_kind { HOST_EXACT, HOST_ONE, HOST_MANY, HOST_ADDR };
+struct host_pattern {
+	enum host_kind kind;
+	struct str name; /* without the stars */
+	uint8_t addr[16];
+	uint8_t prefix; /* mapped form */
+};
+
+struct port_range {
+	uint16_t lo, hi;
+};
+
+#define METHODS_ANY UINT64_MAX /* also those that no table knows */
+#define METHODS_READ 3ull      /* GET, HEAD: the first two of the table */
+enum git_service { GIT_FETCH = 1, GIT_PUSH = 2 };
+
+#define SCHEME_BIT(s) (1u << (s))
+#define SCHEME_DIRECT 4 /* behind enum scheme: in the kernel, no proxy */
+
+struct rule {
+	struct str id;
+	struct str text; /* "allow POST https://...", as it was written */
+	bool deny, has_query, included;
+	unsigned scheme; /* enum scheme or SCHEME_DIRECT */
+	struct host_pattern host;
+	struct port_range ports[PORTS_MAX];
+	unsigned nports;
+	uint64_t methods;
+	unsigned git;	 /* enum git_service bits; then methods is 0 */
+	struct str path; /* canonical pattern; p = NULL: any */
+	struct str *query;
+	unsigned nquery;
+	struct str credential;
+	uint64_t until_us; /* wall; 0: for ever */
+	const struct diag_file *file;
+	size_t at, credential_at;
+	struct rule *next;
+};
+
+struct for_cond {
+	unsigned key; /* index of fact_keys */
+	struct str values[FOR_VALUES_MAX];
+	unsigned nvalues;
+	struct for_cond *next;
+};
+
+struct for_entry {
+	struct for_cond *conds;
+	unsigned nconds;
+	enum assurance assurance; /* at least */
+	bool any, names_event;
+	struct str *roles;
+	unsigned nroles;
+	size_t at;
+	struct for_entry *next;
+};
+
+struct role {
+	struct str name;
+	struct rule *rules;
+	struct role *next;
+};
+
+struct include {
+	struct str name;
+	size_t at;
+	struct include *next;
+};
+
+struct policy_model {
+	struct str name;
+	enum policy_mode mode;
+	int64_t priority;
+	struct for_entry *fors;
+	struct include *includes;
+	struct rule *rules;
+	struct role *roles;
+	const struct diag_file *file;
+};
+
+struct inject_model {
+	enum inject_kind kind;
+	struct str header, format;
+	struct host_pattern *hosts; /* n = 0: all of the credential's */
+	unsigned nhosts;
+	struct inject_model *next;
+};
+
+struct credential_model {
+	struct str name, source;
+	enum provider provider;
+	bool client_auth_pass, is_static;
+	uint64_t ttl_ms;
+	struct for_entry *fors;
+	struct host_pattern *hosts;
+	unsigned nhosts;
+	struct inject_model *injects;
+	struct str placeholder;
+	struct str *env;
+	unsigned nenv;
+	const struct diag_file *file;
+	size_t at;
+};
+
+/* One file being read. */
+struct load {
+	struct arena *a;
+	const struct diag_file *file;
+	struct diag *errors, *warnings;
+};
+
+/* host.c */
+int addr_parse(struct str s, uint8_t to[16]) MUST_CHECK; /* v4 (mapped) or v6 */
+int port_parse(struct str s, uint16_t *ret) MUST_CHECK;
+
+/* psl.c */
+bool public_suffix(const char *name);
+
+/* words.c: the nearest word, or what other tools call it; NULL if none is near */
+const char *word_near(struct str given, const char *const *words, size_t n);
+void unknown_word(const struct load *l, size_t at, struct str key, const char *what,
+		  struct str given, const char *const *words, size_t n);
+/* Each key of the object must be one of these; false if one is not. */
+bool keys_known(const struct load *l, const struct node *object, const char *const *keys, size_t n);
+bool name_well_formed(struct str s); /* letters, digits, '.', '_', '-'; at most PROTO_NAME_MAX,
+					begins with a letter or digit */
+
+/* methods.c */
+extern const char *const method_names[];
+extern const size_t method_names_n;
+uint64_t method_bit(struct str method); /* 0: not in the table */
+
+/* host_pattern.c; *ret_why in words on -EINVAL */
+int host_pattern_parse(struct arena *a, struct str s, struct host_pattern *ret,
+		       const char **ret_why) MUST_CHECK;
+bool host_pattern_covers(const struct host_pattern *wide, const struct host_pattern *narrow);
+bool host_pattern_overlaps(const struct host_pattern *a, const struct host_pattern *b);
+bool host_pattern_fits(const struct host_pattern *p, struct str host);
+bool host_name_fits(enum host_kind kind, struct str name, struct str host);
+bool addr_in(const uint8_t addr[16], const uint8_t block[16], unsigned prefix);
+uint32_t host_rank(const struct host_pattern *p);
+
+/* path_pattern.c */
+int path_pattern_check(struct str p, const char **ret_why) MUST_CHECK;
+bool path_pattern_fits(struct str pattern, struct str path);
+bool path_pattern_overlaps(struct str a, struct str b); /* p = NULL: any */
+uint32_t path_rank(struct str pattern);			/* higher: more specific */
+bool glob_fits(struct str pattern, struct str s);	/* '*' any run without '/', "**" any run */
+
+/* load_*.c */
+extern const char *const fact_keys[];
+extern const size_t fact_keys_n;
+#define FACT_EVENT 6
+#define FACT_FORK 7
+#define FACT_ENVIRONMENT 12
+struct for_entry *load_for(const struct load *l, const struct node *n, bool roles_allowed);
+struct rule *load_rules(const struct load *l, const struct node *list);
+int rule_pattern_parse(const struct load *l, const struct node *n, struct rule *r) MUST_CHECK;
+int rule_direct_parse(const struct load *l, const struct node *n, struct rule *r) MUST_CHECK;
+int rule_until_parse(struct str s, uint64_t *ret_us) MUST_CHECK;
+bool rule_limits_check(const struct load *l, const struct node *n);
+struct policy_model *load_policy(const struct load *l); /* NULL after an error */
+struct credential_model *load_credential(const struct load *l, bool no_references);
+bool load_string(const struct load *l, const struct node *n,
+		 struct str *ret); /* an error if it is none */
+
+/* check.c: ties, and pass-through against opened on one host and port. Both lists are in file
+ * order. */
+void check_rules(const struct load *l, const struct rule *rules);
+
+/* image_write.c, credential_write.c: an image in the arena */
+int policy_image(struct arena *a, const struct policy_model *m, struct str name,
+		 const struct rule *rules, const struct for_entry *fors,
+		 struct str *ret) MUST_CHECK;
+int credential_image(struct arena *a, const struct credential_model *m, struct str *ret) MUST_CHECK;
+
+#endif
