@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The only truth shared by kernel programs and userspace: map keys and values, records, reasons. A change here needs
- * a new pin folder (EGRET_ABI). Addresses are 16 bytes, IPv4 in the mapped form ::ffff:a.b.c.d; ports are in host order
- * unless the name ends in _be.
+ * The only truth shared by kernel programs and userspace: map keys and values, records, reasons. A
+ * change here needs a new pin folder (EGRET_ABI). Addresses are 16 bytes, IPv4 in the mapped form
+ * ::ffff:a.b.c.d; ports are in host order unless the name ends in _be.
  */
 #ifndef EGRET_ABI_H
 #define EGRET_ABI_H
 
 #include <linux/types.h>
 
-#define EGRET_ABI 1 /* pins are in /sys/fs/bpf/egret/INSTANCE/v1 */
+#define EGRET_ABI 1	      /* pins are in /sys/fs/bpf/egret/INSTANCE/v1 */
 #define EGRET_CGROUP_LEVELS 8 /* how deep below the attach point a registered cgroup may be */
 
-/* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point: denied. */
+/* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point:
+ * denied. */
 struct egret_cgroup {
 	__u64 job;
 	__u32 flags; /* EGRET_CG_* */
 	__u32 pad;
 };
-#define EGRET_CG_READY 1u /* listeners are served; without it every connection is refused (not ready) */
-#define EGRET_CG_HOST_NET 2u /* the job shares the host's network namespace: no loopback of its own */
+#define EGRET_CG_READY \
+	1u /* listeners are served; without it every connection is refused (not ready) */
+#define EGRET_CG_HOST_NET \
+	2u /* the job shares the host's network namespace: no loopback of its own */
 #define EGRET_CG_INBOUND 4u /* inbound: allow (a later issue) */
 
 /* egret_listeners: HASH, (job, network namespace) -> where its proxy listens in that namespace. */
@@ -28,33 +31,35 @@ struct egret_listener_key {
 	__u64 netns; /* SO_NETNS_COOKIE */
 };
 struct egret_listener {
-	__u8 addr4[4]; /* network order, 127.0.0.1 */
-	__u8 addr6[16]; /* ::1 */
+	__u8 addr4[4];		/* network order, 127.0.0.1 */
+	__u8 addr6[16];		/* ::1 */
 	__u16 tcp4_be, tcp6_be; /* ports, network order; 0: none, refused */
 	__u16 dns4_be, dns6_be; /* UDP and TCP resolver, same port for both */
 };
 
-/* Where a connection wanted to go and who asked: made at connect(), carried by socket storage, read by the proxy from the
- * accepted socket with bpf_map_lookup_elem(egret_accepted, &fd, &record). */
+/* Where a connection wanted to go and who asked: made at connect(), carried by socket storage, read
+ * by the proxy from the accepted socket with bpf_map_lookup_elem(egret_accepted, &fd, &record). */
 struct egret_record {
 	__u64 job;
-	__u64 cookie; /* of the client socket */
+	__u64 cookie;  /* of the client socket */
 	__u64 time_ns; /* CLOCK_MONOTONIC */
-	__u64 cgroup; /* of the calling task */
+	__u64 cgroup;  /* of the calling task */
 	__u8 addr[16]; /* original destination */
 	__u16 port;
-	__u8 family; /* AF_INET or AF_INET6 as the caller used it; a mapped address has AF_INET6 here */
-	__u8 proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 family; /* AF_INET or AF_INET6 as the caller used it; a mapped address has AF_INET6
+			here */
+	__u8 proto;  /* IPPROTO_TCP, IPPROTO_UDP */
 	__u32 pid, tid, uid, gid; /* in the initial pid and user namespace */
-	__u32 flags; /* EGRET_REC_* */
+	__u32 flags;		  /* EGRET_REC_* */
 	char comm[16];
 };
-#define EGRET_REC_REDIRECTED 1u /* the turn was made: packets of this socket may pass the last wall */
-#define EGRET_REC_DNS 2u /* turned to the resolver */
+#define EGRET_REC_REDIRECTED \
+	1u		   /* the turn was made: packets of this socket may pass the last wall */
+#define EGRET_REC_DNS 2u   /* turned to the resolver */
 #define EGRET_REC_LOCAL 4u /* the job's own loopback */
 
-/* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also when nobody listens. Value:
- * the job (u64). */
+/* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also
+ * when nobody listens. Value: the job (u64). */
 struct egret_port_key {
 	__u64 netns;
 	__u16 port; /* host order */
@@ -69,40 +74,43 @@ struct egret_flow_key {
 	__u32 pad;
 };
 
-/* egret_cage: LPM_TRIE, what one proxy may dial although the cage refuses such addresses. Key: (proxy's cgroup id, address). */
+/* egret_cage: LPM_TRIE, what one proxy may dial although the cage refuses such addresses. Key:
+ * (proxy's cgroup id, address). */
 struct egret_cage_key {
 	__u32 prefixlen; /* 64 + prefix length in the mapped 128-bit form */
-	__u8 cgroup[8]; /* the u64 cgroup id, as bytes in memory order */
+	__u8 cgroup[8];	 /* the u64 cgroup id, as bytes in memory order */
 	__u8 addr[16];
 };
 struct egret_cage_value {
 	__u16 port_lo, port_hi; /* host order, inclusive */
-	__u32 flags; /* EGRET_CAGE_UDP: nameserver, UDP allowed too */
+	__u32 flags;		/* EGRET_CAGE_UDP: nameserver, UDP allowed too */
 };
 #define EGRET_CAGE_UDP 1u
 #define EGRET_CAGE_RANGES 8
-struct egret_cage_entry { /* the map's value: only the longest prefix is found, so it holds what shorter ones allow too */
+struct egret_cage_entry { /* the map's value: only the longest prefix is found, so it holds what
+			     shorter ones allow too */
 	struct egret_cage_value range[EGRET_CAGE_RANGES]; /* unused: port_hi 0 */
 };
 
 /* egret_hostaddrs: HASH, addr[16] -> u8: addresses that the host itself owns. */
 
-/* Why the kernel refused. Numbers are for ever; names and sentences are in userspace/event/reasons.def. */
+/* Why the kernel refused. Numbers are for ever; names and sentences are in
+ * userspace/event/reasons.def. */
 enum egret_reason {
 	EGRET_OK = 0,
 	EGRET_R_UNREGISTERED = 1, /* the cgroup belongs to no job */
 	EGRET_R_NOT_READY = 2,
 	EGRET_R_FOREIGN_SOCKET = 3, /* made outside the job, or in another */
-	EGRET_R_NO_LISTENER = 4, /* no listener in this network namespace */
-	EGRET_R_UNSPECIFIED = 5, /* 0.0.0.0, :: */
-	EGRET_R_LOOPBACK = 6, /* loopback in a shared network namespace */
+	EGRET_R_NO_LISTENER = 4,    /* no listener in this network namespace */
+	EGRET_R_UNSPECIFIED = 5,    /* 0.0.0.0, :: */
+	EGRET_R_LOOPBACK = 6,	    /* loopback in a shared network namespace */
 	EGRET_R_LINK_LOCAL = 7,
-	EGRET_R_MULTICAST = 8, /* and broadcast */
-	EGRET_R_UDP = 9, /* UDP that is not DNS */
-	EGRET_R_FAMILY = 10, /* socket type or protocol that jobs may not have */
-	EGRET_R_PORT = 11, /* bind to one of egret's own ports */
-	EGRET_R_PACKET = 12, /* the last wall: a packet that did not come by the door */
-	EGRET_R_STORAGE = 13, /* a map was full */
+	EGRET_R_MULTICAST = 8,	   /* and broadcast */
+	EGRET_R_UDP = 9,	   /* UDP that is not DNS */
+	EGRET_R_FAMILY = 10,	   /* socket type or protocol that jobs may not have */
+	EGRET_R_PORT = 11,	   /* bind to one of egret's own ports */
+	EGRET_R_PACKET = 12,	   /* the last wall: a packet that did not come by the door */
+	EGRET_R_STORAGE = 13,	   /* a map was full */
 	EGRET_R_HOST_ADDRESS = 14, /* the host's own address */
 	EGRET_R_CAGE_ADDRESS = 15, /* a proxy dialled what its job's rules do not name */
 	EGRET_R_CAGE_UDP = 16,
@@ -114,15 +122,15 @@ enum egret_reason {
 
 /* egret_events: RINGBUF. */
 struct egret_event {
-	__u32 size; /* sizeof(struct egret_event), for a later reader */
-	__u16 kind; /* EGRET_EV_* */
+	__u32 size;   /* sizeof(struct egret_event), for a later reader */
+	__u16 kind;   /* EGRET_EV_* */
 	__u16 reason; /* enum egret_reason */
 	struct egret_record record;
 };
 #define EGRET_EV_REFUSED 1 /* record: what was refused */
-#define EGRET_EV_DIAL 2 /* a proxy dialled: record.job is 0, record.cgroup the proxy's */
+#define EGRET_EV_DIAL 2	   /* a proxy dialled: record.job is 0, record.cgroup the proxy's */
 
-/* egret_lost: PERCPU_ARRAY[1] of u64: events that the full ring did not take. egret_refused: PERCPU_ARRAY[EGRET_R_MAX] of
- * u64: refusals by reason, counted also where the event was lost. */
+/* egret_lost: PERCPU_ARRAY[1] of u64: events that the full ring did not take. egret_refused:
+ * PERCPU_ARRAY[EGRET_R_MAX] of u64: refusals by reason, counted also where the event was lost. */
 
 #endif

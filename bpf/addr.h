@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What kind of address this is: pure, without a call or a loop, so that the kernel programs and userspace tests compile the
- * same lines. An address is four 32-bit words in network order; IPv4 in the mapped form ::ffff:a.b.c.d.
+ * What kind of address this is: pure, without a call or a loop, so that the kernel programs and
+ * userspace tests compile the same lines. An address is four 32-bit words in network order; IPv4 in
+ * the mapped form ::ffff:a.b.c.d.
  */
 #ifndef EGRET_ADDR_H
 #define EGRET_ADDR_H
@@ -15,14 +16,15 @@
 enum addr_class {
 	ADDR_PUBLIC = 0,
 	ADDR_UNSPECIFIED, /* 0.0.0.0/8, :: */
-	ADDR_LOOPBACK, /* 127.0.0.0/8, ::1 */
-	ADDR_LINK_LOCAL, /* 169.254.0.0/16, fe80::/10 */
-	ADDR_MULTICAST, /* 224.0.0.0/4, ff00::/8, 255.255.255.255 */
-	ADDR_METADATA, /* 168.63.129.16, 100.100.100.200, fd00:ec2::254; 169.254.169.254 is link-local */
-	ADDR_PRIVATE, /* RFC 1918, fc00::/7, fec0::/10 */
-	ADDR_SHARED, /* 100.64.0.0/10 */
-	ADDR_BENCH, /* 198.18.0.0/15: egret's synthetic names */
-	ADDR_RESERVED, /* 192.0.0.0/24, 240.0.0.0/4, IPv6 outside 2000::/3 */
+	ADDR_LOOPBACK,	  /* 127.0.0.0/8, ::1 */
+	ADDR_LINK_LOCAL,  /* 169.254.0.0/16, fe80::/10 */
+	ADDR_MULTICAST,	  /* 224.0.0.0/4, ff00::/8, 255.255.255.255 */
+	ADDR_METADATA,	  /* 168.63.129.16, 100.100.100.200, fd00:ec2::254; 169.254.169.254 is
+			     link-local */
+	ADDR_PRIVATE,	  /* RFC 1918, fc00::/7, fec0::/10 */
+	ADDR_SHARED,	  /* 100.64.0.0/10 */
+	ADDR_BENCH,	  /* 198.18.0.0/15: egret's synthetic names */
+	ADDR_RESERVED,	  /* 192.0.0.0/24, 240.0.0.0/4, IPv6 outside 2000::/3 */
 };
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -31,7 +33,7 @@ enum addr_class {
 #define ADDR_HOST32(x) (x)
 #endif
 #define ADDR_MAPPED_WORD ADDR_HOST32(0x0000ffffu)
-#define ADDR_IP4(a, b, c, d)                                                                       \
+#define ADDR_IP4(a, b, c, d) \
 	(((__u32)(a) << 24) | ((__u32)(b) << 16) | ((__u32)(c) << 8) | (__u32)(d))
 
 ADDR_INLINE int addr_is_mapped(const __u32 w[4])
@@ -95,8 +97,9 @@ ADDR_INLINE enum addr_class addr_class(const __u32 w[4])
 	return ADDR_RESERVED;
 }
 
-/* IPv4 addresses inside an IPv6 one, in host order: compatible (::a.b.c.d), NAT64 (64:ff9b::/96), 6to4 (2002::/16), Teredo
- * (2001::/32, server and client). How many: 0 to 2. A mapped address is IPv4 itself and embeds none. */
+/* IPv4 addresses inside an IPv6 one, in host order: compatible (::a.b.c.d), NAT64 (64:ff9b::/96),
+ * 6to4 (2002::/16), Teredo (2001::/32, server and client). How many: 0 to 2. A mapped address is
+ * IPv4 itself and embeds none. */
 ADDR_INLINE int addr_embedded(const __u32 w[4], __u32 ip[2])
 {
 	__u32 a = ADDR_HOST32(w[0]), b = ADDR_HOST32(w[1]), d = ADDR_HOST32(w[3]);

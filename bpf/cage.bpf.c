@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The cage: attached to the parent cgroup of all proxies. A proxy that was taken over still cannot dial loopback, link-local and
- * metadata addresses, private networks or the host itself, in whatever form they are written, unless egretd put the address
- * with the port into egret_cage for this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind, nor make other sockets
- * than TCP and UDP. Each dial is told to the audit process: one that no request explains is an alert.
+ * The cage: attached to the parent cgroup of all proxies. A proxy that was taken over still cannot
+ * dial loopback, link-local and metadata addresses, private networks or the host itself, in
+ * whatever form they are written, unless egretd put the address with the port into egret_cage for
+ * this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind, nor make other
+ * sockets than TCP and UDP. Each dial is told to the audit process: one that no request explains is
+ * an alert.
  */
 #include "record.h"
 
@@ -73,8 +75,8 @@ static __always_inline int cage(struct bpf_sock_addr *ctx, const struct ask *a)
 
 	if (reason)
 		count_refused(reason);
-	event_task(reason ? EGRET_EV_REFUSED : EGRET_EV_DIAL, reason, 0,
-		   bpf_get_socket_cookie(ctx), a);
+	event_task(reason ? EGRET_EV_REFUSED : EGRET_EV_DIAL, reason, 0, bpf_get_socket_cookie(ctx),
+		   a);
 	return reason == EGRET_OK;
 }
 

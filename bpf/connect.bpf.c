@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * connect() of a job, and what getpeername() says afterwards. Attached to the cgroup of all jobs; the address comes from the job,
- * the verdict from door.h. Also reached by TFO's sendto and by io_uring.
+ * connect() of a job, and what getpeername() says afterwards. Attached to the cgroup of all jobs;
+ * the address comes from the job, the verdict from door.h. Also reached by TFO's sendto and by
+ * io_uring.
  */
 #include "door.h"
 

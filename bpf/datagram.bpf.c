@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * sendto(), sendmsg(), sendmmsg() with an address, and the source that recvmsg() shows. Only DNS passes, to the resolver of the
- * job's proxy; its answers get the source back that the job asked (musl checks it).
+ * sendto(), sendmsg(), sendmmsg() with an address, and the source that recvmsg() shows. Only DNS
+ * passes, to the resolver of the job's proxy; its answers get the source back that the job asked
+ * (musl checks it).
  *
- * A mapped destination on an unconnected AF_INET6 socket comes to sendmsg4, its answer to recvmsg6: the record keeps
- * the mapped form, so either can write it.
+ * A mapped destination on an unconnected AF_INET6 socket comes to sendmsg4, its answer to recvmsg6:
+ * the record keeps the mapped form, so either can write it.
  */
 #include "door.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and datagram.bpf.c, so that both judge alike. Every
- * way through the function that is not a turn to the job's own listener or its own loopback ends in WAY_DENY.
+ * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and
+ * datagram.bpf.c, so that both judge alike. Every way through the function that is not a turn to
+ * the job's own listener or its own loopback ends in WAY_DENY.
  */
 #ifndef EGRET_DOOR_H
 #define EGRET_DOOR_H
@@ -12,8 +13,8 @@
 enum way {
 	WAY_DENY = 0,
 	WAY_STRAIGHT, /* the job's own loopback */
-	WAY_TCP, /* to the listener */
-	WAY_DNS, /* to the resolver */
+	WAY_TCP,      /* to the listener */
+	WAY_DNS,      /* to the resolver */
 };
 
 static __always_inline bool is_tcp(__u32 proto)
@@ -30,10 +31,11 @@ static __always_inline int door_way(const struct ask *a, __u32 job_flags)
 		return -EGRET_R_UNSPECIFIED;
 	if (c == ADDR_MULTICAST)
 		return -EGRET_R_MULTICAST;
-	/* Before loopback and link-local: there stand resolvers (127.0.0.53, 169.254.169.254), and docker's one is reached
-	 * on any port, because it listens on another than 53 and forwards for the host. */
-	if (a->port == 53 || (addr_is_mapped(a->addr) &&
-			      a->addr[3] == ADDR_HOST32(ADDR_IP4(127, 0, 0, 11))))
+	/* Before loopback and link-local: there stand resolvers (127.0.0.53, 169.254.169.254), and
+	 * docker's one is reached on any port, because it listens on another than 53 and forwards
+	 * for the host. */
+	if (a->port == 53 ||
+	    (addr_is_mapped(a->addr) && a->addr[3] == ADDR_HOST32(ADDR_IP4(127, 0, 0, 11))))
 		return WAY_DNS;
 	if (c == ADDR_LINK_LOCAL)
 		return -EGRET_R_LINK_LOCAL;
@@ -55,7 +57,8 @@ static __always_inline bool to_loopback_device(struct bpf_sock_addr *ctx, struct
 	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, lo, sizeof(lo)) == 0;
 }
 
-/* Keeps what was asked with the socket: for getpeername, for the way from SYN to accept, for the last wall. */
+/* Keeps what was asked with the socket: for getpeername, for the way from SYN to accept, for the
+ * last wall. */
 static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a, __u64 job,
 					__u64 cookie, __u32 flags)
 {

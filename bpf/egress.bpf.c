@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The last wall: every packet of a job's sockets, judged once more by where it really leaves or comes from. Source routes, sockets
- * connected before they came here, and whatever else went round connect() end here.
+ * The last wall: every packet of a job's sockets, judged once more by where it really leaves or
+ * comes from. Source routes, sockets connected before they came here, and whatever else went round
+ * connect() end here.
  *
- *  own namespace     only the loopback device (always index 1): the listeners and the job's own services
- *  shared namespace  only the loopback device, and only sockets that came by the door (EGRET_REC_REDIRECTED)
+ *  own namespace     only the loopback device (always index 1): the listeners and the job's own
+ * services shared namespace  only the loopback device, and only sockets that came by the door
+ * (EGRET_REC_REDIRECTED)
  *
- * Packets without a socket of the job (resets, packet sockets) do not come here; tc and LSM are for those.
+ * Packets without a socket of the job (resets, packet sockets) do not come here; tc and LSM are for
+ * those.
  */
 #include "job.h"
 #include "record.h"

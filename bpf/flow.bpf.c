@@ -1,13 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The record's way from the client's socket to the accepted one. On the jobs' side: when the SYN's source port is chosen, the record
- * goes into egret_flows. On the listeners' side: when the handshake is complete, it moves from there into the storage of the new
- * socket, in the kernel, before the proxy can accept it; so a port that is used again is never taken for the connection before.
+ * The record's way from the client's socket to the accepted one. On the jobs' side: when the SYN's
+ * source port is chosen, the record goes into egret_flows. On the listeners' side: when the
+ * handshake is complete, it moves from there into the storage of the new socket, in the kernel,
+ * before the proxy can accept it; so a port that is used again is never taken for the connection
+ * before.
  *
  * Both are called for many other events of a socket: `op` is looked at first.
  */
 #include "maps.h"
 #include "addr.h"
+
+/* The compiler would join loads of two branches into one at a computed place, which the verifier
+ * refuses: every field is loaded before the branch and kept from moving. */
+#define LOAD(field)                               \
+	({                                        \
+		__u32 loaded_ = (field);          \
+		asm volatile("" : "+r"(loaded_)); \
+		loaded_;                          \
+	})
+
+static __always_inline void flow_source(struct egret_flow_key *key, bool four, __u32 ip4,
+					const __u32 ip6[4])
+{
+	__u32 addr[4] = { 0, 0, ADDR_MAPPED_WORD, ip4 };
+
+	if (!four)
+		__builtin_memcpy(addr, ip6, sizeof(addr));
+	__builtin_memcpy(key->saddr, addr, sizeof(addr));
+}
 
 SEC("sockops")
 int egret_flow_out(struct bpf_sock_ops *ops)
@@ -15,7 +36,7 @@ int egret_flow_out(struct bpf_sock_ops *ops)
 	struct egret_flow_key key = {};
 	struct egret_record *r;
 	struct bpf_sock *sk;
-	__u32 addr[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	__u32 addr[4], ip4, ip6[4];
 
 	if (ops->op != BPF_SOCK_OPS_TCP_CONNECT_CB)
 		return 1;
@@ -27,17 +48,14 @@ int egret_flow_out(struct bpf_sock_ops *ops)
 		return 1;
 	key.netns = bpf_get_netns_cookie(ops);
 	key.sport = ops->local_port;
+	ip4 = LOAD(ops->local_ip4);
+	ip6[0] = LOAD(ops->local_ip6[0]);
+	ip6[1] = LOAD(ops->local_ip6[1]);
+	ip6[2] = LOAD(ops->local_ip6[2]);
+	ip6[3] = LOAD(ops->local_ip6[3]);
 	__builtin_memcpy(addr, r->addr, sizeof(addr));
 	/* A mapped socket has no IPv6 source yet; the record tells what it is. */
-	if (addr_is_mapped(addr)) {
-		addr[3] = ops->local_ip4;
-	} else {
-		addr[0] = ops->local_ip6[0];
-		addr[1] = ops->local_ip6[1];
-		addr[2] = ops->local_ip6[2];
-		addr[3] = ops->local_ip6[3];
-	}
-	__builtin_memcpy(key.saddr, addr, sizeof(addr));
+	flow_source(&key, addr_is_mapped(addr), ip4, ip6);
 	if (r->flags & EGRET_REC_REDIRECTED)
 		bpf_map_update_elem(&egret_flows, &key, r, BPF_ANY);
 	else
@@ -51,22 +69,19 @@ int egret_flow_in(struct bpf_sock_ops *ops)
 	struct egret_flow_key key = {};
 	struct egret_record *r, *to;
 	struct bpf_sock *sk;
-	__u32 addr[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	__u32 ip4, ip6[4];
 
 	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
 	sk = ops->sk;
 	if (!sk)
 		return 1;
-	if (ops->family == AF_INET) {
-		addr[3] = ops->remote_ip4;
-	} else {
-		addr[0] = ops->remote_ip6[0];
-		addr[1] = ops->remote_ip6[1];
-		addr[2] = ops->remote_ip6[2];
-		addr[3] = ops->remote_ip6[3];
-	}
-	__builtin_memcpy(key.saddr, addr, sizeof(addr));
+	ip4 = LOAD(ops->remote_ip4);
+	ip6[0] = LOAD(ops->remote_ip6[0]);
+	ip6[1] = LOAD(ops->remote_ip6[1]);
+	ip6[2] = LOAD(ops->remote_ip6[2]);
+	ip6[3] = LOAD(ops->remote_ip6[3]);
+	flow_source(&key, ops->family == AF_INET, ip4, ip6);
 	key.netns = bpf_get_netns_cookie(ops);
 	key.sport = bpf_ntohl(ops->remote_port);
 	r = bpf_map_lookup_elem(&egret_flows, &key);

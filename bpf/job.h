@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which job a task, a socket or a packet belongs to: the deepest registered cgroup on the way from the attach point down, at
- * most EGRET_CGROUP_LEVELS levels. Unknown is NULL, and NULL is always refused.
+ * Which job a task, a socket or a packet belongs to: the deepest registered cgroup on the way from
+ * the attach point down, at most EGRET_CGROUP_LEVELS levels. Unknown is NULL, and NULL is always
+ * refused.
  *
- * Hooks are chosen by the cgroup in which the *socket* was made, so the calling task alone proves nothing: a socket that was made
- * elsewhere and moved or passed in must be of the same job.
+ * Hooks are chosen by the cgroup in which the *socket* was made, so the calling task alone proves
+ * nothing: a socket that was made elsewhere and moved or passed in must be of the same job.
  */
 #ifndef EGRET_JOB_H
 #define EGRET_JOB_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few kernel structures that the programs read, with only the fields that are read: the loader relocates each access to
- * the running kernel's layout (CO-RE), so building needs no kernel BTF and no vmlinux.h. Included by every .bpf.c.
+ * The few kernel structures that the programs read, with only the fields that are read: the loader
+ * relocates each access to the running kernel's layout (CO-RE), so building needs no kernel BTF and
+ * no vmlinux.h. Included by every .bpf.c.
  */
 #ifndef EGRET_KERNEL_H
 #define EGRET_KERNEL_H

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The one place where the shared maps and constants are defined (maps.h declares them for the others).
+ * The one place where the shared maps and constants are defined (maps.h declares them for the
+ * others).
  */
 #define EGRET_MAPS_HERE 1
 #include "maps.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps and constants that all objects share. maps.bpf.c defines them; every other .bpf.c sees the same declarations with
- * `extern`, and `bpftool gen object` joins them. What they hold is in abi.h; userspace pins them all.
+ * The maps and constants that all objects share. maps.bpf.c defines them; every other .bpf.c sees
+ * the same declarations with `extern`, and `bpftool gen object` joins them. What they hold is in
+ * abi.h; userspace pins them all.
  */
 #ifndef EGRET_MAPS_H
 #define EGRET_MAPS_H

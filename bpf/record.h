@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records and events: who asked for what, kept with the socket, and what was refused, told to the audit process. A full
- * ring loses events but never a refusal: both are counted.
+ * Records and events: who asked for what, kept with the socket, and what was refused, told to the
+ * audit process. A full ring loses events but never a refusal: both are counted.
  */
 #ifndef EGRET_RECORD_H
 #define EGRET_RECORD_H
@@ -12,7 +12,7 @@
 /* Where somebody wants to go. */
 struct ask {
 	__u32 addr[4]; /* network order, mapped form */
-	__u16 port; /* host order */
+	__u16 port;    /* host order */
 	__u8 family;
 	__u8 proto;
 };
@@ -48,7 +48,8 @@ static __always_inline void count_refused(__u32 reason)
 		__sync_fetch_and_add(n, 1);
 }
 
-/* Room for an event; NULL is counted as lost. Wakes by the kernel's own rule: when the reader had caught up. */
+/* Room for an event; NULL is counted as lost. Wakes by the kernel's own rule: when the reader had
+ * caught up. */
 static __always_inline struct egret_event *event_open(__u16 kind, __u16 reason)
 {
 	struct egret_event *e = bpf_ringbuf_reserve(&egret_events, sizeof(*e), 0);

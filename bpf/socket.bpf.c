@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What sockets a job may have (TCP, MPTCP, UDP: no raw, ping, SCTP, UDP-Lite), and bind() on ports that are egret's own: a job that
- * could take them after a crash would catch other jobs' connections in a shared network namespace.
+ * What sockets a job may have (TCP, MPTCP, UDP: no raw, ping, SCTP, UDP-Lite), and bind() on ports
+ * that are egret's own: a job that could take them after a crash would catch other jobs'
+ * connections in a shared network namespace.
  */
 #include "job.h"
 #include "record.h"

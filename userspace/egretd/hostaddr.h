@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The addresses that the host's own interfaces have, asked from the kernel by libnl. For the cage and for the proxies' address checks. */
+/* The addresses that the host's own interfaces have, asked from the kernel by libnl. For the cage
+ * and for the proxies' address checks. */
 #ifndef EGRET_EGRETD_HOSTADDR_H
 #define EGRET_EGRETD_HOSTADDR_H
 
@@ -7,11 +8,13 @@
 
 #define HOSTADDR_TEXT_MAX 46
 
-/* Addresses of the caller's network namespace, in the mapped form. *ret is to be freed. 0 or -errno. */
+/* Addresses of the caller's network namespace, in the mapped form. *ret is to be freed. 0 or
+ * -errno. */
 int hostaddr_list(uint8_t (**ret)[16], size_t *ret_n) MUST_CHECK;
 /* "192.0.2.1" or "2001:db8::1". to holds HOSTADDR_TEXT_MAX bytes. */
 void hostaddr_text(const uint8_t addr[16], char *to);
-/* A socket that becomes readable when addresses change; read it empty with hostaddr_drain, then ask again. 0 or -errno. */
+/* A socket that becomes readable when addresses change; read it empty with hostaddr_drain, then ask
+ * again. 0 or -errno. */
 int hostaddr_watch_open(int *ret_fd) MUST_CHECK;
 void hostaddr_drain(int fd);
 

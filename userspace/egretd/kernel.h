@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel programs of bpf/ as egretd sees them: loaded once, pinned below /sys/fs/bpf/egret/INSTANCE/v1 (mode 0700), so
- * that they stand when egretd dies. A second kernel_open of the same instance takes over the pinned maps and replaces the
- * programs of the pinned links atomically. kernel.c alone includes libbpf and the skeleton. Called by egretd only; no byte from
- * a network or a job comes here.
+ * The kernel programs of bpf/ as egretd sees them: loaded once, pinned below
+ * /sys/fs/bpf/egret/INSTANCE/v1 (mode 0700), so that they stand when egretd dies. A second
+ * kernel_open of the same instance takes over the pinned maps and replaces the programs of the
+ * pinned links atomically. kernel.c alone includes libbpf and the skeleton. Called by egretd only;
+ * no byte from a network or a job comes here.
  *
  * Every failing function that has `why` writes one sentence there: what is missing and what to do.
  */
@@ -17,13 +18,14 @@ struct kernel;
 
 struct kernel_where {
 	const char *instance; /* names the pin folder; letters, digits, '-' */
-	int jobs; /* cgroup directory: where the programs of jobs are attached */
-	unsigned jobs_level; /* its depth below the cgroup root (struct cgroups.jobs_level) */
-	int listen; /* cgroup directory: where listeners are made */
-	int proxies; /* cgroup directory: parent of the proxies' cgroups, the cage */
+	int jobs;	      /* cgroup directory: where the programs of jobs are attached */
+	unsigned jobs_level;  /* its depth below the cgroup root (struct cgroups.jobs_level) */
+	int listen;	      /* cgroup directory: where listeners are made */
+	int proxies;	      /* cgroup directory: parent of the proxies' cgroups, the cage */
 };
 
-int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, size_t size) MUST_CHECK;
+int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why,
+		size_t size) MUST_CHECK;
 /* Frees what this process holds; pins, and so the refusals, stay. NULL; accepts NULL. */
 struct kernel *kernel_free(struct kernel *k);
 /* Takes the pins of an instance away: nothing is enforced any more. 0 also when there were none. */
@@ -33,37 +35,44 @@ bool kernel_reused(const struct kernel *k);
 
 /* Cgroups of jobs. flags: EGRET_CG_*. Setting again changes the flags (not ready -> ready). */
 int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags) MUST_CHECK;
-int kernel_cgroup_del(struct kernel *k, uint64_t cgroup) MUST_CHECK; /* 0 also when it is not there */
+int kernel_cgroup_del(struct kernel *k,
+		      uint64_t cgroup) MUST_CHECK; /* 0 also when it is not there */
 
-/* Listeners of (job, namespace). The ports are reserved in that namespace until kernel_listener_del. */
-int kernel_listener_set(struct kernel *k, uint64_t job, uint64_t netns, const struct egret_listener *l) MUST_CHECK;
+/* Listeners of (job, namespace). The ports are reserved in that namespace until
+ * kernel_listener_del. */
+int kernel_listener_set(struct kernel *k, uint64_t job, uint64_t netns,
+			const struct egret_listener *l) MUST_CHECK;
 int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns) MUST_CHECK;
 
-/* What one proxy may dial although the cage refuses such addresses: the whole list replaces the one before. */
+/* What one proxy may dial although the cage refuses such addresses: the whole list replaces the one
+ * before. */
 struct kernel_dial {
-	uint8_t addr[16]; /* mapped form */
-	uint8_t prefix; /* of the 128-bit form: 96 + n for IPv4 */
+	uint8_t addr[16];	   /* mapped form */
+	uint8_t prefix;		   /* of the 128-bit form: 96 + n for IPv4 */
 	uint16_t port_lo, port_hi; /* host order, inclusive */
-	uint32_t flags; /* EGRET_CAGE_UDP */
+	uint32_t flags;		   /* EGRET_CAGE_UDP */
 };
 /* -E2BIG: more than EGRET_CAGE_RANGES port ranges hold for one address. */
-int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n) MUST_CHECK;
+int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d,
+		    size_t n) MUST_CHECK;
 int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup) MUST_CHECK;
 
 /* The host's own addresses (hostaddr.h): the whole list replaces the one before. */
 int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n) MUST_CHECK;
 
 /* New descriptors, CLOEXEC, the caller closes them. */
-int kernel_accepted_fd(struct kernel *k, int *ret) MUST_CHECK; /* egret_accepted, read-only: for proxies */
-int kernel_events_fd(struct kernel *k, int *ret) MUST_CHECK; /* egret_events: for the audit process */
+int kernel_accepted_fd(struct kernel *k,
+		       int *ret) MUST_CHECK; /* egret_accepted, read-only: for proxies */
+int kernel_events_fd(struct kernel *k,
+		     int *ret) MUST_CHECK;		   /* egret_events: for the audit process */
 int kernel_lost_fd(struct kernel *k, int *ret) MUST_CHECK; /* egret_lost, read-only */
 
 /* Sums over all CPUs. */
 int kernel_lost(struct kernel *k, uint64_t *ret) MUST_CHECK;
 int kernel_refused(struct kernel *k, uint64_t ret[EGRET_R_MAX]) MUST_CHECK;
 
-/* Read the record of an accepted socket, as the proxy does: 0, -ENOENT (none: refuse) or -errno. For tests and the proxy's
- * twin of this call see the bpf(2) lookup by descriptor. */
+/* Read the record of an accepted socket, as the proxy does: 0, -ENOENT (none: refuse) or -errno.
+ * For tests and the proxy's twin of this call see the bpf(2) lookup by descriptor. */
 int kernel_record(int accepted_fd, int sock, struct egret_record *ret) MUST_CHECK;
 
 #endif
