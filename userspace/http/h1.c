@@ -303,6 +303,7 @@ static enum h1_event read_head(struct h1 *h, struct arena *a, const char *p, siz
 	char *bytes = (char *)copy.p, *lf = memchr(bytes, '\n', n);
 	struct str first = { bytes, (size_t)(lf - bytes) - 1 };
 
+	h->blanks = 0;
 	memset(hd, 0, sizeof(*hd));
 	hd->is_request = h->request;
 	if (!(h->request ? request_line(h, first) : status_line(h, first)) ||
@@ -398,7 +399,6 @@ enum h1_event h1_next(struct h1 *h, struct arena *a, const char *p, size_t n, bo
 		      size_t *ret_used)
 {
 	size_t used = 0, len;
-	unsigned blanks = 0;
 	enum h1_event ev;
 	int r;
 
@@ -419,7 +419,7 @@ enum h1_event h1_next(struct h1 *h, struct arena *a, const char *p, size_t n, bo
 				return eof ? h1_fail(h, H1_BAD, "it ends inside its head")
 					   : H1_MORE;
 			block_start(h);
-			if (len == 2 && h->request && blanks++ < LEADING_BLANKS) {
+			if (len == 2 && h->request && h->blanks++ < LEADING_BLANKS) {
 				used = 2;
 				continue;
 			}

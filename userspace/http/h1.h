@@ -53,8 +53,8 @@ struct h1 {
 	enum h1_at at;
 	size_t scanned,
 		line; /* in the block being collected: looked at so far; start of the line */
-	unsigned lines;
-	uint64_t left; /* of the body or the chunk */
+	unsigned lines, blanks; /* blanks: empty lines before the message */
+	uint64_t left;		/* of the body or the chunk */
 	enum h1_fault fault;
 	const char *why; /* a sentence; static */
 	/* outputs of the last event */

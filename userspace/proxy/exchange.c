@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request up to its first byte, in the one order that promise P7 allows: canonical name and
+ * target, verdict, credential, upstream, record in the ring, and only then a byte towards the
+ * upstream. A denied request never touches an upstream. Called by session.c with a parsed head;
+ * each step may wait, and each wait has one way out that refuses.
+ */
+#include "proxy/exchange.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+/* ---- events ---- */
+
+void exchange_event(const struct session *s, struct event *e, enum event_kind kind,
+		    enum event_verdict v, enum reason r)
+{
+	const struct exchange *x = &s->x;
+	const struct request *rq = &x->rq;
+	struct buf url;
+
+	request_id((struct request *)rq);
+	record_begin(s->px, e, kind, v, r, x->named || rq->origin.port ? &rq->origin : &s->origin,
+		     rq->policy, rq->verdict.rule);
+	event_text(e, FIELD_REQUEST, str_of(rq->id));
+	if (x->up && !s->origin.addr)
+		event_addr(e, FIELD_DEST_IP, x->up->addr);
+	if (x->parsed)
+		event_text(e, FIELD_HTTP_METHOD, s->req.head.method);
+	if (x->named) {
+		buf_init(&url, 2 * s->limits.target_bytes + 512);
+		if (request_url(rq, &url) == 0)
+			event_text(e, FIELD_HTTP_URL, buf_str(&url));
+		buf_done(&url);
+	}
+	if (x->credential >= 0) {
+		struct credential c = creds_at(s->px->creds, x->credential);
+		const struct lease *l = creds_now(s->px->creds, x->credential);
+
+		event_text(e, FIELD_CREDENTIAL_NAME, credential_name(&c));
+		if (l)
+			event_text(e, FIELD_CREDENTIAL_LEASE, str_of(l->id));
+		event_num(e, FIELD_CREDENTIAL_STATIC, credential_static(&c));
+	}
+}
+
+void exchange_over(struct session *s, enum reason r, const char *message)
+{
+	struct exchange *x = &s->x;
+	uint64_t now = clock_now_us();
+	struct event e;
+
+	exchange_event(s, &e, EVENT_HTTP_RESPONSE, VERDICT_NONE, r);
+	if (x->status)
+		event_num(&e, FIELD_HTTP_STATUS, x->status);
+	if (message)
+		event_text(&e, FIELD_MESSAGE, str_of(message));
+	event_num(&e, FIELD_BYTES_OUT, s->up.bytes);
+	event_num(&e, FIELD_BYTES_IN, s->down.bytes);
+	event_num(&e, FIELD_TIME_TOTAL, now - x->start_us);
+	if (x->sent_us && x->first_us > x->sent_us)
+		event_num(&e, FIELD_TIME_UPSTREAM, x->first_us - x->sent_us);
+	record_note(s->px, &e);
+}
+
+/* ---- the credential ---- */
+
+static bool method_takes_credential(struct str method)
+{
+	return !str_is(method, "OPTIONS") && !str_is(method, "TRACE") && !str_is(method, "CONNECT");
+}
+
+/* Which credential goes with the request: x->credential, or -1. false: refused. */
+static bool choose_credential(struct session *s)
+{
+	struct exchange *x = &s->x;
+	struct str host = x->rq.q.host, named = x->rq.verdict.credential;
+	const struct credentials *creds = s->px->creds;
+	struct head *h = &s->req.head;
+	int chosen = -1, several = 0, marked = -1;
+	bool fits = s->tls && method_takes_credential(h->method);
+	struct credential c;
+
+	x->credential = -1;
+	for (int i = 0; i < creds_count(creds); i++) {
+		c = creds_at(creds, i);
+		if (!x->rq.origin.name_n || !credential_host(&c, host))
+			continue;
+		/* What the client sent in these places goes, whether or not we put something there.
+		 */
+		inject_strip(&c, host, h);
+		if (named.n || !fits || !inject_wanted(&c, host, h))
+			continue;
+		if (inject_has_placeholder(&c, host, h))
+			marked = i;
+		chosen = i;
+		several++;
+	}
+	if (named.n) {
+		chosen = creds_find(creds, named);
+		c = chosen >= 0 ? creds_at(creds, chosen) : (struct credential){ 0 };
+		if (chosen < 0 || !x->rq.origin.name_n || !credential_host(&c, host)) {
+			answer_fault(s, 502, REASON_CREDENTIAL,
+				     "could not get credential %.*s (%s); the request was not sent",
+				     STR_ARG(named),
+				     chosen < 0 ? "this job has none of that name"
+						: "it is not for this host");
+			return false;
+		}
+		if (!s->tls) {
+			answer_fault(s, 403, REASON_CREDENTIAL_CLEARTEXT,
+				     "credential %.*s never goes over a connection without TLS",
+				     STR_ARG(named));
+			return false;
+		}
+		if (!fits) {
+			answer_fault(s, 403, REASON_CREDENTIAL_METHOD,
+				     "credential %.*s never goes with %.*s", STR_ARG(named),
+				     STR_ARG(h->method));
+			return false;
+		}
+		/* Only a placeholder binding, and no placeholder sent: there is nothing to put
+		 * anywhere. */
+		if (!inject_wanted(&c, host, h))
+			chosen = -1;
+	} else if (marked >= 0) {
+		chosen = marked;
+	} else if (several > 1) {
+		answer_fault(
+			s, 502, REASON_CREDENTIAL,
+			"could not choose between %d credentials for %.*s (let a rule name one); "
+			"the request was not sent",
+			several, STR_ARG(host));
+		return false;
+	}
+	x->credential = chosen;
+	return true;
+}
+
+static void on_credential(void *owner, const struct lease *l, const char *why)
+{
+	struct session *s = owner;
+	struct credential c = creds_at(s->px->creds, s->x.credential);
+
+	s->x.want_credential = NULL;
+	if (!l) {
+		answer_fault(s, 502, REASON_CREDENTIAL,
+			     "could not get credential %.*s (%s); the request was not sent",
+			     STR_ARG(credential_name(&c)), why);
+		return;
+	}
+	exchange_upstream(s, false);
+}
+
+/* ---- the upstream ---- */
+
+static unsigned fault_status(enum reason r)
+{
+	switch (r) {
+	case REASON_ADDRESS:
+		return 403;
+	case REASON_TIMEOUT:
+		return 504;
+	case REASON_LIMIT:
+		return 503;
+	default:
+		return 502;
+	}
+}
+
+static void on_recorded(void *owner, int err, uint64_t n)
+{
+	struct session *s = owner;
+
+	s->x.want_record = NULL;
+	if (err < 0) {
+		s->x.reusable = true; /* nothing was sent on it */
+		answer_fault(s, 503, REASON_AUDIT_DOWN, "could not record the request");
+		return;
+	}
+	s->x.recorded = true;
+	forward_start(s);
+}
+
+static void on_upstream(void *owner, struct upstream *u, const struct upstream_fault *f)
+{
+	struct session *s = owner;
+	struct exchange *x = &s->x;
+	struct record_wait *w;
+	struct event e;
+
+	x->want_upstream = NULL;
+	if (!u) {
+		if (f->reason == REASON_ADDRESS)
+			answer_fault(s, 403, f->reason,
+				     "%.*s leads to an address that is never dialled: %s",
+				     (int)x->rq.host_n, x->rq.host, f->text);
+		else
+			answer_fault(s, fault_status(f->reason), f->reason,
+				     "could not reach %.*s: %s", (int)x->rq.host_n, x->rq.host,
+				     f->text);
+		return;
+	}
+	x->up = u;
+	s->up.to = u->stream;
+	s->down.from = u->stream;
+	if (s->tls && !u->verified) {
+		answer_fault(s, 502, REASON_CERTIFICATE, "could not verify the certificate of %.*s",
+			     (int)x->rq.host_n, x->rq.host);
+		return;
+	}
+	if (x->recorded) { /* the retry of a recorded request */
+		forward_start(s);
+		return;
+	}
+	exchange_event(s, &e, EVENT_HTTP_REQUEST, x->rq.verdict.verdict, x->rq.verdict.reason);
+	if (x->rq.verdict.verdict == VERDICT_WOULD_DENY)
+		event_text(&e, FIELD_NEAREST, x->rq.verdict.nearest);
+	/* May answer at once, and the session may be gone then. */
+	x->want_record = NULL;
+	w = record_wait(s->px, &e, false, on_recorded, s);
+	if (w)
+		s->x.want_record = w;
+}
+
+void exchange_upstream(struct session *s, bool fresh)
+{
+	struct exchange *x = &s->x;
+	const struct request *rq = &x->rq;
+	struct upstream_ask ask = { .port = rq->q.port, .tls = s->tls, .fresh = fresh };
+
+	if (rq->origin.name_n)
+		ask.host = rq->q.host;
+	else
+		ask.addr = rq->origin.addr;
+	if (x->credential >= 0) {
+		struct credential c = creds_at(s->px->creds, x->credential);
+
+		ask.credential = credential_name(&c);
+	}
+	x->want_upstream = upstream_get(s->px, &ask, on_upstream, s);
+}
+
+/* ---- the request ---- */
+
+static void connect_start(struct session *s)
+{
+	static const char ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+	session_connect_fn fn = session_connect_handler();
+	struct exchange *x = &s->x;
+	struct proxy *px = s->px;
+	struct origin o;
+	int fd;
+
+	if (s->tls || !fn) {
+		answer_fault(s, 400, REASON_BAD_REQUEST, "CONNECT inside TLS");
+		return;
+	}
+	if (!request_connect(&s->origin, &s->req.head, &x->rq, &x->fault)) {
+		answer_refuse(s);
+		return;
+	}
+	if (flow_has_input(&s->up) || stream_has_buffered(s->client)) {
+		answer_fault(s, 400, REASON_BAD_REQUEST,
+			     "there are bytes behind CONNECT before its answer");
+		return;
+	}
+	if (stream_write(s->client, ok, sizeof(ok) - 1) != (ssize_t)sizeof(ok) - 1) {
+		session_abort(s);
+		return;
+	}
+	/* The connection goes on with another reader: the socket stays, this session does not. */
+	fd = fcntl(stream_fd(s->client), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		session_abort(s);
+		return;
+	}
+	o = x->rq.origin;
+	if (o.addr)
+		o.addr = o.record.addr;
+	session_end(s);
+	fn(px, fd, &o);
+}
+
+void exchange_start(struct session *s)
+{
+	struct exchange *x = &s->x;
+	struct head *h = &s->req.head;
+
+	s->state = SESSION_DECIDE;
+	session_want(s);
+	if (str_is(h->method, "CONNECT")) {
+		connect_start(s);
+		return;
+	}
+	if (!request_read(&s->origin, s->tls, h, &s->target, &x->rq, &x->fault)) {
+		answer_refuse(s);
+		return;
+	}
+	x->named = true;
+	decide_request(s->px, &x->rq.q, &x->rq.verdict, &x->rq.policy);
+	if (x->rq.verdict.verdict != VERDICT_ALLOW && x->rq.verdict.verdict != VERDICT_WOULD_DENY) {
+		x->fault.status = 403;
+		x->fault.reason = x->rq.verdict.reason;
+		x->fault.sentence[0] = 0; /* answer.c says it from the verdict */
+		answer_refuse(s);
+		return;
+	}
+	if (!choose_credential(s))
+		return;
+	if (x->credential >= 0 && !creds_now(s->px->creds, x->credential))
+		x->want_credential = creds_get(s->px, x->credential, on_credential, s);
+	else
+		exchange_upstream(s, false);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to the session's files:
+ *
+ *   session.c    the connection: reading heads, timers, the end
+ *   exchange.c   one request up to its first byte: decide, credential, upstream, record (promise
+ * P7) forward.c    the request out, the answer back answer.c     refusals: record, words, draining
+ *
+ * A function that may free the session says so by returning false ("gone") or is the last call of
+ * its caller.
+ */
+#ifndef EGRET_PROXY_EXCHANGE_H
+#define EGRET_PROXY_EXCHANGE_H
+
+#include "base/clock.h"
+#include "http/h1.h"
+#include "proxy/creds.h"
+#include "proxy/flow.h"
+#include "proxy/inject.h"
+#include "proxy/request.h"
+#include "proxy/session.h"
+#include "proxy/upstream.h"
+
+enum session_state {
+	SESSION_HEAD,	/* between requests, or inside a head */
+	SESSION_DECIDE, /* waits for a credential, an upstream or the ring; nothing is read */
+	SESSION_FORWARD,
+	SESSION_REFUSE, /* waits for the record's number */
+	SESSION_ANSWER, /* a refusal is being written, the request's body thrown away */
+	SESSION_LINGER	/* our side is closed; what the client still sends is thrown away for a
+			   moment */
+};
+
+/* One request and its answer. Zeroed for each. */
+struct exchange {
+	struct request rq;
+	bool parsed;	/* the head was read: method and framing are known */
+	bool named;	/* rq holds a canonical name and target */
+	bool recorded;	/* http.request is written */
+	int credential; /* index in px->creds, -1: none */
+	struct inject inject;
+	struct creds_want *want_credential;
+	struct upstream_want *want_upstream;
+	struct record_wait *want_record;
+	struct upstream *up;
+	bool retried;
+	bool up_done, down_done; /* request sent; answer passed on */
+	bool up_lost;		 /* the upstream takes no more of the request */
+	bool up_write_waits, down_write_waits;
+	bool head_sent; /* the answer's head is on its way */
+	unsigned status, interim;
+	bool reusable; /* the upstream, after this */
+	bool close;    /* our connection, after this */
+	struct request_fault fault;
+	uint64_t start_us, sent_us, first_us;
+};
+
+struct session {
+	struct proxy *px;
+	struct stream *client;
+	bool tls;
+	bool stopping;
+	struct origin origin;
+	void (*done)(void *owner);
+	void *owner;
+	enum session_state state;
+	struct h1_limits limits;
+	struct h1 req, res;
+	struct flow up, down;
+	struct arena arena;  /* of one exchange */
+	struct buf target;   /* the canonical target */
+	struct scrub *scrub; /* of the leases at scrub_generation for scrub_host */
+	unsigned scrub_generation;
+	char scrub_host[HOST_MAX + 1];
+	struct timer timer; /* the state's deadline */
+	struct timer kick;  /* bytes are there already */
+	uint64_t progress;  /* clock_now of the last byte */
+	uint64_t drained;
+	uint64_t requests;
+	struct exchange x;
+};
+
+/* session.c */
+void session_end(struct session *s);   /* frees it and calls done */
+void session_abort(struct session *s); /* the same, the client sees a reset */
+void session_next(struct session *s);  /* the exchange is over: the next request, or the end */
+void session_linger(struct session *s);
+session_connect_fn session_connect_handler(void);
+void session_deadline(struct session *s, uint64_t ms);
+void session_want(struct session *s);
+void exchange_drop(
+	struct session *s); /* cancels what the exchange waits for, gives the upstream back */
+
+/* exchange.c */
+void exchange_start(struct session *s); /* a head is in s->req.head */
+void exchange_upstream(struct session *s, bool fresh);
+/* Fields that each event of the exchange has. */
+void exchange_event(const struct session *s, struct event *e, enum event_kind kind,
+		    enum event_verdict v, enum reason r);
+/* Closes the record: http.response. r: REASON_NONE when all went well. */
+void exchange_over(struct session *s, enum reason r, const char *message);
+
+/* forward.c */
+void forward_start(struct session *s); /* the record is written */
+void forward_client_readable(struct session *s);
+void forward_client_writable(struct session *s);
+void forward_idle(struct session *s); /* a deadline passed */
+
+/* answer.c */
+/* Refuses the request by x.fault; verdict: what the record says of it. */
+void answer_refuse(struct session *s);
+/* Shorthand: sets x.fault first. */
+void answer_fault(struct session *s, unsigned status, enum reason r, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+void answer_client_readable(struct session *s);
+void answer_client_writable(struct session *s);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pump. Called by session.c when a stream can be read or written. Bodies of known length are
+ * written from where they were read; chunked ones are framed anew, with small parts gathered into
+ * one write; scrubbed ones pass a window that holds back what could be the start of a secret.
+ */
+#include "proxy/flow.h"
+
+#include "base/secret.h"
+#include "http/h1_write.h"
+
+#include <errno.h>
+
+#define READ_SIZE 16384u /* one TLS record */
+#define READS_MAX 8	 /* a turn: others want theirs */
+#define GATHER 16384u	 /* small parts behind a head go with it in one write */
+#define KEEP_SIZE 20480u /* larger buffers are given back when idle */
+
+void flow_init(struct flow *f, size_t buffer, size_t head)
+{
+	memset(f, 0, sizeof(*f));
+	f->buffer = buffer;
+	buf_init(&f->in, (head > buffer ? head : buffer) + READ_SIZE);
+	/* Out takes what one turn parses: a head, or a full input framed anew. */
+	buf_init(&f->out, 4 * (head > buffer ? head : buffer) + 4 * READ_SIZE);
+	buf_init(&f->window, 1u << 22);
+}
+
+void flow_done(struct flow *f)
+{
+	if (f->out.p)
+		wipe(f->out.p, f->out.size);
+	if (f->window.p)
+		wipe(f->window.p, f->window.size);
+	buf_done(&f->in);
+	buf_done(&f->out);
+	buf_done(&f->window);
+}
+
+void flow_reset(struct flow *f)
+{
+	if (f->secret && f->out.p)
+		wipe(f->out.p, f->out.size);
+	f->secret = false;
+	f->out.n = f->out_at = 0;
+	f->window.n = 0;
+	f->pending.n = 0;
+	f->scrub = NULL;
+	f->kind = BODY_NONE;
+	f->ended = f->discard = false;
+	f->bytes = f->read_total = f->written_total = 0;
+	f->scrubbed = 0;
+}
+
+void flow_discard(struct flow *f)
+{
+	if (f->secret && f->out.p)
+		wipe(f->out.p, f->out.size);
+	f->secret = false;
+	f->out.n = f->out_at = 0;
+	f->pending.n = 0;
+	f->discard = true;
+	f->to = NULL;
+}
+
+static void rest(struct buf *b)
+{
+	size_t limit = b->limit;
+
+	if (b->n || b->size <= KEEP_SIZE)
+		return;
+	buf_done(b);
+	buf_init(b, limit);
+}
+
+void flow_rest(struct flow *f)
+{
+	if (!flow_has_input(f)) {
+		f->in.n = f->in_at = 0;
+		rest(&f->in);
+	}
+	rest(&f->out);
+	rest(&f->window);
+}
+
+ssize_t flow_fill(struct flow *f)
+{
+	size_t room;
+	ssize_t r;
+
+	if (f->in_at == f->in.n)
+		f->in.n = f->in_at = 0;
+	room = f->in.size - f->in.n;
+	if (room < READ_SIZE / 4 && f->in_at) {
+		buf_consume(&f->in, f->in_at);
+		f->in_at = 0;
+		room = f->in.size - f->in.n;
+	}
+	if (room < READ_SIZE / 4) {
+		size_t more = f->in.limit - f->in.n;
+
+		if (more > READ_SIZE)
+			more = READ_SIZE;
+		if (!more || buf_reserve(&f->in, more) < 0)
+			return -ENOBUFS;
+		room = f->in.size - f->in.n;
+	}
+	r = stream_read(f->from, f->in.p + f->in.n, room);
+	if (r > 0) {
+		f->in.n += (size_t)r;
+		f->read_total += (size_t)r;
+	} else if (r == 0) {
+		f->eof = true;
+	}
+	return r;
+}
+
+enum h1_event flow_parse(struct flow *f)
+{
+	size_t used;
+	enum h1_event ev =
+		h1_next(f->parser, f->arena, f->in.p + f->in_at, f->in.n - f->in_at, f->eof, &used);
+
+	f->in_at += used;
+	return ev;
+}
+
+int flow_flush(struct flow *f)
+{
+	ssize_t r;
+
+	while (f->out_at < f->out.n) {
+		r = stream_write(f->to, f->out.p + f->out_at, f->out.n - f->out_at);
+		if (r < 0)
+			return (int)r;
+		f->out_at += (size_t)r;
+		f->written_total += (size_t)r;
+	}
+	if (f->out.n) {
+		if (f->secret)
+			wipe(f->out.p, f->out.size);
+		f->secret = false;
+		f->out.n = f->out_at = 0;
+	}
+	while (f->pending.n) {
+		r = stream_write(f->to, f->pending.p, f->pending.n);
+		if (r < 0)
+			return (int)r;
+		f->pending.p += r;
+		f->pending.n -= (size_t)r;
+		f->written_total += (size_t)r;
+	}
+	return 0;
+}
+
+static bool emit(struct flow *f, struct str s, bool stays)
+{
+	if (f->kind == BODY_CHUNKED)
+		return h1_write_chunk(&f->out, s) == 0;
+	if (stays && s.n + f->out.n > GATHER) {
+		f->pending = s;
+		return true;
+	}
+	return buf_add_str(&f->out, s) == 0;
+}
+
+static bool emit_scrubbed(struct flow *f, struct str s, bool last)
+{
+	size_t sure;
+	bool ok;
+
+	if (buf_add_str(&f->window, s) < 0)
+		return false;
+	f->scrubbed += scrub_bytes(f->scrub, f->window.p, f->window.n, last, &sure);
+	ok = !sure || emit(f, (struct str){ f->window.p, sure }, false);
+	buf_consume(&f->window, sure);
+	return ok;
+}
+
+static bool body(struct flow *f)
+{
+	f->bytes += f->parser->body.n;
+	if (f->discard || !f->to)
+		return true;
+	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
+}
+
+static bool end(struct flow *f)
+{
+	struct field *t = f->parser->trailers;
+	size_t n = f->parser->ntrailers;
+
+	f->ended = true;
+	f->parser->trailers = NULL;
+	f->parser->ntrailers = 0;
+	if (f->discard || !f->to)
+		return true;
+	if (f->scrub && f->window.n && !emit_scrubbed(f, STR(""), true))
+		return false;
+	if (f->kind != BODY_CHUNKED)
+		return true;
+	for (size_t i = 0; f->scrub && i < n; i++) {
+		size_t sure;
+
+		/* Values lie in the arena, so they can be written over. */
+		scrub_bytes(f->scrub, (char *)t[i].value.p, t[i].value.n, true, &sure);
+	}
+	return h1_write_end(&f->out, t, n) == 0;
+}
+
+/* FLOW_READ: all that is there was parsed; FLOW_WRITE: enough to write first. */
+static enum flow_state parse(struct flow *f)
+{
+	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer) {
+		switch (flow_parse(f)) {
+		case H1_MORE:
+			return FLOW_READ;
+		case H1_HEAD:
+			if (!f->on_head || !f->on_head(f, f->owner))
+				return FLOW_REFUSED;
+			break;
+		case H1_BODY:
+			if (!body(f))
+				return FLOW_FAULT;
+			break;
+		case H1_TRAILERS:
+			break;
+		case H1_END:
+			if (!end(f))
+				return FLOW_FAULT;
+			break;
+		case H1_FAULT:
+			return FLOW_FAULT;
+		}
+	}
+	return FLOW_WRITE;
+}
+
+enum flow_state flow_pump(struct flow *f, bool may_read)
+{
+	enum flow_state st;
+	ssize_t r;
+	int e;
+
+	for (int reads = 0;;) {
+		st = parse(f);
+		if (st == FLOW_FAULT || st == FLOW_REFUSED)
+			return st;
+		e = f->to ? flow_flush(f) : 0;
+		if (e == -EAGAIN)
+			return FLOW_WRITE;
+		if (e < 0)
+			return FLOW_WRITE_LOST;
+		if (f->ended)
+			return FLOW_DONE;
+		if (st == FLOW_WRITE)
+			continue;
+		if (f->eof)
+			return FLOW_READ_LOST;
+		if (!may_read || reads++ == READS_MAX)
+			return FLOW_READ;
+		r = flow_fill(f);
+		if (r == -EAGAIN)
+			return FLOW_READ;
+		if (r == -ENOBUFS)
+			return FLOW_FAULT;
+		if (r < 0)
+			return FLOW_READ_LOST;
+		/* A short read has emptied the socket: do not ask it again. */
+		if (r > 0 && r < READ_SIZE / 2)
+			may_read = false;
+	}
+}

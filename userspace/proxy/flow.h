@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One direction of an exchange: a message read off one stream and written to another, in bounded
+ * memory. The faster side waits: nothing is read while bytes are left to write. Knows framing, not
+ * policy; session.c owns two of them.
+ */
+#ifndef EGRET_PROXY_FLOW_H
+#define EGRET_PROXY_FLOW_H
+
+#include "http/h1.h"
+#include "proxy/scrub.h"
+#include "proxy/stream.h"
+
+enum flow_state {
+	FLOW_READ,    /* wants its source to be readable */
+	FLOW_WRITE,   /* wants its sink to be writable */
+	FLOW_DONE,    /* the message is over and written */
+	FLOW_FAULT,   /* parser->why: the source breaks the protocol, or ended inside the message
+			 (lost) */
+	FLOW_REFUSED, /* on_head said no */
+	FLOW_READ_LOST,
+	FLOW_WRITE_LOST
+};
+
+struct flow;
+/* A head was read (answers only). Puts what is to be sent into f->out and sets f->kind; false:
+ * refuse. */
+typedef bool (*flow_head_fn)(struct flow *f, void *owner);
+
+struct flow {
+	struct stream *from, *to; /* borrowed; to may be NULL: bytes are thrown away */
+	struct h1 *parser;
+	struct arena *arena; /* for heads and trailers */
+	struct buf in;	     /* read, from in_at on not parsed */
+	size_t in_at;
+	struct buf out; /* to be written, from out_at on */
+	size_t out_at;
+	struct str pending;	   /* body bytes in `in`, written from there */
+	struct buf window;	   /* held back while scrubbing */
+	const struct scrub *scrub; /* or NULL */
+	enum head_body kind;	   /* how the sink sees the end */
+	size_t buffer;		   /* limits.buffer_bytes */
+	bool secret;		   /* out holds an injected value: wiped when it is written */
+	bool eof;		   /* the source ended */
+	bool ended;		   /* the end of the message is in out */
+	bool discard;		   /* throw away what is parsed */
+	uint64_t bytes;		   /* of body */
+	uint64_t read_total, written_total;
+	size_t scrubbed; /* occurrences */
+	flow_head_fn on_head;
+	void *owner;
+};
+
+void flow_init(struct flow *f, size_t buffer, size_t head);
+void flow_done(struct flow *f);
+/* Before each message; keeps what was read already. */
+void flow_reset(struct flow *f);
+/* What is still to be written, and what will be parsed, is thrown away. */
+void flow_discard(struct flow *f);
+/* Idle: gives memory back. */
+void flow_rest(struct flow *f);
+/* >0 bytes; 0: end; -EAGAIN; -ENOBUFS: the buffer is full; else the stream's error. */
+ssize_t flow_fill(struct flow *f);
+/* The next event of the parser over what was read. */
+enum h1_event flow_parse(struct flow *f);
+/* Moves what can be moved. may_read: the source is worth a try. */
+enum flow_state flow_pump(struct flow *f, bool may_read);
+/* Writes out and pending. 0; -EAGAIN; -errno. */
+int flow_flush(struct flow *f);
+static inline bool flow_has_input(const struct flow *f)
+{
+	return f->in.n > f->in_at;
+}
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The recorded request out and its answer back, both ways at once, each in bounded memory. Called
+ * by exchange.c when the record is written, then by the streams. The upstream is as hostile as the
+ * client: its heads are parsed as strictly, its interim answers are counted, an injected value that
+ * it writes back is overwritten.
+ */
+#include "proxy/exchange.h"
+
+#include "http/h1_write.h"
+
+#include <errno.h>
+
+#define LEASES_MAX 64
+
+static void forward_up(struct session *s, bool may_read);
+static void forward_down(struct session *s, bool may_read);
+static bool on_answer_head(struct flow *f, void *owner);
+
+/* ---- the streams ---- */
+
+static void on_up_readable(void *owner)
+{
+	forward_down(owner, true);
+}
+
+static void on_up_writable(void *owner)
+{
+	forward_up(owner, false);
+}
+
+static void forward_want(struct session *s)
+{
+	struct exchange *x = &s->x;
+
+	session_want(s);
+	stream_want(x->up->stream, x->down_write_waits ? NULL : on_up_readable,
+		    x->up_write_waits ? on_up_writable : NULL, s);
+}
+
+void forward_client_readable(struct session *s)
+{
+	forward_up(s, true);
+}
+
+void forward_client_writable(struct session *s)
+{
+	forward_down(s, false);
+}
+
+/* ---- the request ---- */
+
+/* What of the leases must not come back from this host. -ENOMEM. */
+static int scrub_ready(struct session *s)
+{
+	const struct credentials *creds = s->px->creds;
+	struct str host = s->x.rq.q.host, values[LEASES_MAX];
+	const struct lease *l;
+	size_t n = 0;
+	int r;
+
+	s->down.scrub = NULL;
+	if (!creds_generation(creds) || !s->x.rq.origin.name_n)
+		return 0;
+	if (!s->scrub || s->scrub_generation != creds_generation(creds) ||
+	    !str_is(host, s->scrub_host)) {
+		s->scrub = scrub_free(s->scrub);
+		for (int at = 0; creds_each_lease(creds, &at, &l);) {
+			if (!credential_host(&l->cred, host))
+				continue;
+			if (n == LEASES_MAX)
+				return -ENOMEM;
+			values[n++] = (struct str){ (char *)l->value.p, l->value.n };
+		}
+		r = scrub_new(values, n, &s->scrub);
+		if (r < 0)
+			return r;
+		s->scrub_generation = creds_generation(creds);
+		memcpy(s->scrub_host, host.p, host.n);
+		s->scrub_host[host.n] = 0;
+	}
+	s->down.scrub = scrub_empty(s->scrub) ? NULL : s->scrub;
+	return 0;
+}
+
+static bool write_request(struct session *s)
+{
+	struct exchange *x = &s->x;
+	struct head *h = &s->req.head;
+	struct field *fields = h->fields;
+	size_t n = h->n, room = h->room;
+	bool sized = head_find(h, "content-length") != NULL;
+	struct h1_out o = { .body = h->body == BODY_NONE && sized ? BODY_LENGTH : h->body,
+			    .length = h->length };
+	int r;
+
+	/* A retry writes the same head again, and values put in now are gone by then: work on a
+	 * copy. */
+	h->fields = arena_new(&s->arena, (n + 8) * sizeof(*fields));
+	if (n)
+		memcpy(h->fields, fields, n * sizeof(*fields));
+	h->room = n + 8;
+	if (x->credential >= 0 || s->down.scrub) {
+		head_drop(h, "accept-encoding");
+		head_drop(h, "range");
+		head_drop(h, "if-range");
+		head_add(h, &s->arena, STR("accept-encoding"), STR("identity"));
+	}
+	r = 0;
+	if (x->credential >= 0) {
+		const struct lease *l = creds_now(s->px->creds, x->credential);
+
+		r = l ? inject_put(&l->cred, x->rq.q.host,
+				   (struct str){ (char *)l->value.p, l->value.n }, h, &s->arena,
+				   &x->inject)
+		      : -ESTALE;
+		s->up.secret = true;
+	}
+	if (r == 0)
+		r = h1_write_request(&s->up.out, h, x->rq.target.whole,
+				     (struct str){ x->rq.host, x->rq.host_n }, &o);
+	inject_done(&x->inject);
+	h->fields = fields;
+	h->n = n;
+	h->room = room;
+	s->up.kind = o.body;
+	if (r == 0)
+		return true;
+	x->reusable = true;
+	if (r == -EMSGSIZE)
+		answer_fault(s, 431, REASON_LIMIT, "the header section is too large");
+	else
+		answer_fault(s, 502, REASON_CREDENTIAL,
+			     "could not put the credential into the request (%s); "
+			     "the request was not sent",
+			     r == -ESTALE   ? "the lease has expired"
+			     : r == -EINVAL ? "its form cannot stand in a header"
+					    : "no locked memory is left");
+	return false;
+}
+
+void forward_start(struct session *s)
+{
+	struct exchange *x = &s->x;
+	const struct limits *l = &s->px->limits;
+
+	if (scrub_ready(s) < 0) {
+		x->reusable = true;
+		answer_fault(s, 502, REASON_SCRUB,
+			     "could not search the answer for credentials (no locked "
+			     "memory is left); the request was not sent");
+		return;
+	}
+	if (!write_request(s))
+		return;
+	s->down.on_head = on_answer_head;
+	s->down.owner = s;
+	s->down.eof = false;
+	s->down.in.n = s->down.in_at = 0;
+	h1_init(&s->res, false, &s->limits);
+	h1_expect(&s->res, str_is(s->req.head.method, "HEAD"));
+	s->state = SESSION_FORWARD;
+	x->sent_us = clock_now_us();
+	s->progress = clock_now();
+	session_deadline(s, l->idle_ms < l->response_ms ? l->idle_ms : l->response_ms);
+	forward_up(s, false);
+}
+
+/* ---- ends ---- */
+
+static void client_lost(struct session *s)
+{
+	exchange_over(s, REASON_CLIENT_LOST, NULL);
+	session_end(s);
+}
+
+/* The answer cannot be finished. If none of it was passed on, words can still say so. */
+static void answer_broken(struct session *s, unsigned status, enum reason r, const char *why)
+{
+	if (s->x.head_sent) {
+		exchange_over(s, r, why);
+		session_abort(s);
+		return;
+	}
+	if (r == REASON_BAD_RESPONSE)
+		answer_fault(s, status, r, "could not read the answer of %.*s: %s",
+			     (int)s->x.rq.host_n, s->x.rq.host, why);
+	else
+		answer_fault(s, status, r, "got no answer from %.*s: %s", (int)s->x.rq.host_n,
+			     s->x.rq.host, why);
+}
+
+/* A pooled connection that the upstream closed at this very moment: once more on a fresh one, if
+ * doing it twice does no harm. */
+static bool retry(struct session *s)
+{
+	struct exchange *x = &s->x;
+	const struct head *h = &s->req.head;
+	bool ended = s->up.ended;
+	bool harmless =
+		h->body == BODY_NONE && (str_is(h->method, "GET") || str_is(h->method, "HEAD"));
+	bool untouched = !s->up.written_total && !s->up.bytes;
+
+	if (!x->up->reused || x->retried || s->down.read_total || x->head_sent || x->interim ||
+	    !(harmless || untouched))
+		return false;
+	exchange_drop(s);
+	flow_reset(&s->up);
+	flow_reset(&s->down);
+	s->up.ended = ended;
+	s->down.eof = false;
+	x->retried = true;
+	x->up_done = x->up_lost = x->up_write_waits = x->down_write_waits = false;
+	s->state = SESSION_DECIDE;
+	timer_del(&s->timer);
+	session_want(s);
+	exchange_upstream(s, true);
+	return true;
+}
+
+static void upstream_lost(struct session *s)
+{
+	if (!retry(s))
+		answer_broken(s, 502, REASON_UPSTREAM_LOST, "it closed the connection");
+}
+
+void forward_idle(struct session *s)
+{
+	struct exchange *x = &s->x;
+	const struct limits *l = &s->px->limits;
+	uint64_t limit = x->head_sent || !x->up_done ? l->idle_ms : l->response_ms;
+	uint64_t idle = clock_now() - s->progress;
+
+	if (idle < limit)
+		session_deadline(s, limit - idle);
+	else if (!x->head_sent && !x->up_done && !x->up_write_waits)
+		answer_fault(s, 408, REASON_TIMEOUT, "its body took too long");
+	else
+		answer_broken(s, 504, REASON_TIMEOUT, "it took too long");
+}
+
+static void complete(struct session *s)
+{
+	struct exchange *x = &s->x;
+
+	x->reusable = x->up_done && !x->up_lost && s->res.head.keep_alive && !s->down.eof &&
+		      !flow_has_input(&s->down);
+	if (!x->up_done)
+		x->close = true;
+	exchange_over(s, REASON_NONE, NULL);
+	session_next(s);
+}
+
+/* ---- both directions ---- */
+
+static void forward_up(struct session *s, bool may_read)
+{
+	struct exchange *x = &s->x;
+	enum flow_state st = flow_pump(&s->up, may_read);
+
+	s->progress = clock_now();
+	x->up_write_waits = false;
+	switch (st) {
+	case FLOW_READ:
+		break;
+	case FLOW_WRITE:
+		x->up_write_waits = true;
+		break;
+	case FLOW_DONE:
+		x->up_done = true;
+		break;
+	case FLOW_FAULT:
+	case FLOW_REFUSED:
+		if (s->up.eof) {
+			client_lost(s);
+		} else if (x->head_sent) {
+			exchange_over(s, REASON_BAD_REQUEST, s->req.why);
+			session_abort(s);
+		} else {
+			answer_fault(s, 400, REASON_BAD_REQUEST, "%s",
+				     s->req.why ? s->req.why : "its body cannot be read");
+		}
+		return;
+	case FLOW_READ_LOST:
+		client_lost(s);
+		return;
+	case FLOW_WRITE_LOST:
+		/* It may have answered before it closed. */
+		x->up_lost = true;
+		break;
+	}
+	forward_want(s);
+}
+
+static void forward_down(struct session *s, bool may_read)
+{
+	struct exchange *x = &s->x;
+	enum flow_state st = flow_pump(&s->down, may_read);
+
+	s->progress = clock_now();
+	x->down_write_waits = false;
+	switch (st) {
+	case FLOW_READ:
+		break;
+	case FLOW_WRITE:
+		x->down_write_waits = true;
+		break;
+	case FLOW_DONE:
+		complete(s);
+		return;
+	case FLOW_FAULT:
+		if (s->down.eof)
+			answer_broken(s, 502, REASON_UPSTREAM_LOST, "it closed the connection");
+		else
+			answer_broken(s, 502, REASON_BAD_RESPONSE,
+				      s->res.why ? s->res.why : "it passes a bound");
+		return;
+	case FLOW_REFUSED:
+		answer_refuse(s);
+		return;
+	case FLOW_READ_LOST:
+		upstream_lost(s);
+		return;
+	case FLOW_WRITE_LOST:
+		client_lost(s);
+		return;
+	}
+	forward_want(s);
+}
+
+/* ---- the answer's head ---- */
+
+static bool refuse_answer(struct session *s, enum reason r, const char *what)
+{
+	request_fault(&s->x.fault, 502, r, "refused the answer of %.*s: %s", (int)s->x.rq.host_n,
+		      s->x.rq.host, what);
+	return false;
+}
+
+static bool interim(struct session *s, struct head *h)
+{
+	struct h1_out o = { .body = BODY_NONE };
+
+	if (h->status == 101)
+		return refuse_answer(s, REASON_BAD_RESPONSE, "it changes the protocol unasked");
+	if (++s->x.interim > s->px->limits.interim_responses)
+		return refuse_answer(s, REASON_LIMIT, "too many interim answers");
+	/* HTTP/1.0 has none. */
+	return !s->req.head.minor || h1_write_response(&s->down.out, h, &o) == 0 ||
+	       refuse_answer(s, REASON_LIMIT, "its header section is too large");
+}
+
+static bool encoded(const struct head *h)
+{
+	const struct field *f;
+	struct str e;
+
+	for (size_t at = 0; (f = head_each(h, "content-encoding", &at));) {
+		for (size_t i = 0; list_each (f->value, &i, &e);) {
+			if (!str_eq_nocase(e, STR("identity")))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool on_answer_head(struct flow *f, void *owner)
+{
+	struct session *s = owner;
+	struct exchange *x = &s->x;
+	struct head *h = &s->res.head;
+	const struct head *q = &s->req.head;
+	bool bodiless = str_is(q->method, "HEAD") || h->status == 204 || h->status == 304;
+	struct h1_out o = { .body = h->body, .length = h->length };
+	size_t sure;
+
+	if (f->scrub) {
+		/* The head lies in the arena, so it can be written over; the length stays. */
+		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
+		for (size_t i = 0; i < h->n; i++)
+			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].value.p,
+						   h->fields[i].value.n, true, &sure);
+	}
+	if (h->status / 100 == 1)
+		return interim(s, h);
+	if (f->scrub && h->body != BODY_NONE && encoded(h))
+		return refuse_answer(
+			s, REASON_SCRUB,
+			"it came encoded and could not be searched for the credential");
+	if (h->body == BODY_CHUNKED || h->body == BODY_EOF)
+		o.body = q->minor ? BODY_CHUNKED : BODY_EOF;
+	else if (h->body == BODY_NONE && !bodiless)
+		o.body = BODY_LENGTH; /* of 0: said, or the client would wait for more */
+	o.keep_length = bodiless && h->status != 204;
+	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF;
+	o.close = x->close;
+	o.keep_alive = !x->close && !q->minor;
+	if (h1_write_response(&f->out, h, &o) < 0)
+		return refuse_answer(s, REASON_LIMIT, "its header section is too large");
+	f->kind = o.body;
+	x->status = h->status;
+	x->first_us = clock_now_us();
+	x->head_sent = true;
+	return true;
+}
