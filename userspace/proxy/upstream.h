@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections to upstreams: resolve by c-ares (or the configuration's hosts), check each address, dial, verify TLS, keep in a
- * pool of this job. A connection is pooled by (host, port, tls, credential-bearing or not); never across jobs, never across credentials.
+ * Connections to upstreams: resolve by c-ares (or the configuration's hosts), check each address,
+ * dial, verify TLS, keep in a pool of this job. A connection is pooled by (host, port, tls,
+ * credential-bearing or not); never across jobs, never across credentials.
  */
 #ifndef EGRET_PROXY_UPSTREAM_H
 #define EGRET_PROXY_UPSTREAM_H
@@ -11,23 +12,26 @@
 #include "proxy/stream.h"
 
 struct upstream_ask {
-	struct str host; /* canonical name; n = 0: dial addr */
-	const uint8_t *addr; /* 16 bytes, mapped form: for rules that name an address, and for audit mode. NULL otherwise */
+	struct str host;     /* canonical name; n = 0: dial addr */
+	const uint8_t *addr; /* 16 bytes, mapped form: for rules that name an address, and for audit
+				mode. NULL otherwise */
 	uint16_t port;
-	bool tls; /* verified for host, or the handshake fails */
+	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
-	bool fresh; /* not from the pool */
+	bool fresh;	       /* not from the pool */
 };
 
 struct upstream {
 	struct stream *stream; /* ready to use; borrowed from the upstream */
-	uint8_t addr[16]; /* what was dialled */
-	bool reused; /* it came from the pool: a failure before any answer byte may be retried when safe */
+	uint8_t addr[16];      /* what was dialled */
+	bool reused; /* it came from the pool: a failure before any answer byte may be retried when
+			safe */
 	bool verified; /* TLS, and the certificate was verified for host */
 };
 
 struct upstream_fault {
-	enum reason reason; /* RESOLVE, ADDRESS, CONNECT, CERTIFICATE, UPSTREAM_TLS, TIMEOUT, LIMIT */
+	enum reason
+		reason; /* RESOLVE, ADDRESS, CONNECT, CERTIFICATE, UPSTREAM_TLS, TIMEOUT, LIMIT */
 	char text[256]; /* for the person: "certificate expired 3 days ago", printable ASCII */
 };
 
@@ -35,7 +39,8 @@ struct upstream_fault {
 typedef void (*upstream_fn)(void *owner, struct upstream *u, const struct upstream_fault *fault);
 
 struct upstream_want; /* a pending ask */
-struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn, void *owner);
+struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,
+				   void *owner);
 void upstream_cancel(struct upstream_want *w); /* fn will not be called */
 /* Gives it back: to the pool when reusable, else it is closed. */
 void upstream_put(struct proxy *px, struct upstream *u, bool reusable);
@@ -56,7 +61,10 @@ struct upstream_setup {
 	struct str *synthetic; /* our own ranges: never dialled */
 	unsigned nsynthetic;
 };
-int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstreams **ret) MUST_CHECK;
+int upstreams_new(struct proxy *px, const struct upstream_setup *s,
+		  struct upstreams **ret) MUST_CHECK;
 void upstreams_free(struct upstreams *u);
+/* Does the configuration itself give this canonical name an address? */
+bool upstreams_host(const struct upstreams *u, struct str name);
 
 #endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ClientHello parser: see hello.h. A hello may be cut into any number of records; they are put
+ * together first, then the message is read by a cursor that cannot pass its end. What RFC 8446
+ * leaves to taste is refused: empty records, two names, a name that is an address or not a host
+ * name.
+ */
+#include "proxy/hello.h"
+
+#include <stdlib.h>
+
+#define RECORD_HEAD 5
+#define RECORD_MAX 16384
+#define EXT_SERVER_NAME 0
+#define EXT_ALPN 16
+#define EXT_VERSIONS 43
+#define EXT_ECH 0xfe0d
+
+struct cursor {
+	const uint8_t *p;
+	size_t n;
+};
+
+static bool take_u8(struct cursor *c, unsigned *ret)
+{
+	if (c->n < 1)
+		return false;
+	*ret = c->p[0];
+	c->p++;
+	c->n--;
+	return true;
+}
+
+static bool take_u16(struct cursor *c, unsigned *ret)
+{
+	if (c->n < 2)
+		return false;
+	*ret = (unsigned)c->p[0] << 8 | c->p[1];
+	c->p += 2;
+	c->n -= 2;
+	return true;
+}
+
+static bool take(struct cursor *c, size_t n, struct cursor *ret)
+{
+	if (c->n < n)
+		return false;
+	*ret = (struct cursor){ c->p, n };
+	c->p += n;
+	c->n -= n;
+	return true;
+}
+
+static bool take_vector8(struct cursor *c, struct cursor *ret)
+{
+	unsigned n;
+
+	return take_u8(c, &n) && take(c, n, ret);
+}
+
+static bool take_vector16(struct cursor *c, struct cursor *ret)
+{
+	unsigned n;
+
+	return take_u16(c, &n) && take(c, n, ret);
+}
+
+static const char *read_name(struct cursor ext, struct hello *h)
+{
+	struct cursor list, name;
+	unsigned type;
+
+	if (!take_vector16(&ext, &list) || ext.n || !take_u8(&list, &type) ||
+	    !take_vector16(&list, &name) || list.n || type != 0 || !name.n)
+		return "the server name extension is malformed";
+	if (memchr(name.p, 0, name.n))
+		return "the server name holds a NUL byte";
+	if (host_canonical((struct str){ (const char *)name.p, name.n }, h->sni, &h->sni_n))
+		return "the server name is not a host name";
+	return NULL;
+}
+
+static const char *read_alpn(struct cursor ext, struct hello *h)
+{
+	struct cursor list, proto;
+
+	if (!take_vector16(&ext, &list) || ext.n || !list.n)
+		return "the ALPN extension is malformed";
+	h->alpn = true;
+	while (list.n) {
+		if (!take_vector8(&list, &proto) || !proto.n)
+			return "the ALPN extension is malformed";
+		if (!h->alpn_first[0])
+			text_escape(h->alpn_first, sizeof(h->alpn_first),
+				    (struct str){ (const char *)proto.p, proto.n });
+		if (proto.n == 8 &&
+		    (!memcmp(proto.p, "http/1.1", 8) || !memcmp(proto.p, "http/1.0", 8)))
+			h->alpn_http1 = true;
+	}
+	return NULL;
+}
+
+static const char *read_versions(struct cursor ext, struct hello *h)
+{
+	struct cursor list;
+	unsigned v, best = 0;
+
+	if (!take_vector8(&ext, &list) || ext.n || !list.n || list.n % 2)
+		return "the supported versions extension is malformed";
+	while (take_u16(&list, &v))
+		if (v >= 0x0300 && v <= 0x0304 && v > best) /* others are GREASE or drafts */
+			best = v;
+	h->version = best;
+	return NULL;
+}
+
+static const char *read_extensions(struct cursor all, struct hello *h)
+{
+	bool seen_name = false, seen_alpn = false, seen_versions = false, *seen;
+	const char *fault;
+	struct cursor ext;
+	unsigned type;
+
+	while (all.n) {
+		if (!take_u16(&all, &type) || !take_vector16(&all, &ext))
+			return "an extension runs past the ClientHello";
+		seen = type == EXT_SERVER_NAME ? &seen_name
+		       : type == EXT_ALPN      ? &seen_alpn
+		       : type == EXT_VERSIONS  ? &seen_versions
+					       : NULL;
+		if (type == EXT_ECH)
+			h->ech = true;
+		if (!seen)
+			continue;
+		if (*seen)
+			return "an extension is there twice";
+		*seen = true;
+		fault = seen == &seen_name   ? read_name(ext, h)
+			: seen == &seen_alpn ? read_alpn(ext, h)
+					     : read_versions(ext, h);
+		if (fault)
+			return fault;
+	}
+	return NULL;
+}
+
+static const char *read_message(struct cursor c, struct hello *h)
+{
+	struct cursor random, session, ciphers, compression, extensions;
+	unsigned version;
+
+	if (!take_u16(&c, &version) || !take(&c, 32, &random) || !take_vector8(&c, &session) ||
+	    session.n > 32 || !take_vector16(&c, &ciphers) || !ciphers.n || ciphers.n % 2 ||
+	    !take_vector8(&c, &compression) || !compression.n)
+		return "the ClientHello is malformed";
+	h->version = (uint16_t)version;
+	if (!c.n)
+		return NULL;
+	if (!take_vector16(&c, &extensions) || c.n)
+		return "the ClientHello is malformed";
+	return read_extensions(extensions, h);
+}
+
+static enum hello_state bad(struct hello *ret, const char *fault)
+{
+	ret->fault = fault;
+	return HELLO_BAD;
+}
+
+/* Is the handshake message complete, and how much of it is in the records so far? */
+static enum hello_state measure(const uint8_t *p, size_t n, size_t max, uint8_t head[4],
+				size_t *ret_have, size_t *ret_whole, struct hello *ret)
+{
+	size_t at = 0, have = 0, whole = SIZE_MAX, len, part;
+
+	for (;;) {
+		if (at >= max)
+			return bad(ret, "the ClientHello is too long");
+		if (n - at < RECORD_HEAD) {
+			if (n > at && p[at] != 22)
+				return at ? bad(ret, "another record inside the ClientHello")
+					  : HELLO_NOT_TLS;
+			if (n - at > 1 && p[at + 1] != 3)
+				return at ? bad(ret, "the record version is wrong") : HELLO_NOT_TLS;
+			return HELLO_MORE;
+		}
+		len = (size_t)p[at + 3] << 8 | p[at + 4];
+		if (p[at] != 22 || p[at + 1] != 3)
+			return at ? bad(ret, "another record inside the ClientHello")
+				  : HELLO_NOT_TLS;
+		if (p[at + 2] > 4 || len > RECORD_MAX)
+			return at ? bad(ret, "the record is malformed") : HELLO_NOT_TLS;
+		if (!len)
+			return bad(ret, "an empty handshake record");
+		at += RECORD_HEAD;
+		part = n - at < len ? n - at : len;
+		for (size_t i = 0; i < part && have + i < 4; i++)
+			head[have + i] = p[at + i];
+		have += part;
+		if (have && head[0] != 1)
+			return bad(ret, "the first handshake message is no ClientHello");
+		if (have >= 4) {
+			whole = 4 + ((size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3]);
+			if (whole > max)
+				return bad(ret, "the ClientHello is too long");
+		}
+		if (have >= whole) {
+			*ret_have = have;
+			*ret_whole = whole;
+			return HELLO_DONE;
+		}
+		if (part < len)
+			return at + part >= max ? bad(ret, "the ClientHello is too long")
+						: HELLO_MORE;
+		at += len;
+	}
+}
+
+enum hello_state hello_parse(const uint8_t *p, size_t n, size_t max, struct hello *ret)
+{
+	size_t have = 0, whole = 0, at = 0, len, copied = 0;
+	cleanup_free uint8_t *joined = NULL;
+	enum hello_state state;
+	struct hello h = { 0 };
+	uint8_t head[4] = { 0 };
+	const char *fault;
+
+	state = measure(p, n, max, head, &have, &whole, ret);
+	if (state != HELLO_DONE)
+		return state;
+	len = (size_t)p[3] << 8 | p[4];
+	if (len >= whole) {
+		fault = read_message((struct cursor){ p + RECORD_HEAD + 4, whole - 4 }, &h);
+	} else {
+		joined = mem_new(whole);
+		while (copied < whole) {
+			len = (size_t)p[at + 3] << 8 | p[at + 4];
+			if (len > whole - copied)
+				len = whole - copied;
+			memcpy(joined + copied, p + at + RECORD_HEAD, len);
+			copied += len;
+			at += RECORD_HEAD + len;
+		}
+		fault = read_message((struct cursor){ joined + 4, whole - 4 }, &h);
+	}
+	if (fault)
+		return bad(ret, fault);
+	*ret = h;
+	return HELLO_DONE;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads a TLS ClientHello without answering it: which name, which protocols, which versions. Called
+ * by peek.c with what MSG_PEEK shows so far; pure, no state between calls. Hostile bytes: all of
+ * them (fuzzed by fuzz_hello).
+ */
+#ifndef EGRET_PROXY_HELLO_H
+#define EGRET_PROXY_HELLO_H
+
+#include "base/bytes.h"
+#include "policy/policy.h"
+
+enum hello_state {
+	HELLO_NOT_TLS, /* the first bytes are no TLS handshake record */
+	HELLO_MORE,    /* as far as it goes it is one, but it is not complete */
+	HELLO_DONE,
+	HELLO_BAD /* it claims to be one and is not, or it cannot be served */
+};
+
+struct hello {
+	char sni[HOST_MAX + 1]; /* canonical */
+	size_t sni_n;		/* 0: none was sent */
+	uint16_t version;	/* the highest that the client offers, 0x0303 = TLS 1.2 */
+	bool alpn;		/* the extension is there */
+	bool alpn_http1;	/* and names http/1.1 or http/1.0 */
+	char alpn_first[32];	/* printable, for events */
+	bool ech;		/* encrypted_client_hello: the name may be another one's */
+	const char *fault;	/* HELLO_BAD: what is wrong with it */
+};
+
+/* max: the most bytes that a ClientHello may have, records included. *ret is written on HELLO_DONE;
+ * ret->fault on HELLO_BAD. */
+enum hello_state hello_parse(const uint8_t *p, size_t n, size_t max, struct hello *ret);
+
+#endif

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Leaves: see leaf.h. Names come canonical from our own checks; the intermediate comes from the
+ * broker. The signing key rests in OpenSSL's secure heap (locked, left out of dumps; main.c sets it
+ * up).
+ */
+#include "proxy/leaf.h"
+
+#include "base/clock.h"
+#include "proxy/address.h"
+#include "proxy/leaf_der.h"
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#define BACKDATE_S (24 * 3600) /* clocks of containers and images are not always right */
+#define LIFE_S (6 * 24 * 3600) /* together at most 7 days */
+#define RENEW_S (24 * 3600)    /* a cached leaf is made anew when less than this is left */
+
+struct leaf {
+	X509 *cert;
+	struct leaf *older, *newer; /* in order of use */
+	struct leaf *next;	    /* in the bucket */
+	uint64_t until;		    /* wall, seconds */
+	size_t n;
+	char key[]; /* the name, or the 16 bytes of an address */
+};
+
+#define BUCKETS 256
+
+struct leaves {
+	SSL_CTX *ctx;
+	EVP_PKEY *signer, *key;
+	bool sha384;
+	X509 *issuer;
+	STACK_OF(X509) * chain;
+	struct buf issuer_name, spki, key_id;
+	uint64_t issuer_until;
+	struct leaf *buckets[BUCKETS];
+	struct leaf *newest, *oldest;
+	size_t count, max;
+};
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+		       const unsigned char *in, unsigned in_n, void *arg)
+{
+	static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
+
+	if (SSL_select_next_proto((unsigned char **)out, out_n, ours, sizeof(ours) - 1, in, in_n) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static SSL_CTX *server_context(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	if (!ctx)
+		return NULL;
+	/* Tickets are sealed under a key that OpenSSL makes for this context: good in this process,
+	 * so in this job, alone. */
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set_max_early_data(ctx, 0) != 1 || SSL_CTX_set_num_tickets(ctx, 1) != 1 ||
+	    SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"egret", 5) != 1) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+/* Copies what i2d gives. */
+static int keep_der(struct buf *b, int n, unsigned char *der)
+{
+	int r = n > 0 ? buf_add(b, der, (size_t)n) : -EIO;
+
+	OPENSSL_free(der);
+	return r;
+}
+
+static int read_issuer(struct leaves *l, struct str cert, const struct secret *key)
+{
+	const unsigned char *p = (const unsigned char *)cert.p;
+	const ASN1_OCTET_STRING *id;
+	unsigned char *der = NULL;
+	struct tm tm;
+
+	l->issuer = d2i_X509(NULL, &p, (long)cert.n);
+	if (!l->issuer || p != (const unsigned char *)cert.p + cert.n)
+		return -EBADMSG;
+	p = key->p;
+	l->signer = d2i_AutoPrivateKey(NULL, &p, (long)key->n);
+	if (!l->signer || EVP_PKEY_get_base_id(l->signer) != EVP_PKEY_EC ||
+	    X509_check_private_key(l->issuer, l->signer) != 1 || X509_check_ca(l->issuer) != 1)
+		return -EBADMSG;
+	l->sha384 = EVP_PKEY_get_bits(l->signer) > 256;
+	id = X509_get0_subject_key_id(l->issuer);
+	if (!id || ASN1_TIME_to_tm(X509_get0_notAfter(l->issuer), &tm) != 1)
+		return -EBADMSG;
+	l->issuer_until = (uint64_t)timegm(&tm);
+	if (buf_add(&l->key_id, ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id)))
+		return -EBADMSG;
+	return keep_der(&l->issuer_name, i2d_X509_NAME(X509_get_subject_name(l->issuer), &der),
+			der);
+}
+
+static int make_key(struct leaves *l)
+{
+	unsigned char *der = NULL;
+	int n;
+
+	l->key = EVP_EC_gen("P-256");
+	if (!l->key)
+		return -EIO;
+	n = i2d_PUBKEY(l->key, &der);
+	return keep_der(&l->spki, n, der);
+}
+
+int leaves_new(struct str cert, const struct secret *key, size_t cache_max, struct leaves **ret)
+{
+	struct leaves *l = mem_new(sizeof(*l));
+	int r;
+
+	l->max = cache_max;
+	buf_init(&l->issuer_name, 1024);
+	buf_init(&l->spki, 256);
+	buf_init(&l->key_id, 64);
+	r = read_issuer(l, cert, key);
+	if (!r)
+		r = make_key(l);
+	if (!r) {
+		l->ctx = server_context();
+		l->chain = sk_X509_new_null();
+		if (!l->ctx || !l->chain || !sk_X509_push(l->chain, l->issuer))
+			r = -EIO;
+	}
+	ERR_clear_error();
+	if (r) {
+		leaves_free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+static void unlink_leaf(struct leaves *l, struct leaf *f)
+{
+	if (f->older)
+		f->older->newer = f->newer;
+	else
+		l->oldest = f->newer;
+	if (f->newer)
+		f->newer->older = f->older;
+	else
+		l->newest = f->older;
+	f->older = f->newer = NULL;
+}
+
+static void link_newest(struct leaves *l, struct leaf *f)
+{
+	f->older = l->newest;
+	if (l->newest)
+		l->newest->newer = f;
+	else
+		l->oldest = f;
+	l->newest = f;
+}
+
+static struct leaf **bucket_of(struct leaves *l, struct str key)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < key.n; i++)
+		h = (h ^ (uint8_t)key.p[i]) * 16777619u;
+	return &l->buckets[(h ^ h >> 16) % BUCKETS];
+}
+
+static void drop(struct leaves *l, struct leaf *f)
+{
+	struct leaf **at = bucket_of(l, (struct str){ f->key, f->n });
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	unlink_leaf(l, f);
+	X509_free(f->cert);
+	free(f);
+	l->count--;
+}
+
+struct leaves *leaves_free(struct leaves *l)
+{
+	if (!l)
+		return NULL;
+	while (l->oldest)
+		drop(l, l->oldest);
+	SSL_CTX_free(l->ctx);
+	EVP_PKEY_free(l->signer);
+	EVP_PKEY_free(l->key);
+	sk_X509_free(l->chain);
+	X509_free(l->issuer);
+	buf_done(&l->issuer_name);
+	buf_done(&l->spki);
+	buf_done(&l->key_id);
+	free(l);
+	return NULL;
+}
+
+size_t leaves_count(const struct leaves *l)
+{
+	return l->count;
+}
+
+static int mint(struct leaves *l, struct str name, const uint8_t *addr, uint64_t now, X509 **ret,
+		uint64_t *ret_until)
+{
+	struct leaf_form f = { .issuer = buf_str(&l->issuer_name),
+			       .spki = buf_str(&l->spki),
+			       .key_id = buf_str(&l->key_id),
+			       .name = name,
+			       .not_before = now - BACKDATE_S,
+			       .not_after = now + LIFE_S };
+	uint8_t der[LEAF_DER_MAX];
+	const unsigned char *p = der;
+	size_t n;
+	int r;
+
+	if (f.not_after > l->issuer_until)
+		f.not_after = l->issuer_until;
+	if (!name.n) {
+		f.addr = address_is_v4(addr) ? addr + 12 : addr;
+		f.addr_n = address_is_v4(addr) ? 4 : 16;
+	}
+	if (RAND_bytes(f.serial, sizeof(f.serial)) != 1)
+		return -EIO;
+	r = leaf_der_write(&f, l->signer, l->sha384, der, &n);
+	if (r)
+		return r;
+	*ret = d2i_X509(NULL, &p, (long)n);
+	*ret_until = f.not_after;
+	return *ret ? 0 : -EIO;
+}
+
+int leaves_cert(struct leaves *l, struct str name, const uint8_t *addr, X509 **ret)
+{
+	struct str key = name.n ? name : (struct str){ (const char *)addr, 16 };
+	uint64_t now = clock_wall_us() / 1000000, until;
+	struct leaf **at = bucket_of(l, key), *f;
+	X509 *cert;
+	int r;
+
+	for (f = *at; f; f = f->next)
+		if (f->n == key.n && !memcmp(f->key, key.p, key.n))
+			break;
+	if (f && f->until > now && (f->until > now + RENEW_S || f->until == l->issuer_until)) {
+		unlink_leaf(l, f);
+		link_newest(l, f);
+		*ret = f->cert;
+		return 0;
+	}
+	r = mint(l, name, addr, now, &cert, &until);
+	if (r)
+		return r;
+	if (f)
+		drop(l, f);
+	else if (l->count >= l->max)
+		drop(l, l->oldest);
+	f = mem_new(sizeof(*f) + key.n);
+	f->cert = cert;
+	f->until = until;
+	f->n = key.n;
+	memcpy(f->key, key.p, key.n);
+	at = bucket_of(l, key);
+	f->next = *at;
+	*at = f;
+	link_newest(l, f);
+	l->count++;
+	*ret = cert;
+	return 0;
+}
+
+int leaves_ssl(struct leaves *l, struct str name, const uint8_t *addr, SSL **ret)
+{
+	X509 *cert;
+	SSL *ssl;
+	int r;
+
+	r = leaves_cert(l, name, addr, &cert);
+	if (r)
+		return r;
+	ssl = SSL_new(l->ctx);
+	if (!ssl || SSL_use_cert_and_key(ssl, cert, l->key, l->chain, 1) != 1) {
+		SSL_free(ssl);
+		ERR_clear_error();
+		return -EIO;
+	}
+	SSL_set_accept_state(ssl);
+	*ret = ssl;
+	return 0;
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The pool: see pool.h. The last one put back is the first taken. A byte or an end on a waiting
+ * connection closes it: an answer that nobody asked for must never meet the next request.
+ */
+#include "proxy/pool.h"
+
+#include <stdlib.h>
+
+struct pool {
+	struct loop *loop;
+	struct pooled *newest, *oldest;
+	size_t count, max;
+	uint64_t idle_ms;
+};
+
+struct pool *pool_new(struct loop *l, size_t max, uint64_t idle_ms)
+{
+	struct pool *p = mem_new(sizeof(*p));
+
+	p->loop = l;
+	p->max = max;
+	p->idle_ms = idle_ms;
+	return p;
+}
+
+void pooled_free(struct pooled *c)
+{
+	stream_free(c->u.stream);
+	free(c);
+}
+
+static void unlink_one(struct pooled *c)
+{
+	struct pool *p = c->pool;
+
+	if (c->older)
+		c->older->newer = c->newer;
+	else
+		p->oldest = c->newer;
+	if (c->newer)
+		c->newer->older = c->older;
+	else
+		p->newest = c->older;
+	c->older = c->newer = NULL;
+	c->pool = NULL;
+	p->count--;
+	timer_del(&c->idle);
+	stream_want(c->u.stream, NULL, NULL, NULL);
+}
+
+static void drop(struct pooled *c)
+{
+	unlink_one(c);
+	pooled_free(c);
+}
+
+struct pool *pool_free(struct pool *p)
+{
+	if (!p)
+		return NULL;
+	while (p->oldest)
+		drop(p->oldest);
+	free(p);
+	return NULL;
+}
+
+static bool same(const struct pool_key *a, const struct pool_key *b)
+{
+	return a->port == b->port && a->tls == b->tls && a->host_n == b->host_n &&
+	       a->credential_n == b->credential_n && !memcmp(a->host, b->host, a->host_n) &&
+	       !memcmp(a->credential, b->credential, a->credential_n) &&
+	       (a->host_n || !memcmp(a->addr, b->addr, sizeof(a->addr)));
+}
+
+struct pooled *pool_take(struct pool *p, const struct pool_key *key)
+{
+	struct pooled *c, *older;
+
+	for (c = p->newest; c; c = older) {
+		older = c->older;
+		if (!same(&c->key, key))
+			continue;
+		if (stream_is_stale(c->u.stream)) {
+			drop(c);
+			continue;
+		}
+		unlink_one(c);
+		c->u.reused = true;
+		return c;
+	}
+	return NULL;
+}
+
+static void on_bytes(void *owner)
+{
+	struct pooled *c = owner;
+
+	if (stream_is_stale(c->u.stream))
+		drop(c);
+}
+
+static void on_idle(struct timer *t)
+{
+	drop(t->owner);
+}
+
+void pool_put(struct pool *p, struct pooled *c)
+{
+	if (!p->max || !p->idle_ms || stream_is_stale(c->u.stream)) {
+		pooled_free(c);
+		return;
+	}
+	if (p->count == p->max)
+		drop(p->oldest);
+	c->pool = p;
+	c->older = p->newest;
+	c->newer = NULL;
+	if (p->newest)
+		p->newest->newer = c;
+	else
+		p->oldest = c;
+	p->newest = c;
+	p->count++;
+	timer_set(p->loop, &c->idle, p->idle_ms, on_idle, c);
+	stream_want(c->u.stream, on_bytes, NULL, c);
+}
+
+size_t pool_count(const struct pool *p)
+{
+	return p->count;
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Resolving: see resolve.h. The only file that includes c-ares. c-ares is given every setting, so
+ * that it reads no resolv.conf, hosts file or host name; it asks for a fresh socket per query set
+ * and its sockets live in our loop. Answers are c-ares's to parse; what comes out is at most
+ * RESOLVE_MAX addresses.
+ */
+#include "proxy/resolve.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#define SOCKETS_MAX 32
+#define TRY_MS 2000
+#define TRIES 3
+
+struct socket {
+	struct watch watch;
+	int fd; /* -1: free */
+};
+
+struct resolve {
+	struct loop *loop;
+	ares_channel channel;
+	struct socket sockets[SOCKETS_MAX];
+	struct timer timer;
+	uint64_t ms;
+	bool servers;
+};
+
+struct resolve_ask {
+	struct resolve *resolve;
+	struct timer timer; /* the deadline, then the delivery */
+	resolve_fn fn;
+	void *owner;
+	bool pending; /* c-ares will still call */
+	bool orphan;  /* nobody waits any more */
+	int err;
+	unsigned n;
+	uint8_t addrs[RESOLVE_MAX][16];
+};
+
+/* Made before the jail, owned by the one resolver of this process. */
+static ares_channel early;
+static struct resolve *current;
+
+static void arm(struct resolve *r);
+
+static void on_socket(struct watch *w, uint32_t events)
+{
+	struct resolve *r = w->owner;
+	bool in = events & (EPOLLIN | EPOLLHUP | EPOLLERR), out = events & (EPOLLOUT | EPOLLERR);
+
+	ares_process_fd(r->channel, in ? w->fd : ARES_SOCKET_BAD, out ? w->fd : ARES_SOCKET_BAD);
+	arm(r);
+}
+
+static void on_time(struct timer *t)
+{
+	struct resolve *r = t->owner;
+
+	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	arm(r);
+}
+
+static void arm(struct resolve *r)
+{
+	struct timeval tv, *next = ares_timeout(r->channel, NULL, &tv);
+
+	if (next)
+		timer_set(r->loop, &r->timer,
+			  (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1,
+			  on_time, r);
+	else
+		timer_del(&r->timer);
+}
+
+/* c-ares says what it waits for on a socket of its own; neither: it is about to close it. */
+static void on_state(void *data, ares_socket_t fd, int readable, int writable)
+{
+	uint32_t events = (readable ? EPOLLIN : 0) | (writable ? EPOLLOUT : 0);
+	struct resolve *r = current;
+	struct socket *s = NULL, *spare = NULL;
+
+	if (!r)
+		return;
+	for (size_t i = 0; i < SOCKETS_MAX; i++) {
+		if (r->sockets[i].fd == fd)
+			s = &r->sockets[i];
+		else if (r->sockets[i].fd < 0)
+			spare = &r->sockets[i];
+	}
+	if (!events) {
+		if (s) {
+			watch_del(&s->watch);
+			s->fd = -1;
+		}
+		return;
+	}
+	if (s) {
+		watch_set(&s->watch, events);
+		return;
+	}
+	/* Without a place the query on it runs into its timeout. */
+	if (spare && !watch_add(r->loop, &spare->watch, fd, events, on_socket, r))
+		spare->fd = fd;
+}
+
+int resolve_early(void)
+{
+	struct in_addr nobody = { .s_addr = htonl(INADDR_LOOPBACK) };
+	struct ares_options o = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+		.timeout = TRY_MS,
+		.tries = TRIES,
+		.servers = &nobody, /* replaced by resolve_new */
+		.nservers = 1,
+		.lookups = (char *)"b",
+		.sock_state_cb = on_state,
+	};
+	const int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+			  ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
+			  ARES_OPT_SOCK_STATE_CB | ARES_OPT_SORTLIST;
+
+	if (early)
+		return 0;
+	if (ares_library_init(ARES_LIB_INIT_ALL) || ares_init_options(&early, &o, given))
+		return -EIO;
+	return 0;
+}
+
+int resolve_new(struct loop *l, const struct str *nameservers, unsigned n, uint64_t ms,
+		struct resolve **ret)
+{
+	struct resolve *r;
+	struct buf csv;
+	int err = 0;
+
+	if (resolve_early())
+		return -EIO;
+	buf_init(&csv, 4096);
+	for (unsigned i = 0; i < n && !err; i++)
+		err = buf_addf(&csv, "%s%.*s", i ? "," : "", STR_ARG(nameservers[i]));
+	if (!err)
+		err = buf_add(&csv, "", 1);
+	if (!err && n && ares_set_servers_ports_csv(early, csv.p))
+		err = -EINVAL;
+	buf_done(&csv);
+	if (err)
+		return err;
+	r = mem_new(sizeof(*r));
+	r->loop = l;
+	r->ms = ms;
+	r->servers = n > 0;
+	r->channel = early;
+	early = NULL;
+	for (size_t i = 0; i < SOCKETS_MAX; i++)
+		r->sockets[i].fd = -1;
+	current = r;
+	*ret = r;
+	return 0;
+}
+
+struct resolve *resolve_free(struct resolve *r)
+{
+	if (!r)
+		return NULL;
+	ares_destroy(r->channel); /* calls every pending ask with ARES_EDESTRUCTION */
+	for (size_t i = 0; i < SOCKETS_MAX; i++)
+		watch_del(&r->sockets[i].watch);
+	timer_del(&r->timer);
+	current = NULL;
+	free(r);
+	return NULL;
+}
+
+static void deliver(struct timer *t)
+{
+	struct resolve_ask *a = t->owner;
+
+	a->fn(a->owner, a->err, (const uint8_t(*)[16])a->addrs, a->n);
+	free(a);
+}
+
+static void late(struct timer *t)
+{
+	struct resolve_ask *a = t->owner;
+
+	a->orphan = true; /* c-ares still holds it */
+	a->fn(a->owner, -ETIMEDOUT, NULL, 0);
+}
+
+static void collect(struct resolve_ask *a, const struct ares_addrinfo *info, int family)
+{
+	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	for (const struct ares_addrinfo_node *n = info->nodes; n && a->n < RESOLVE_MAX;
+	     n = n->ai_next) {
+		uint8_t *to = a->addrs[a->n];
+
+		if (n->ai_family != family)
+			continue;
+		if (family == AF_INET) {
+			memcpy(to, mapped, 12);
+			memcpy(to + 12,
+			       &((const struct sockaddr_in *)(const void *)n->ai_addr)->sin_addr,
+			       4);
+		} else {
+			memcpy(to,
+			       &((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr,
+			       16);
+		}
+		a->n++;
+	}
+}
+
+static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct resolve_ask *a = arg;
+
+	a->pending = false;
+	if (a->orphan) {
+		ares_freeaddrinfo(info);
+		free(a);
+		return;
+	}
+	if (status == ARES_EDESTRUCTION) {
+		timer_del(&a->timer);
+		free(a);
+		return;
+	}
+	if (status == ARES_SUCCESS && info) {
+		collect(a, info, AF_INET);
+		collect(a, info, AF_INET6);
+	}
+	ares_freeaddrinfo(info);
+	a->err = a->n			   ? 0
+		 : status == ARES_ETIMEOUT ? -ETIMEDOUT
+		 : status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA ||
+				 status == ARES_EBADNAME
+			 ? -ENOENT
+			 : -EIO;
+	timer_set(a->resolve->loop, &a->timer, 0, deliver, a);
+}
+
+struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn fn, void *owner)
+{
+	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC };
+	struct resolve_ask *a = mem_new(sizeof(*a));
+	char text[260];
+
+	a->resolve = r;
+	a->fn = fn;
+	a->owner = owner;
+	if (!r->servers || name.n >= sizeof(text) - 1) {
+		a->err = -EIO;
+		timer_set(r->loop, &a->timer, 0, deliver, a);
+		return a;
+	}
+	memcpy(text, name.p, name.n);
+	text[name.n] = '\0';
+	a->pending = true;
+	timer_set(r->loop, &a->timer, r->ms, late, a);
+	ares_getaddrinfo(r->channel, text, NULL, &hints, answered, a);
+	arm(r);
+	return a;
+}
+
+void resolve_cancel(struct resolve_ask *a)
+{
+	timer_del(&a->timer);
+	if (a->pending)
+		a->orphan = true;
+	else
+		free(a);
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Byte streams: see stream.h. TLS reads ahead, so bytes may wait inside OpenSSL while the socket is
+ * silent: a timer of zero length then calls the reader from the loop, until a read has said
+ * -EAGAIN.
+ */
+#include "proxy/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct stream {
+	struct loop *loop;
+	int fd;
+	SSL *ssl;
+	struct watch watch;
+	struct timer kick;
+	stream_fn on_read, on_write;
+	void *owner;
+	bool read_wants_write, write_wants_read;
+	bool drained; /* the last read found nothing: wait for the socket */
+	bool failed;  /* TLS met a fatal error: no orderly end is possible */
+	bool *freed;  /* set while callbacks run */
+};
+
+static void stream_event(struct watch *w, uint32_t events);
+static void stream_kick(struct timer *t);
+
+struct stream *stream_new(struct loop *l, int fd, SSL *ssl)
+{
+	struct stream *s = mem_new(sizeof(*s));
+
+	s->loop = l;
+	s->fd = fd;
+	s->ssl = ssl;
+	if (ssl)
+		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	return s;
+}
+
+static void stream_unwatch(struct stream *s)
+{
+	watch_del(&s->watch);
+	timer_del(&s->kick);
+	if (s->freed)
+		*s->freed = true;
+}
+
+struct stream *stream_free(struct stream *s)
+{
+	if (!s)
+		return NULL;
+	stream_unwatch(s);
+	SSL_free(s->ssl);
+	close(s->fd);
+	free(s);
+	return NULL;
+}
+
+int stream_detach(struct stream *s, int *ret_fd)
+{
+	if (s->ssl)
+		return -EINVAL;
+	stream_unwatch(s);
+	*ret_fd = s->fd;
+	free(s);
+	return 0;
+}
+
+void stream_reset(struct stream *s)
+{
+	struct linger l = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+/* Brings the watch in line with what is wanted. With nothing wanted the watch goes: a hang-up would
+ * be reported for ever. */
+static void stream_update(struct stream *s)
+{
+	uint32_t events = 0;
+
+	if (s->on_read)
+		events |= s->read_wants_write ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
+	if (s->on_write)
+		events |= s->write_wants_read ? EPOLLIN : EPOLLOUT;
+	if (!events)
+		watch_del(&s->watch);
+	else if (s->watch.loop)
+		watch_set(&s->watch, events);
+	else if (watch_add(s->loop, &s->watch, s->fd, events, stream_event, s))
+		die("out of memory for a stream's watch");
+	if (!s->on_read || !stream_has_buffered(s) || s->drained)
+		timer_del(&s->kick);
+	else if (!s->kick.loop)
+		timer_set(s->loop, &s->kick, 0, stream_kick, s);
+}
+
+static ssize_t stream_fault(struct stream *s, int ret, bool *wants_other, int other)
+{
+	int err = SSL_get_error(s->ssl, ret), saved = errno;
+	unsigned long code;
+
+	if (err == SSL_ERROR_WANT_READ || err == SSL_ERROR_WANT_WRITE) {
+		*wants_other = err == other;
+		stream_update(s);
+		return -EAGAIN;
+	}
+	if (err == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	s->failed = true;
+	code = ERR_peek_error();
+	ERR_clear_error();
+	if (err == SSL_ERROR_SYSCALL)
+		return saved == EPIPE || !saved ? -ECONNRESET : -saved;
+	return ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING ? -ECONNRESET : -EPROTO;
+}
+
+ssize_t stream_read(struct stream *s, void *p, size_t n)
+{
+	ssize_t r;
+	size_t got;
+
+	if (!s->ssl) {
+		r = recv(s->fd, p, n, MSG_DONTWAIT);
+		return r < 0 ? -errno : r;
+	}
+	ERR_clear_error();
+	errno = 0;
+	r = SSL_read_ex(s->ssl, p, n, &got);
+	if (r == 1) {
+		s->drained = false;
+		if (s->read_wants_write) {
+			s->read_wants_write = false;
+			stream_update(s);
+		}
+		return (ssize_t)got;
+	}
+	s->drained = true;
+	return stream_fault(s, (int)r, &s->read_wants_write, SSL_ERROR_WANT_WRITE);
+}
+
+ssize_t stream_write(struct stream *s, const void *p, size_t n)
+{
+	ssize_t r;
+	size_t put;
+
+	if (!n)
+		return 0;
+	if (!s->ssl) {
+		r = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		return r < 0 ? -errno : r;
+	}
+	ERR_clear_error();
+	errno = 0;
+	r = SSL_write_ex(s->ssl, p, n, &put);
+	if (r == 1) {
+		if (s->write_wants_read) {
+			s->write_wants_read = false;
+			stream_update(s);
+		}
+		return (ssize_t)put;
+	}
+	r = stream_fault(s, (int)r, &s->write_wants_read, SSL_ERROR_WANT_READ);
+	return r ? r : -EPIPE;
+}
+
+int stream_shutdown(struct stream *s)
+{
+	int r;
+
+	if (s->ssl && !s->failed) {
+		ERR_clear_error();
+		r = SSL_shutdown(s->ssl);
+		if (r < 0) {
+			r = SSL_get_error(s->ssl, r);
+			ERR_clear_error();
+			if (r == SSL_ERROR_WANT_WRITE)
+				return -EAGAIN;
+		}
+	}
+	return shutdown(s->fd, SHUT_WR) ? -errno : 0;
+}
+
+void stream_want(struct stream *s, stream_fn on_read, stream_fn on_write, void *owner)
+{
+	s->on_read = on_read;
+	s->on_write = on_write;
+	s->owner = owner;
+	stream_update(s);
+}
+
+/* Calls the reader, then the writer; either may free the stream or change what is wanted. */
+static void stream_call(struct stream *s, bool readable, bool writable)
+{
+	bool freed = false;
+
+	s->freed = &freed;
+	if (readable && s->on_read)
+		s->on_read(s->owner);
+	if (!freed && writable && s->on_write)
+		s->on_write(s->owner);
+	if (freed)
+		return;
+	s->freed = NULL;
+	stream_update(s);
+}
+
+static void stream_event(struct watch *w, uint32_t events)
+{
+	struct stream *s = w->owner;
+	bool in = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	bool out = events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+
+	if (in)
+		s->drained = false;
+	stream_call(s, s->read_wants_write ? out : in, s->write_wants_read ? in : out);
+}
+
+static void stream_kick(struct timer *t)
+{
+	stream_call(t->owner, true, false);
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+SSL *stream_ssl(const struct stream *s)
+{
+	return s->ssl;
+}
+
+bool stream_has_buffered(const struct stream *s)
+{
+	return s->ssl && SSL_has_pending(s->ssl);
+}
+
+bool stream_is_stale(struct stream *s)
+{
+	char c;
+	ssize_t r;
+	int err;
+
+	if (!s->ssl) {
+		r = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+		return r >= 0 || errno != EAGAIN;
+	}
+	/* Session tickets come when they like: reading them is not a byte of data. */
+	ERR_clear_error();
+	r = SSL_peek(s->ssl, &c, 1);
+	if (r > 0)
+		return true;
+	err = SSL_get_error(s->ssl, (int)r);
+	ERR_clear_error();
+	s->drained = err == SSL_ERROR_WANT_READ;
+	return !s->drained;
+}

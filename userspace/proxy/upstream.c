@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Upstreams: see upstream.h. One ask goes: pool, else addresses (the configuration's hosts, else
+ * the nameservers), each address judged, dialled, handshaken. Trusts the configuration; hostile
+ * bytes are read by resolve.c, uptls.c and verify.c only.
+ */
+#include "proxy/upstream.h"
+
+#include "proxy/address.h"
+#include "proxy/dial.h"
+#include "proxy/pool.h"
+#include "proxy/resolve.h"
+#include "proxy/uptls.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOST_ADDRS 8
+
+struct host {
+	char name[HOST_MAX + 1];
+	size_t n;
+	uint8_t addrs[HOST_ADDRS][16];
+	unsigned naddrs;
+};
+
+struct upstreams {
+	struct resolve *resolve;
+	struct uptls *tls;
+	struct pool *pool;
+	struct host *hosts;
+	size_t nhosts;
+	struct address_block *blocks; /* allow, local, synthetic */
+	struct address_rules rules;
+};
+
+struct upstream_want {
+	struct proxy *px;
+	struct pool_key key;
+	struct timer now;
+	struct resolve_ask *ask;
+	struct dial *dial;
+	struct pooled *ready;
+	struct upstream_fault fault;
+	upstream_fn fn;
+	void *owner;
+};
+
+static int read_host(struct str s, struct host *ret)
+{
+	const char *equals = memchr(s.p, '=', s.n), *end = s.p + s.n, *at, *comma;
+
+	if (!equals ||
+	    host_canonical((struct str){ s.p, (size_t)(equals - s.p) }, ret->name, &ret->n))
+		return -EINVAL;
+	for (at = equals + 1; at < end; at = comma + 1) {
+		comma = memchr(at, ',', (size_t)(end - at));
+		if (!comma)
+			comma = end;
+		if (ret->naddrs == HOST_ADDRS ||
+		    address_parse((struct str){ at, (size_t)(comma - at) },
+				  ret->addrs[ret->naddrs]))
+			return -EINVAL;
+		ret->naddrs++;
+	}
+	return ret->naddrs ? 0 : -EINVAL;
+}
+
+static int read_blocks(const struct str *list, unsigned n, struct address_block *to)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (address_block_parse(list[i], &to[i]))
+			return -EINVAL;
+	return 0;
+}
+
+static int read_setup(struct upstreams *u, const struct upstream_setup *s)
+{
+	unsigned n = s->nallow_private + s->nlocal + s->nsynthetic;
+	struct address_block *allow, *local, *synthetic;
+
+	u->hosts = mem_new((s->nhosts + 1) * sizeof(*u->hosts));
+	for (unsigned i = 0; i < s->nhosts; i++)
+		if (read_host(s->hosts[i], &u->hosts[u->nhosts++]))
+			return -EINVAL;
+	u->blocks = mem_new((n + 1) * sizeof(*u->blocks));
+	allow = u->blocks;
+	local = allow + s->nallow_private;
+	synthetic = local + s->nlocal;
+	u->rules = (struct address_rules){ allow,     s->nallow_private, local,
+					   s->nlocal, synthetic,	 s->nsynthetic };
+	if (read_blocks(s->allow_private, s->nallow_private, allow) ||
+	    read_blocks(s->local, s->nlocal, local) ||
+	    read_blocks(s->synthetic, s->nsynthetic, synthetic))
+		return -EINVAL;
+	return 0;
+}
+
+int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstreams **ret)
+{
+	struct upstreams *u = mem_new(sizeof(*u));
+	int r;
+
+	u->tls = uptls_new(s->root_fds, s->nroots, px->limits.chain_bytes);
+	u->pool = pool_new(px->loop, px->limits.upstream_idle, px->limits.upstream_idle_ms);
+	r = read_setup(u, s);
+	if (!r)
+		r = resolve_new(px->loop, s->nameservers, s->nnameservers, px->limits.resolve_ms,
+				&u->resolve);
+	if (r) {
+		upstreams_free(u);
+		return r;
+	}
+	*ret = u;
+	return 0;
+}
+
+void upstreams_free(struct upstreams *u)
+{
+	if (!u)
+		return;
+	pool_free(u->pool);
+	resolve_free(u->resolve);
+	uptls_free(u->tls);
+	free(u->hosts);
+	free(u->blocks);
+	free(u);
+}
+
+bool upstreams_host(const struct upstreams *u, struct str name)
+{
+	for (size_t i = 0; i < u->nhosts; i++)
+		if (str_eq((struct str){ u->hosts[i].name, u->hosts[i].n }, name))
+			return true;
+	return false;
+}
+
+static void want_free(struct upstream_want *w)
+{
+	timer_del(&w->now);
+	free(w);
+}
+
+static void finish(struct upstream_want *w)
+{
+	struct pooled *ready = w->ready;
+	struct upstream_fault fault = w->fault;
+	upstream_fn fn = w->fn;
+	void *owner = w->owner;
+
+	want_free(w);
+	fn(owner, ready ? &ready->u : NULL, ready ? NULL : &fault);
+}
+
+static void finish_later(struct timer *t)
+{
+	finish(t->owner);
+}
+
+static void fail(struct upstream_want *w, enum reason reason, const char *text)
+{
+	w->fault.reason = reason;
+	(void)snprintf(w->fault.text, sizeof(w->fault.text), "%s", text);
+}
+
+static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
+		    const struct upstream_fault *fault)
+{
+	struct upstream_want *w = owner;
+	struct pooled *c;
+
+	w->dial = NULL;
+	if (s) {
+		c = mem_new(sizeof(*c));
+		c->u.stream = s;
+		memcpy(c->u.addr, addr, 16);
+		c->u.verified = w->key.tls && uptls_verified(stream_ssl(s));
+		c->key = w->key;
+		w->ready = c;
+		if (w->key.tls && !c->u.verified) {
+			w->ready = NULL;
+			pooled_free(c);
+			fail(w, REASON_CERTIFICATE, "the certificate was not verified");
+		}
+	} else {
+		w->fault = *fault;
+	}
+	finish(w);
+}
+
+/* Does a rule of the job's policy name this very address? Those are opened in the cage too. */
+static bool named_by_rule(const struct proxy *px, const uint8_t addr[16], uint16_t port)
+{
+	struct policy_block b;
+	size_t at = 0;
+
+	if (!px->npolicies)
+		return false;
+	while (policy_each_block(&px->policies[0], &at, &b)) {
+		struct address_block block = { .prefix = b.prefix };
+
+		memcpy(block.addr, b.addr, 16);
+		if (port >= b.port_lo && port <= b.port_hi && address_in(addr, &block))
+			return true;
+	}
+	return false;
+}
+
+/* Keeps the addresses that may be dialled and starts, or fails in words. Later: from inside
+ * upstream_get. */
+static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsigned n)
+{
+	struct proxy *px = w->px;
+	struct upstreams *u = px->upstreams;
+	struct dial_want d = { .port = w->key.port,
+			       .tls = w->key.tls ? u->tls : NULL,
+			       .host = { w->key.host, w->key.host_n },
+			       .connect_ms = px->limits.connect_ms,
+			       .handshake_ms = px->limits.handshake_ms };
+	enum address_class class, refused = ADDRESS_PUBLIC;
+	const uint8_t *bad = NULL;
+	char text[46];
+
+	for (unsigned i = 0; i < n && d.n < RESOLVE_MAX; i++) {
+		class = address_judge(&u->rules, addrs[i]);
+		if (class != ADDRESS_PUBLIC &&
+		    (class == ADDRESS_SYNTHETIC || !named_by_rule(px, addrs[i], w->key.port))) {
+			refused = class;
+			bad = addrs[i];
+			continue;
+		}
+		memcpy(d.addrs[d.n++], addrs[i], 16);
+	}
+	if (d.n) {
+		w->dial = dial_start(px->loop, &d, dialled, w);
+		return 0;
+	}
+	w->fault.reason = REASON_ADDRESS;
+	if (bad) {
+		address_text(bad, text);
+		(void)snprintf(
+			w->fault.text, sizeof(w->fault.text),
+			"it leads to %s (%s), which is never dialled unless allow_private names it",
+			text, address_class_name(refused));
+	} else {
+		fail(w, REASON_RESOLVE, "the name has no address");
+	}
+	return -EACCES;
+}
+
+static void resolved(void *owner, int err, const uint8_t (*addrs)[16], unsigned n)
+{
+	struct upstream_want *w = owner;
+
+	w->ask = NULL;
+	if (err == -ENOENT)
+		fail(w, REASON_RESOLVE, "there is no such name");
+	else if (err == -ETIMEDOUT)
+		fail(w, REASON_TIMEOUT, "the nameservers did not answer in time");
+	else if (err)
+		fail(w, REASON_RESOLVE, "the nameservers failed");
+	else
+		err = start_dial(w, addrs, n);
+	if (err)
+		finish(w);
+}
+
+static void find_addresses(struct upstream_want *w)
+{
+	struct upstreams *u = w->px->upstreams;
+	struct str name = { w->key.host, w->key.host_n };
+
+	if (!name.n) {
+		if (start_dial(w, (const uint8_t(*)[16])w->key.addr, 1))
+			timer_set(w->px->loop, &w->now, 0, finish_later, w);
+		return;
+	}
+	for (size_t i = 0; i < u->nhosts; i++) {
+		const struct host *h = &u->hosts[i];
+
+		if (!str_eq((struct str){ h->name, h->n }, name))
+			continue;
+		if (start_dial(w, (const uint8_t(*)[16])h->addrs, h->naddrs))
+			timer_set(w->px->loop, &w->now, 0, finish_later, w);
+		return;
+	}
+	w->ask = resolve_get(u->resolve, name, resolved, w);
+}
+
+struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,
+				   void *owner)
+{
+	struct upstream_want *w = mem_new(sizeof(*w));
+
+	w->px = px;
+	w->fn = fn;
+	w->owner = owner;
+	w->key.port = ask->port;
+	w->key.tls = ask->tls;
+	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
+	    (!ask->host.n && !ask->addr)) {
+		fail(w, REASON_BAD_NAME, "there is neither a name nor an address to dial");
+		timer_set(px->loop, &w->now, 0, finish_later, w);
+		return w;
+	}
+	if (ask->host.n)
+		memcpy(w->key.host, ask->host.p, ask->host.n);
+	else
+		memcpy(w->key.addr, ask->addr, 16);
+	w->key.host_n = ask->host.n;
+	if (ask->credential.n)
+		memcpy(w->key.credential, ask->credential.p, ask->credential.n);
+	w->key.credential_n = ask->credential.n;
+	if (!ask->fresh)
+		w->ready = pool_take(px->upstreams->pool, &w->key);
+	if (w->ready)
+		timer_set(px->loop, &w->now, 0, finish_later, w);
+	else
+		find_addresses(w);
+	return w;
+}
+
+void upstream_cancel(struct upstream_want *w)
+{
+	if (w->ask)
+		resolve_cancel(w->ask);
+	dial_cancel(w->dial);
+	if (w->ready)
+		pooled_free(w->ready);
+	want_free(w);
+}
+
+void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
+{
+	struct pooled *c = (struct pooled *)u;
+
+	stream_want(u->stream, NULL, NULL, NULL);
+	if (reusable && !px->stopping)
+		pool_put(px->upstreams->pool, c);
+	else
+		pooled_free(c);
+}
+
+struct stream *upstream_take(struct proxy *px, struct upstream *u)
+{
+	struct pooled *c = (struct pooled *)u;
+	struct stream *s = c->u.stream;
+
+	free(c);
+	return s;
+}

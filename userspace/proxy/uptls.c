@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * TLS towards upstreams: see uptls.h. Hostile bytes: the upstream's handshake (OpenSSL) and
+ * certificates (verify.c). A session is offered again only to the same host, address-or-name and
+ * port that was verified when it began, and for an hour at most.
+ */
+#include "proxy/uptls.h"
+
+#include "base/clock.h"
+#include "policy/policy.h"
+#include "proxy/address.h"
+#include "proxy/roots.h"
+#include "proxy/verify.h"
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+#define SESSIONS 64
+#define SESSION_MS (3600u * 1000)
+
+struct peer {
+	char host[HOST_MAX + 1];
+	size_t host_n;
+	uint8_t addr[16];
+	uint16_t port;
+};
+
+/* Hangs on the SSL. */
+struct judged {
+	struct uptls *uptls;
+	struct peer peer;
+	char why[VERIFY_WHY];
+};
+
+struct kept {
+	struct peer peer;
+	SSL_SESSION *session;
+	uint64_t until;
+};
+
+struct uptls {
+	SSL_CTX *ctx;
+	struct roots *roots;
+	size_t chain_bytes;
+	struct kept sessions[SESSIONS];
+	unsigned next;
+};
+
+static int judged_index = -1;
+
+static void judged_free(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	free(p);
+}
+
+static bool same_peer(const struct peer *a, const struct peer *b)
+{
+	return a->port == b->port && a->host_n == b->host_n &&
+	       !memcmp(a->host, b->host, a->host_n) && (a->host_n || !memcmp(a->addr, b->addr, 16));
+}
+
+static int judge(X509_STORE_CTX *ctx, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct judged *j = SSL_get_ex_data(ssl, judged_index);
+	struct verify_want want = { .host = { j->peer.host, j->peer.host_n },
+				    .addr = j->peer.addr,
+				    .chain_bytes = j->uptls->chain_bytes };
+
+	return verify_chain(ctx, &want, j->why) ? 0 : 1;
+}
+
+static struct kept *find(struct uptls *u, const struct peer *peer)
+{
+	for (unsigned i = 0; i < SESSIONS; i++)
+		if (u->sessions[i].session && same_peer(&u->sessions[i].peer, peer))
+			return &u->sessions[i];
+	return NULL;
+}
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct judged *j = SSL_get_ex_data(ssl, judged_index);
+	struct uptls *u = j->uptls;
+	struct kept *k = find(u, &j->peer);
+
+	if (SSL_get_verify_result(ssl) != X509_V_OK)
+		return 0;
+	if (!k) {
+		k = &u->sessions[u->next];
+		u->next = (u->next + 1) % SESSIONS;
+	}
+	SSL_SESSION_free(k->session);
+	k->session = session;
+	k->peer = j->peer;
+	k->until = clock_now() + SESSION_MS;
+	return 1;
+}
+
+static int make_context(struct uptls *u)
+{
+	static const unsigned char alpn[] = "\x08http/1.1";
+	X509_STORE *store;
+	SSL_CTX *ctx;
+
+	if (judged_index < 0)
+		judged_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, judged_free);
+	ctx = SSL_CTX_new(TLS_client_method());
+	if (!ctx || judged_index < 0 || roots_store(u->roots, &store)) {
+		SSL_CTX_free(ctx);
+		return -EIO;
+	}
+	SSL_CTX_set_cert_store(ctx, store);
+	SSL_CTX_set_security_level(ctx, 2);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_max_cert_list(ctx, (long)u->chain_bytes);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, judge, NULL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, keep_session);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1)) {
+		SSL_CTX_free(ctx);
+		return -EIO;
+	}
+	u->ctx = ctx;
+	return 0;
+}
+
+struct uptls *uptls_new(const int *root_fds, unsigned nroots, size_t chain_bytes)
+{
+	struct uptls *u = mem_new(sizeof(*u));
+
+	u->roots = roots_new(root_fds, nroots);
+	u->chain_bytes = chain_bytes;
+	return u;
+}
+
+struct uptls *uptls_free(struct uptls *u)
+{
+	if (!u)
+		return NULL;
+	for (unsigned i = 0; i < SESSIONS; i++)
+		SSL_SESSION_free(u->sessions[i].session);
+	SSL_CTX_free(u->ctx);
+	roots_free(u->roots);
+	free(u);
+	return NULL;
+}
+
+int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
+	      SSL **ret)
+{
+	struct judged *j;
+	struct kept *k;
+	SSL *ssl;
+
+	if (host.n > HOST_MAX || (!u->ctx && make_context(u)))
+		return -EIO;
+	ssl = SSL_new(u->ctx);
+	if (!ssl)
+		return -EIO;
+	j = mem_new(sizeof(*j));
+	j->uptls = u;
+	if (host.n)
+		memcpy(j->peer.host, host.p, host.n);
+	else
+		memcpy(j->peer.addr, addr, 16);
+	j->peer.host_n = host.n;
+	j->peer.port = port;
+	if (SSL_set_ex_data(ssl, judged_index, j) != 1) {
+		free(j);
+		SSL_free(ssl);
+		return -EIO;
+	}
+	if (SSL_set_fd(ssl, fd) != 1 ||
+	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1)) {
+		SSL_free(ssl);
+		return -EIO;
+	}
+	k = find(u, &j->peer);
+	if (k && k->until > clock_now())
+		(void)SSL_set_session(ssl, k->session);
+	SSL_set_connect_state(ssl);
+	*ret = ssl;
+	return 0;
+}
+
+const char *uptls_why(const SSL *ssl)
+{
+	const struct judged *j = SSL_get_ex_data(ssl, judged_index);
+
+	return j->why;
+}
+
+bool uptls_verified(const SSL *ssl)
+{
+	return SSL_get_verify_result(ssl) == X509_V_OK && SSL_is_init_finished(ssl) &&
+	       SSL_get0_peer_certificate(ssl);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TLS towards upstreams: one context for this proxy, sessions kept for this job, every certificate
+ * judged by verify.c. Called by dial.c. */
+#ifndef EGRET_PROXY_UPTLS_H
+#define EGRET_PROXY_UPTLS_H
+
+#include "base/bytes.h"
+#include <openssl/types.h>
+
+struct uptls;
+/* Takes over the descriptors of the roots. Cheap: the context is made when first used. */
+struct uptls *uptls_new(const int *root_fds, unsigned nroots, size_t chain_bytes);
+struct uptls *uptls_free(struct uptls *u); /* NULL; every SSL of it must be gone */
+
+/* An SSL for a handshake over fd. host canonical, or n = 0 and addr (16 bytes). 0 or -EIO. */
+int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
+	      SSL **ret) MUST_CHECK;
+/* What verification found wrong, or "". Borrowed from the SSL. */
+const char *uptls_why(const SSL *ssl);
+/* After a handshake: was the certificate verified for the host? */
+bool uptls_verified(const SSL *ssl);
+
+#endif
