@@ -12,7 +12,8 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool /usr
 CLANG_FORMAT ?= clang-format
 VERSION := $(shell cat VERSION)
 
-WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
+# A text that is cut at its bound is meant so: snprintf is how bounds are kept.
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wno-format-truncation -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
 HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -D_FORTIFY_SOURCE=2
 OPT ?= -O2 -g
 ifeq ($(ASAN),1)
@@ -28,7 +29,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
 LDLIBS := -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
-LIBS := http policy event base
+LIBS := http config policy event base
 PROGRAMS := egretd proxy broker audit compile init cli
 bin-egretd := egretd
 bin-proxy := egret-proxy

@@ -37,6 +37,7 @@ enum proto_type {
 	MSG_PROXY_READY, /* proxy -> egretd: listeners are served */
 	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on; answered OK or FAILED */
 	MSG_STOP, /* end cleanly */
+	MSG_PROXY_BROKER, /* FD_BROKER: the broker was started anew; questions go there from now on */
 
 	/* egretd -> broker */
 	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS* */

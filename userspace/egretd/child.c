@@ -205,3 +205,15 @@ void child_done(struct child *c)
 		close(c->sock);
 	*c = CHILD_NONE;
 }
+
+void child_end(struct child *c)
+{
+	siginfo_t si;
+
+	if (c->pid > 0) {
+		child_kill(c, SIGKILL);
+		(void)!waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
+		c->pid = 0;
+	}
+	child_done(c);
+}

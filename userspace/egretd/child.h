@@ -38,6 +38,7 @@ void child_kill(struct child *c, int sig);
 /* Reaps if it ended. true and *ret_status (waitid's si_status, 128 + n for a signal) then. Adopted children give -1. */
 bool child_reap(struct child *c, int *ret_status);
 void child_done(struct child *c); /* closes; does not kill */
+void child_end(struct child *c); /* kills, waits for it, closes: for what is not needed any more */
 /* Folder of egret's programs: where egretd itself lies when egret-proxy is beside it, else /usr/libexec/egret. */
 const char *child_folder(void);
 

@@ -3,7 +3,6 @@
 #include "egretd/compile.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,15 +19,12 @@ struct compile {
 
 static void finish(struct compile *c, int err, const char *text, int policies, int credentials)
 {
-	int status;
 	compile_fn done = c->done;
 	void *owner = c->owner;
 
 	watch_del(&c->sock);
 	timer_del(&c->late);
-	child_kill(&c->child, SIGKILL);
-	(void)child_reap(&c->child, &status); /* what is not yet reapable goes with the SIGCHLD sweep in main.c */
-	child_done(&c->child);
+	child_end(&c->child);
 	free(c);
 	if (done)
 		done(owner, err, text, policies, credentials);

@@ -14,7 +14,7 @@
 #include "base/proto.h"
 #include "egretd/cgroup.h"
 #include "egretd/child.h"
-#include "egretd/config.h"
+#include "config/config.h"
 #include "egretd/kernel.h"
 #include "event/event.h"
 #include "policy/credential.h"

@@ -39,6 +39,7 @@ struct job {
 	gid_t gid, groups[JOB_GROUPS_MAX];
 	unsigned ngroups;
 	bool admin, host_net, confined;
+	bool draining; /* the proxy has ended; the audit process reads what is left */
 	struct fact fact_list[JOB_FACTS_MAX];
 	struct facts facts;
 	struct str cwd;
@@ -67,6 +68,7 @@ struct job {
 	struct watch proxy_sock, proxy_ended, init_sock, init_ended;
 	struct timer proxy_again, late;
 	unsigned proxy_failures;
+	uid_t proxy_uid; /* this job alone has it while it lasts; 0: not picked yet */
 	int broker_pair; /* the proxy's end, until it is sent */
 	int exit_status;
 	uint64_t started_us;

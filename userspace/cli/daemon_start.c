@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See daemon_start.h. Used by verb_run.c. run_dir comes from the configuration, read here only to find the socket. */
+#include "cli/daemon_start.h"
+
+#include "cli/cli.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define START_MS 20000
+#define TRY_US 50000
+#define TRIES 200
+
+static int connect_to(const char *run_dir)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock", run_dir) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -errno;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return TAKE_FD(fd);
+}
+
+void daemon_path(char *to, size_t n)
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (len > 0) {
+		self[len] = 0;
+		*strrchr(self, '/') = 0;
+		snprintf(to, n, "%s/egretd", self);
+		if (access(to, X_OK) == 0)
+			return;
+	}
+	snprintf(to, n, "/usr/sbin/egretd");
+}
+
+/* -1: it is ready; else its exit status. Its sentence went to our standard error. */
+static int start_one(const char *config)
+{
+	char path[PATH_MAX + 16], fd_text[16];
+	struct pollfd p;
+	int ready[2], status = 0;
+	pid_t pid;
+	char byte;
+
+	daemon_path(path, sizeof(path));
+	if (pipe(ready) < 0)
+		return cli_fail(125, "no pipe: %s", strerror(errno));
+	fcntl(ready[0], F_SETFD, FD_CLOEXEC);
+	snprintf(fd_text, sizeof(fd_text), "%d", ready[1]);
+	pid = fork();
+	if (pid < 0)
+		return cli_fail(125, "egretd cannot be started: %s", strerror(errno));
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		/* Away from the caller's terminal session: its keys are for the command. Standard error stays, for sentences. */
+		setsid();
+		dup2(null, 0);
+		dup2(null, 1);
+		execl(path, "egretd", "--once", "--ready-fd", fd_text, config ? "--config" : NULL, config, (char *)NULL);
+		_exit(127);
+	}
+	close(ready[1]);
+	p = (struct pollfd){ .fd = ready[0], .events = POLLIN };
+	if (poll(&p, 1, START_MS) > 0 && read(ready[0], &byte, 1) == 1) {
+		close(ready[0]);
+		return -1;
+	}
+	close(ready[0]);
+	if (p.revents == 0) {
+		kill(pid, SIGTERM);
+		return cli_fail(125, "egretd was not ready within 20 s");
+	}
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return cli_fail(125, "%s cannot be executed: install egret whole", path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL)
+		return EX_TEMPFAIL; /* another one holds the folders: it is starting, or ending */
+	return WIFEXITED(status) && WEXITSTATUS(status) == 2 ? 2 : 125;
+}
+
+int daemon_connect(const char *config, int *ret_sock)
+{
+	cleanup_free struct config *c = mem_new(sizeof(*c));
+	const char *run_dir = getenv("EGRET_RUN_DIR");
+	char why[1024], dir[PATH_MAX];
+	int sock, e, tries;
+
+	if (config || !run_dir) {
+		e = config_load(config, c, why, sizeof(why));
+		if (e < 0 && (config || geteuid() == 0))
+			return cli_fail(2, "%s", why);
+		snprintf(dir, sizeof(dir), "%s", e < 0 ? "/run/egret" : c->run_dir.p);
+		if (e == 0)
+			config_done(c);
+	} else {
+		snprintf(dir, sizeof(dir), "%s", run_dir);
+	}
+	for (tries = 0; tries < TRIES; tries++) {
+		sock = connect_to(dir);
+		if (sock >= 0) {
+			*ret_sock = sock;
+			return -1;
+		}
+		if (geteuid() != 0)
+			return cli_fail(125, "no egretd runs here (%s), and starting one needs root: run \"sudo egret run ...\"", dir);
+		e = start_one(config);
+		if (e == EX_TEMPFAIL)
+			usleep(TRY_US);
+		else if (e >= 0)
+			return e;
+	}
+	return cli_fail(125, "egretd does not answer on %s/control.sock", dir);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* egret job list|show|end: the jobs that run here. */
+#include "cli/cli.h"
+#include "cli/job_print.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char usage[] = "Usage: egret job list [--json]\n"
+			    "       egret job show JOB [--json]\n"
+			    "       egret job end JOB\n"
+			    "The jobs that run here: one line each, all that is known of one, or its end (its processes are killed).\n"
+			    "Exit status: 0 done, 1 no such job or no egretd, 2 usage.\n";
+
+static int list(int sock, bool json)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct msg_out q;
+	struct msg_in m;
+	bool first = true;
+	int r;
+
+	msg_begin(&q, MSG_JOB_LIST, 1);
+	r = cli_ask(sock, &q, &m);
+	printf("%s", json ? "[" : "");
+	while (r == 0 && m.type == MSG_JOB) {
+		if (json)
+			printf("%s", first ? "" : ",");
+		else if (first)
+			job_print_head();
+		first = false;
+		if (json)
+			job_print_json(&m);
+		else
+			job_print_row(&m);
+		msg_in_done(&m);
+		do {
+			r = poll(&p, 1, 10000) > 0 ? msg_recv(sock, &m) : -ETIMEDOUT;
+		} while (r == -EAGAIN);
+	}
+	if (r == 0)
+		msg_in_done(&m);
+	printf("%s", json ? "]\n" : first ? "no job runs\n" : "");
+	return r < 0 ? cli_fail(1, "egretd gave no answer: %s", strerror(-r)) : 0;
+}
+
+static int one(int sock, uint16_t type, const char *name, bool json)
+{
+	struct str text = STR("no reason was given");
+	struct msg_out q;
+	struct msg_in m;
+	int r;
+
+	msg_begin(&q, type, 1);
+	msg_put_str(&q, TAG_JOB_NAME, str_of(name));
+	r = cli_ask(sock, &q, &m);
+	if (r < 0)
+		return cli_fail(1, "egretd gave no answer: %s", strerror(-r));
+	if (m.type == MSG_FAILED) {
+		(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
+		r = cli_fail(1, "%s: %.*s", name, STR_ARG(text));
+	} else if (m.type == MSG_JOB && json) {
+		job_print_json(&m);
+		putchar('\n');
+	} else if (m.type == MSG_JOB) {
+		job_print_whole(&m);
+	}
+	msg_in_done(&m);
+	return r;
+}
+
+int verb_job(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	bool json = false, is_list, is_show, is_end;
+	int o, sock, r;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'h')
+			return fputs(usage, stdout), 0;
+		if (o != 'j')
+			return fputs(usage, stderr), 2;
+		json = true;
+	}
+	is_list = argc - optind == 1 && !strcmp(argv[optind], "list");
+	is_show = argc - optind == 2 && !strcmp(argv[optind], "show");
+	is_end = argc - optind == 2 && !strcmp(argv[optind], "end");
+	if (!is_list && !is_show && !is_end)
+		return fputs(usage, stderr), 2;
+	sock = cli_connect();
+	if (sock < 0)
+		return cli_fail(1, "no egretd answers: %s; systemctl start egretd, or egret run starts one for its job", strerror(-sock));
+	r = is_list ? list(sock, json) : one(sock, is_show ? MSG_JOB_SHOW : MSG_JOB_END, argv[optind + 1], json);
+	close(sock);
+	return r;
+}

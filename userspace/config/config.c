@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See config.h. One table says every key; an unknown one is an error with its place and the nearest known word. */
+#include "config/config.h"
+
+#include "policy/scan.h"
+#include "policy/model.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONFIG_ARENA_MAX (16u << 20)
+
+enum key_kind { KEY_TEXT, KEY_LIST, KEY_OBJECT, KEY_HOSTS, KEY_LIMITS, KEY_SYNC, KEY_UID };
+
+struct key {
+	const char *object; /* "" at the top */
+	const char *name;
+	enum key_kind kind;
+	size_t offset;
+	bool (*fits)(struct str); /* of a text or each text of a list; NULL: anything */
+	const char *form; /* what fits, in words */
+};
+
+static bool is_path(struct str s)
+{
+	return s.n > 0 && s.n < 4096 && s.p[0] == '/';
+}
+
+static bool is_name(struct str s)
+{
+	return s.n > 0 && s.n <= 128;
+}
+
+static bool is_wall(struct str s)
+{
+	return str_is(s, "tc") || str_is(s, "lsm") || str_is(s, "confined");
+}
+
+static bool is_addr(struct str s)
+{
+	unsigned char to[16];
+	char text[64];
+
+	if (s.n == 0 || s.n >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
+	return inet_pton(AF_INET, text, to) == 1 || inet_pton(AF_INET6, text, to) == 1;
+}
+
+static bool is_block(struct str s)
+{
+	const char *slash = memchr(s.p, '/', s.n);
+	struct str addr = { s.p, slash ? (size_t)(slash - s.p) : s.n };
+	uint64_t prefix = 0;
+
+	if (slash && (str_u64((struct str){ slash + 1, s.n - addr.n - 1 }, &prefix) < 0 ||
+		      prefix > (memchr(addr.p, ':', addr.n) ? 128u : 32u)))
+		return false;
+	return is_addr(addr);
+}
+
+/* "ip", "v4:port" or "[v6]:port" */
+static bool is_nameserver(struct str s)
+{
+	const char *end;
+	struct str addr = s, port = { NULL, 0 };
+	uint64_t number;
+
+	if (is_addr(s))
+		return true;
+	if (s.n > 2 && s.p[0] == '[') {
+		end = memchr(s.p, ']', s.n);
+		if (!end || end + 1 >= s.p + s.n || end[1] != ':')
+			return false;
+		addr = (struct str){ s.p + 1, (size_t)(end - s.p - 1) };
+		port = (struct str){ end + 2, (size_t)(s.p + s.n - end - 2) };
+	} else {
+		end = memchr(s.p, ':', s.n);
+		if (!end)
+			return false;
+		addr.n = (size_t)(end - s.p);
+		port = (struct str){ end + 1, s.n - addr.n - 1 };
+	}
+	return is_addr(addr) && str_u64(port, &number) == 0 && number > 0 && number < 65536;
+}
+
+#define AT(field) offsetof(struct config, field)
+static const struct key keys[] = {
+	{ "", "$schema", KEY_TEXT, SIZE_MAX, NULL, NULL },
+	{ "", "state_dir", KEY_TEXT, AT(state_dir), is_path, "an absolute path" },
+	{ "", "run_dir", KEY_TEXT, AT(run_dir), is_path, "an absolute path" },
+	{ "", "policies", KEY_LIST, AT(policies), is_path, "absolute paths of folders" },
+	{ "", "credentials", KEY_LIST, AT(credentials), is_path, "absolute paths of folders" },
+	{ "", "run", KEY_OBJECT, 0, NULL, NULL },
+	{ "run", "policy", KEY_TEXT, AT(run_policy), is_name, "the name of an installed policy" },
+	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, confined" },
+	{ "", "upstream", KEY_OBJECT, 0, NULL, NULL },
+	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver, "addresses, with a port if it is not 53" },
+	{ "upstream", "hosts", KEY_HOSTS, AT(hosts), is_addr, "lists of addresses" },
+	{ "upstream", "ca_file", KEY_TEXT, AT(upstream_ca_file), is_path, "an absolute path" },
+	{ "upstream", "ca_extra", KEY_LIST, AT(upstream_ca_extra), is_path, "absolute paths" },
+	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), is_block, "address blocks, as 10.0.5.0/24" },
+	{ "", "synthetic", KEY_LIST, AT(synthetic), is_block, "one IPv4 and one IPv6 block" },
+	{ "", "audit", KEY_OBJECT, 0, NULL, NULL },
+	{ "audit", "sync", KEY_SYNC, AT(audit_sync_each), NULL, NULL },
+	{ "", "uids", KEY_OBJECT, 0, NULL, NULL },
+	{ "uids", "broker", KEY_UID, AT(uid_broker), NULL, NULL },
+	{ "uids", "audit", KEY_UID, AT(uid_audit), NULL, NULL },
+	{ "uids", "compile", KEY_UID, AT(uid_compile), NULL, NULL },
+	{ "uids", "proxy_first", KEY_UID, AT(uid_proxy_first), NULL, NULL },
+	{ "", "limits", KEY_LIMITS, AT(limits), NULL, NULL },
+};
+
+struct loading {
+	struct config *c;
+	struct diag *d;
+	const struct diag_file *f;
+};
+
+static void wrong(const struct loading *l, const struct node *n, const char *what, const char *form)
+{
+	diag_add(l->d, l->f, n->at, n->key, "%s%s%s", what, form ? ": " : "", form ? form : "");
+}
+
+static void unknown(const struct loading *l, const struct node *n, const char *what, const char *const *words, size_t nwords)
+{
+	const char *near = word_near(n->key, words, nwords);
+
+	diag_add(l->d, l->f, n->key_at, n->key, "%s%s%s%s", what, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static void load_list(const struct loading *l, const struct key *k, const struct node *n, struct config_list *to)
+{
+	const struct node *at;
+
+	to->n = 0; /* a key replaces the default and what an earlier file said */
+	if (n->kind != NODE_ARRAY) {
+		wrong(l, n, "must be a list", k->form);
+		return;
+	}
+	for (at = n->first; at; at = at->next) {
+		if (at->kind != NODE_STRING || (k->fits && !k->fits(at->text)))
+			wrong(l, at, "must hold", k->form);
+		else if (to->n == CONFIG_LIST_MAX)
+			wrong(l, at, "has more than 64 entries", NULL);
+		else
+			to->at[to->n++] = arena_str(&l->c->arena, at->text);
+	}
+}
+
+/* { "name": ["ip", "ip"] } -> "name=ip,ip" */
+static void load_hosts(const struct loading *l, const struct key *k, const struct node *n, struct config_list *to)
+{
+	const struct node *host, *at;
+	char line[1024];
+
+	to->n = 0;
+	if (n->kind != NODE_OBJECT) {
+		wrong(l, n, "must be an object of", k->form);
+		return;
+	}
+	for (host = n->first; host; host = host->next) {
+		int len = snprintf(line, sizeof(line), "%.*s=", STR_ARG(host->key));
+		bool good = host->kind == NODE_ARRAY && host->count > 0 && host->key.n <= 253;
+
+		for (at = good ? host->first : NULL; good && at; at = at->next) {
+			good = at->kind == NODE_STRING && is_addr(at->text) && (size_t)len + at->text.n + 2 < sizeof(line);
+			if (good)
+				len += snprintf(line + len, sizeof(line) - (size_t)len, "%s%.*s", at == host->first ? "" : ",",
+						STR_ARG(at->text));
+		}
+		if (!good)
+			wrong(l, host, "must be a list of at least one address", NULL);
+		else if (to->n == CONFIG_LIST_MAX)
+			wrong(l, host, "is one of more than 64 hosts", NULL);
+		else
+			to->at[to->n++] = arena_str(&l->c->arena, str_of(line));
+	}
+}
+
+static void load_limits(const struct loading *l, const struct node *n)
+{
+	const char *words[64];
+	const struct node *at;
+	size_t i, nwords = 0;
+
+	if (n->kind != NODE_OBJECT) {
+		wrong(l, n, "must be an object", NULL);
+		return;
+	}
+	for (i = 0; i < limit_rows_n && nwords < ARRAY_SIZE(words); i++)
+		words[nwords++] = limit_rows[i].key;
+	for (at = n->first; at; at = at->next) {
+		int r = at->kind == NODE_NUMBER && at->number >= 0 ? limits_set(&l->c->limits, at->key, (uint64_t)at->number) : -EINVAL;
+
+		if (r == -ENOENT)
+			unknown(l, at, "no such limit", words, nwords);
+		else if (r == -ERANGE)
+			for (i = 0; i < limit_rows_n; i++) {
+				if (str_is(at->key, limit_rows[i].key))
+					diag_add(l->d, l->f, at->at, at->key, "must be %llu to %llu %s",
+						 (unsigned long long)limit_rows[i].min, (unsigned long long)limit_rows[i].max,
+						 limit_rows[i].unit);
+			}
+		else if (r < 0)
+			wrong(l, at, "must be a whole number", NULL);
+	}
+}
+
+static void load_object(const struct loading *l, const struct node *object, const char *name);
+
+static void load_key(const struct loading *l, const struct key *k, const struct node *n)
+{
+	char *field = (char *)l->c + k->offset;
+
+	switch (k->kind) {
+	case KEY_TEXT:
+		if (n->kind != NODE_STRING || (k->fits && !k->fits(n->text)))
+			wrong(l, n, "must be", k->form ? k->form : "a text");
+		else if (k->offset != SIZE_MAX)
+			*(struct str *)field = arena_str(&l->c->arena, n->text);
+		break;
+	case KEY_LIST:
+		load_list(l, k, n, (struct config_list *)field);
+		break;
+	case KEY_HOSTS:
+		load_hosts(l, k, n, (struct config_list *)field);
+		break;
+	case KEY_LIMITS:
+		load_limits(l, n);
+		break;
+	case KEY_OBJECT:
+		load_object(l, n, k->name);
+		break;
+	case KEY_SYNC:
+		if (n->kind != NODE_STRING || (!str_is(n->text, "batch") && !str_is(n->text, "each")))
+			wrong(l, n, "must be \"batch\" or \"each\"", NULL);
+		else
+			*(bool *)field = str_is(n->text, "each");
+		break;
+	case KEY_UID:
+		if (n->kind != NODE_NUMBER || n->number < 1000 || n->number > 0x7ffffffe)
+			wrong(l, n, "must be a uid of 1000 or more", NULL);
+		else
+			*(unsigned *)field = (unsigned)n->number;
+	}
+}
+
+static void load_object(const struct loading *l, const struct node *object, const char *name)
+{
+	const char *words[ARRAY_SIZE(keys)];
+	const struct node *n;
+	size_t i, nwords = 0;
+
+	if (object->kind != NODE_OBJECT) {
+		wrong(l, object, "must be an object", NULL);
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!strcmp(keys[i].object, name))
+			words[nwords++] = keys[i].name;
+	for (n = object->first; n; n = n->next) {
+		for (i = 0; i < ARRAY_SIZE(keys); i++)
+			if (!strcmp(keys[i].object, name) && str_is(n->key, keys[i].name))
+				break;
+		if (i < ARRAY_SIZE(keys))
+			load_key(l, &keys[i], n);
+		else
+			unknown(l, n, "unknown key", words, nwords);
+	}
+}
+
+static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, size_t n)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_free char *text = NULL;
+	struct stat st;
+	ssize_t got;
+	size_t at = 0;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		snprintf(why, n, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)CONFIG_FILE_MAX) {
+		snprintf(why, n, "%s: not a regular file of at most 1 MiB", path);
+		return -EINVAL;
+	}
+	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+		snprintf(why, n, "%s: owned by uid %u with mode %04o; it must be root's and writable by root alone: chown root %s && chmod go-w %s",
+			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
+		return -EPERM;
+	}
+	text = mem_new((size_t)st.st_size + 1);
+	while (at < (size_t)st.st_size && (got = read(fd, text + at, (size_t)st.st_size - at)) > 0)
+		at += (size_t)got;
+	*ret_n = at;
+	*ret = TAKE_PTR(text);
+	return 0;
+}
+
+static int load_file(const char *path, struct config *c, char *why, size_t n)
+{
+	cleanup_free char *text = NULL;
+	struct diag_file f = { .name = str_of(path) };
+	struct diag d;
+	struct loading l = { c, &d, &f };
+	struct node *root;
+	int r = read_whole(path, &text, &f.text.n, why, n);
+
+	if (r < 0)
+		return r;
+	f.text.p = text;
+	diag_init(&d);
+	root = json_load(&c->arena, &f, &d);
+	if (root)
+		load_object(&l, root, "");
+	if (d.count > 0) {
+		snprintf(why, n, "%.*s", STR_ARG(buf_str(&d.text)));
+		while (why[0] && why[strlen(why) - 1] == '\n')
+			why[strlen(why) - 1] = 0;
+		r = -EINVAL;
+	}
+	diag_done(&d);
+	return r;
+}
+
+static void add(struct config *c, struct config_list *l, const char *text)
+{
+	if (l->n < CONFIG_LIST_MAX)
+		l->at[l->n++] = arena_str(&c->arena, str_of(text));
+}
+
+/* The host's own resolver file: nameservers unless the configuration names some, and the suffixes that jobs' lookups get from it. */
+static void load_resolv(struct config *c)
+{
+	char line[1024], *save, *word;
+	FILE *f = fopen("/etc/resolv.conf", "re");
+	bool take = c->nameservers.n == 0;
+
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		word = strtok_r(line, " \t\r\n", &save);
+		if (!word)
+			continue;
+		if (take && !strcmp(word, "nameserver")) {
+			word = strtok_r(NULL, " \t\r\n", &save);
+			if (word && is_addr(str_of(word)))
+				add(c, &c->nameservers, word);
+		} else if (!strcmp(word, "search") || !strcmp(word, "domain")) {
+			c->search.n = 0;
+			while ((word = strtok_r(NULL, " \t\r\n", &save)) != NULL)
+				add(c, &c->search, word);
+		}
+	}
+	fclose(f);
+}
+
+static int is_drop_in(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return n > 5 && e->d_name[0] != '.' && !strcmp(e->d_name + n - 5, ".json");
+}
+
+static int load_drop_ins(const char *path, struct config *c, char *why, size_t n)
+{
+	char folder[4096], file[4400];
+	struct dirent **list = NULL;
+	const char *slash = strrchr(path, '/');
+	int count, i, r = 0;
+
+	snprintf(folder, sizeof(folder), "%.*s/conf.d", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	count = scandir(folder, &list, is_drop_in, alphasort);
+	for (i = 0; i < count; i++) {
+		snprintf(file, sizeof(file), "%s/%s", folder, list[i]->d_name);
+		if (r == 0)
+			r = load_file(file, c, why, n);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+static int check(const struct config *c, char *why, size_t n)
+{
+	unsigned i, v4 = 0, v6 = 0;
+
+	for (i = 0; i < c->synthetic.n; i++)
+		*(memchr(c->synthetic.at[i].p, ':', c->synthetic.at[i].n) ? &v6 : &v4) += 1;
+	if (v4 != 1 || v6 != 1) {
+		snprintf(why, n, "synthetic: must hold one IPv4 and one IPv6 block, as 198.18.0.0/15 and fd65:6772:6574:1::/64");
+		return -EINVAL;
+	}
+	if (c->limits.ring_bytes & (c->limits.ring_bytes - 1)) {
+		snprintf(why, n, "limits.ring_bytes: must be a power of two");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int config_load(const char *path, struct config *ret, char *why, size_t n)
+{
+	struct config *c = mem_new(sizeof(*c));
+	const char *file = path ? path : CONFIG_DEFAULT;
+	int r = 0;
+
+	arena_init(&c->arena, CONFIG_ARENA_MAX);
+	c->state_dir = STR("/var/lib/egret");
+	c->run_dir = STR("/run/egret");
+	add(c, &c->policies, "/etc/egret/policies");
+	add(c, &c->credentials, "/etc/egret/credentials");
+	add(c, &c->synthetic, "198.18.0.0/15");
+	add(c, &c->synthetic, "fd65:6772:6574:1::/64");
+	limits_init(&c->limits);
+	c->uid_broker = 65601;
+	c->uid_audit = 65602;
+	c->uid_compile = 65603;
+	c->uid_proxy_first = 66000;
+	if (path || access(file, F_OK) == 0) {
+		r = load_file(file, c, why, n);
+		if (r == 0)
+			r = load_drop_ins(file, c, why, n);
+	}
+	if (r == 0)
+		r = check(c, why, n);
+	if (r < 0) {
+		arena_done(&c->arena);
+	} else {
+		load_resolv(c);
+		*ret = *c;
+	}
+	free(c);
+	return r;
+}
+
+void config_done(struct config *c)
+{
+	arena_done(&c->arena);
+	memset(c, 0, sizeof(*c));
+}
+
+void config_instance(const struct config *c, char *to, size_t n)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a: a name, not a secret */
+	size_t i;
+
+	if (str_is(c->run_dir, "/run/egret")) {
+		snprintf(to, n, "egret");
+		return;
+	}
+	for (i = 0; i < c->run_dir.n; i++)
+		hash = (hash ^ (uint8_t)c->run_dir.p[i]) * 16777619u;
+	snprintf(to, n, "x%08x", hash);
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See control.h. Who asks is established once, when the connection is accepted (authority.c); a frame of another form ends the
+ * connection. What needs an admin says so in words.
+ */
+#include "egretd/control.h"
+
+#include "egretd/authority.h"
+#include "egretd/job.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define IDLE_MS 300
+#define BROKER_BIT 0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not have it */
+
+struct client {
+	struct client *next;
+	struct daemon *d;
+	struct watch watch;
+	struct caller who;
+	struct job *job;
+	uint32_t broker_serial, broker_question; /* a question that waits for the broker; 0: none */
+	uint32_t reload_question;
+	bool reloading, gone;
+};
+
+static void client_free(struct client *c)
+{
+	struct client **at;
+
+	c->gone = true;
+	watch_del(&c->watch);
+	if (c->watch.fd >= 0)
+		close(c->watch.fd);
+	c->watch.fd = -1;
+	if (c->job) {
+		struct job *j = c->job;
+
+		/* Its `egret run` is gone: so is the reason for the job. */
+		c->job = NULL;
+		j->client = NULL;
+		job_fail(j, "the egret run that started it is gone");
+	}
+	if (c->reloading)
+		return; /* the answer to the reload frees it */
+	for (at = &c->d->clients; *at != c; at = &(*at)->next)
+		;
+	*at = c->next;
+	c->d->nclients--;
+	caller_done(&c->who);
+	daemon_check_idle(c->d);
+	free(c);
+}
+
+void client_send(struct client *c, struct msg_out *m)
+{
+	if (c->gone) {
+		msg_out_done(m);
+		return;
+	}
+	if (msg_send(c->watch.fd, m) < 0) {
+		msg_out_done(m);
+		/* Not freed here: the caller of this may still hold it. The watch sees the end at once. */
+		shutdown(c->watch.fd, SHUT_RDWR);
+	}
+}
+
+void client_failed(struct client *c, uint32_t question, int err, const char *why)
+{
+	struct msg_out m;
+
+	msg_begin(&m, MSG_FAILED, question);
+	msg_put_u64(&m, TAG_CODE, (uint64_t)(uint32_t)-err);
+	msg_put_str(&m, TAG_TEXT, str_of(why));
+	client_send(c, &m);
+}
+
+static void client_ok(struct client *c, uint32_t question)
+{
+	struct msg_out m;
+
+	msg_begin(&m, MSG_OK, question);
+	client_send(c, &m);
+}
+
+void client_owns(struct client *c, struct job *j)
+{
+	c->job = j;
+}
+
+static bool may_see(const struct client *c, const struct job *j)
+{
+	if (c->who.in_job)
+		return !strcmp(c->who.job, j->name);
+	return c->who.admin || c->who.uid == j->caller_uid;
+}
+
+static void send_jobs(struct client *c, uint32_t question)
+{
+	struct job *j;
+	struct msg_out m;
+
+	for (j = c->d->jobs; j; j = j->next) {
+		if (!may_see(c, j))
+			continue;
+		msg_begin(&m, MSG_JOB, question);
+		job_put(j, &m);
+		client_send(c, &m);
+	}
+	msg_begin(&m, MSG_END, question);
+	client_send(c, &m);
+}
+
+static void put_line(struct msg_out *m, const char *key, const char *value)
+{
+	char line[PROTO_TEXT_MAX];
+
+	snprintf(line, sizeof(line), "%s=%s", key, value);
+	msg_put_str(m, TAG_TEXT, str_of(line));
+}
+
+static void answer_status(struct client *c, uint32_t question)
+{
+	const struct daemon *d = c->d;
+	uint64_t lost = 0, refused[EGRET_R_MAX] = { 0 }, total = 0;
+	char text[64];
+	struct msg_out m;
+	size_t i;
+
+	msg_begin(&m, MSG_STATUS, question);
+	put_line(&m, "version", EGRET_VERSION);
+	put_line(&m, "node", d->node);
+	put_line(&m, "instance", d->instance);
+	put_line(&m, "state_dir", d->config.state_dir.p);
+	put_line(&m, "run_dir", d->config.run_dir.p);
+	put_line(&m, "jobs_cgroup", d->cg.jobs_path);
+	put_line(&m, "audit", d->audit.ready ? "running" : "away");
+	put_line(&m, "broker", d->broker.ready ? "running" : "away");
+	snprintf(text, sizeof(text), "%u", d->library.policies.count);
+	put_line(&m, "policies", text);
+	snprintf(text, sizeof(text), "%u", d->library.credentials.count);
+	put_line(&m, "credentials", text);
+	snprintf(text, sizeof(text), "%u", d->njobs);
+	put_line(&m, "jobs", text);
+	if (kernel_lost(d->kernel, &lost) == 0 && kernel_refused(d->kernel, refused) == 0) {
+		for (i = 0; i < EGRET_R_MAX; i++)
+			total += refused[i];
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)total);
+		put_line(&m, "kernel_refused", text);
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)lost);
+		put_line(&m, "kernel_events_lost", text);
+	}
+	put_line(&m, "walls", "turn sockets packets cage netns");
+	put_line(&m, "walls_absent", "tc lsm");
+	client_send(c, &m);
+	send_jobs(c, question);
+}
+
+static struct job *named_job(struct client *c, struct msg_in *m)
+{
+	struct str name;
+	struct job *j = msg_get_str(m, TAG_JOB_NAME, 64, &name) == 0 ? job_by_name(c->d, name) : NULL;
+
+	if (!j || !may_see(c, j)) {
+		client_failed(c, m->id, -ENOENT, "no such job runs here: egret job list shows those that do");
+		return NULL;
+	}
+	return j;
+}
+
+static void admin_event(struct client *c, enum event_kind kind, const char *what, struct str name)
+{
+	struct event e;
+	char text[PROTO_NAME_MAX + 64];
+
+	snprintf(text, sizeof(text), "%s %.*s", what, STR_ARG(name));
+	event_begin(&e, kind, VERDICT_NONE, REASON_NONE);
+	event_num(&e, FIELD_PROCESS_PID, (uint64_t)c->who.pid);
+	event_num(&e, FIELD_PROCESS_UID, c->who.uid);
+	event_text(&e, FIELD_MESSAGE, str_of(text));
+	daemon_event(c->d, 0, &e);
+}
+
+/* SECRET_*: name and descriptor are handed on; the value is never read here. */
+static void hand_to_broker(struct client *c, struct msg_in *m)
+{
+	struct msg_out out;
+	struct str name;
+	int value = -1, r;
+
+	if (c->broker_serial) {
+		client_failed(c, m->id, -EBUSY, "the question before is not answered yet");
+		return;
+	}
+	if (!c->who.admin) {
+		client_failed(c, m->id, -EPERM, "secrets are set by root on the host: use sudo");
+		return;
+	}
+	c->broker_serial = (++c->d->serial & 0x7fffffffu) | BROKER_BIT;
+	c->broker_question = m->id;
+	msg_begin(&out, m->type, c->broker_serial);
+	if (msg_get_str(m, TAG_NAME, PROTO_NAME_MAX, &name) == 0) {
+		msg_put_str(&out, TAG_NAME, name);
+		admin_event(c, EVENT_ADMIN_SECRET, m->type == MSG_SECRET_SET ? "set" : "removed", name);
+	}
+	if (m->type == MSG_SECRET_SET) {
+		r = msg_take_fd(m, TAG_FD_VALUE, &value);
+		if (r == 0)
+			msg_put_fd(&out, TAG_FD_VALUE, value);
+	}
+	r = service_send(&c->d->broker, &out);
+	if (value >= 0)
+		close(value);
+	if (r < 0) {
+		c->broker_serial = 0;
+		client_failed(c, m->id, r, "egret-broker is being started anew: try again in a moment");
+	}
+}
+
+void control_broker_answer(struct daemon *d, struct msg_in *m)
+{
+	static const uint16_t strings[] = { TAG_NAME, TAG_TEXT };
+	static const uint16_t numbers[] = { TAG_CODE, TAG_TIME, TAG_SIZE };
+	struct client *c;
+	struct msg_out out;
+	struct str s;
+	uint64_t v;
+	size_t i;
+
+	for (c = d->clients; c && !(c->broker_serial && c->broker_serial == m->id); c = c->next)
+		;
+	if (!c)
+		return;
+	msg_begin(&out, m->type, c->broker_question);
+	for (i = 0; i < ARRAY_SIZE(strings); i++)
+		if (msg_get_str(m, strings[i], PROTO_TEXT_MAX, &s) == 0)
+			msg_put_str(&out, strings[i], s);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (msg_get_u64(m, numbers[i], &v) == 0)
+			msg_put_u64(&out, numbers[i], v);
+	if (m->type != MSG_SECRET)
+		c->broker_serial = 0;
+	client_send(c, &out);
+}
+
+static void on_reloaded(void *owner, int err, const char *text)
+{
+	struct client *c = owner;
+
+	c->reloading = false;
+	if (c->gone) {
+		client_free(c);
+		return;
+	}
+	if (err < 0)
+		client_failed(c, c->reload_question, err, text);
+	else
+		client_ok(c, c->reload_question);
+}
+
+static void answer_signal(struct client *c, struct msg_in *m)
+{
+	struct job *j = named_job(c, m);
+	uint64_t sig;
+
+	if (!j)
+		return;
+	if (j != c->job || msg_get_u64(m, TAG_CODE, &sig) < 0 || sig == 0 || sig > 64) {
+		client_failed(c, m->id, -EPERM, "signals go only to the command that this connection started");
+		return;
+	}
+	child_kill(&j->init, (int)sig);
+	client_ok(c, m->id);
+}
+
+static bool answer(struct client *c, struct msg_in *m)
+{
+	struct job *j;
+
+	switch (m->type) {
+	case MSG_STATUS:
+		answer_status(c, m->id);
+		return true;
+	case MSG_JOB_LIST:
+		send_jobs(c, m->id);
+		return true;
+	case MSG_JOB_SHOW:
+		j = named_job(c, m);
+		if (j) {
+			struct msg_out out;
+
+			msg_begin(&out, MSG_JOB, m->id);
+			job_put(j, &out);
+			client_send(c, &out);
+		}
+		return true;
+	case MSG_JOB_END:
+		j = named_job(c, m);
+		if (j) {
+			admin_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
+			client_ok(c, m->id);
+			if (j->state == JOB_RUNNING)
+				job_end(j);
+			else
+				job_fail(j, "it was ended by egret job end");
+		}
+		return true;
+	case MSG_RUN:
+		if (c->job)
+			client_failed(c, m->id, -EBUSY, "this connection has a job already");
+		else
+			job_run(c->d, c, &c->who, m);
+		return true;
+	case MSG_SIGNAL:
+		answer_signal(c, m);
+		return true;
+	case MSG_SECRET_SET:
+	case MSG_SECRET_LIST:
+	case MSG_SECRET_REMOVE:
+		hand_to_broker(c, m);
+		return true;
+	case MSG_RELOAD:
+		if (!c->who.admin || c->reloading) {
+			client_failed(c, m->id, -EPERM, "policies are read again for root on the host only, one reload at a time");
+			return true;
+		}
+		c->reload_question = m->id;
+		c->reloading = true;
+		library_reload(c->d, on_reloaded, c);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void on_client(struct watch *w, uint32_t events)
+{
+	struct client *c = w->owner;
+	struct msg_in m;
+	int r = msg_recv(w->fd, &m);
+	bool known;
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		client_free(c);
+		return;
+	}
+	known = answer(c, &m);
+	msg_in_done(&m);
+	if (!known)
+		client_free(c);
+}
+
+static void on_accept(struct watch *w, uint32_t events)
+{
+	struct daemon *d = w->owner;
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *c;
+	char why[WHY_MAX];
+	int r;
+
+	if (fd < 0)
+		return;
+	if (d->nclients >= d->config.limits.control_clients) {
+		close(fd);
+		return;
+	}
+	c = mem_new(sizeof(*c));
+	c->d = d;
+	c->who.pidfd = -1;
+	c->watch.fd = fd;
+	c->next = d->clients;
+	d->clients = c;
+	d->nclients++;
+	r = caller_of(d, fd, &c->who, why, sizeof(why));
+	if (r < 0)
+		client_failed(c, 0, r, why);
+	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0)
+		client_free(c);
+}
+
+int control_open(struct daemon *d, char *why, size_t n)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int r;
+
+	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock", d->config.run_dir.p) >= sizeof(sa.sun_path)) {
+		snprintf(why, n, "run_dir %s is too long for a socket in it (107 bytes)", d->config.run_dir.p);
+		return -ENAMETOOLONG;
+	}
+	(void)unlink(sa.sun_path); /* run_dir is locked by this process: what is there is of a dead egretd */
+	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->control < 0 || bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(sa.sun_path, 0666) < 0 ||
+	    listen(d->control, 128) < 0) {
+		r = -errno;
+		snprintf(why, n, "the control socket %s cannot be made: %s", sa.sun_path, strerror(-r));
+		return r;
+	}
+	/* Everybody may connect; what they may ask is decided by authority.c. */
+	return watch_add(d->loop, &d->control_watch, d->control, EPOLLIN, on_accept, d);
+}
+
+void control_close(struct daemon *d)
+{
+	char path[4200];
+
+	watch_del(&d->control_watch);
+	if (d->control >= 0)
+		close(d->control);
+	d->control = -1;
+	snprintf(path, sizeof(path), "%s/control.sock", d->config.run_dir.p);
+	(void)unlink(path);
+	while (d->clients) {
+		d->clients->reloading = false;
+		client_free(d->clients);
+	}
+}
+
+static void on_idle(struct timer *t)
+{
+	struct daemon *d = t->owner;
+
+	if (!d->njobs && !d->nclients)
+		daemon_stop(d, 0);
+}
+
+void daemon_check_idle(struct daemon *d)
+{
+	if (d->stopping && !d->njobs)
+		loop_stop(d->loop, 0);
+	else if (d->once && !d->njobs && !d->nclients)
+		timer_set(d->loop, &d->idle, IDLE_MS, on_idle, d);
+}

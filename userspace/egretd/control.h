@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket: run_dir/control.sock, framed and bounded (base/msg.h), one question at a time a client. */
+#ifndef EGRET_EGRETD_CONTROL_H
+#define EGRET_EGRETD_CONTROL_H
+
+#include "egretd/daemon.h"
+
+/* Answers; a client that cannot take them (full socket, gone) is dropped, and its job with it. */
+void client_send(struct client *c, struct msg_out *m);
+void client_failed(struct client *c, uint32_t question, int err, const char *why);
+/* The job ends with this client, and a client with a job starts no other. NULL: the job is over. */
+void client_owns(struct client *c, struct job *j);
+/* An answer of the broker to a question that was handed on. */
+void control_broker_answer(struct daemon *d, struct msg_in *m);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first step of a job: what `egret run` asked for, as far as the caller may ask for it. Called by control.c with a checked frame; its strings are
+ * bounded here, and those of the policy files go unread to egret-compile.
+ */
+#include "egretd/authority.h"
+#include "egretd/compile.h"
+#include "egretd/control.h"
+#include "egretd/job.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JOB_ARENA_MAX (1u << 20)
+
+struct job *job_by_name(struct daemon *d, struct str name)
+{
+	struct job *j;
+
+	for (j = d->jobs; j; j = j->next)
+		if (str_is(name, j->name))
+			return j;
+	return NULL;
+}
+
+struct job *job_by_serial(struct daemon *d, uint32_t serial)
+{
+	struct job *j;
+
+	for (j = d->jobs; j; j = j->next)
+		if (j->serial == serial)
+			return j;
+	return NULL;
+}
+
+const char *job_state_name(enum job_state s)
+{
+	static const char *const names[] = { "starting", "starting", "running", "ending" };
+
+	return names[s];
+}
+
+void job_put(const struct job *j, struct msg_out *m)
+{
+	char fact[512], cgroup[CGROUP_PATH_MAX + 32];
+	size_t i;
+
+	msg_put_str(m, TAG_JOB_NAME, str_of(j->name));
+	msg_put_str(m, TAG_STATE, str_of(job_state_name(j->state)));
+	msg_put_str(m, TAG_NET, j->host_net ? STR("host") : STR("none"));
+	msg_put_str(m, TAG_POLICY, j->policy_name);
+	msg_put_str(m, TAG_DIGEST, j->policy_digest);
+	msg_put_str(m, TAG_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
+	msg_put_u64(m, TAG_ASSURANCE, j->facts.assurance);
+	for (i = 0; i < j->facts.n; i++) {
+		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key), STR_ARG(j->fact_list[i].value));
+		msg_put_str(m, TAG_FACT, str_of(fact));
+	}
+	msg_put_str(m, TAG_WALL, STR("turn"));
+	msg_put_str(m, TAG_WALL, STR("sockets"));
+	msg_put_str(m, TAG_WALL, STR("packets"));
+	msg_put_str(m, TAG_WALL, STR("cage"));
+	if (!j->host_net)
+		msg_put_str(m, TAG_WALL, STR("netns"));
+	msg_put_u64(m, TAG_STARTED, j->started_us);
+	snprintf(cgroup, sizeof(cgroup), "%s/%s", j->d->cg.jobs_path, j->name);
+	msg_put_str(m, TAG_CGROUP, str_of(cgroup));
+	msg_put_u64(m, TAG_UID, j->uid);
+	if (j->init.pid > 0)
+		msg_put_u64(m, TAG_PID, (uint64_t)j->init.pid);
+	if (j->proxy.pid > 0)
+		msg_put_u64(m, TAG_PROXY_PID, (uint64_t)j->proxy.pid);
+}
+
+static struct job *job_new(struct daemon *d)
+{
+	struct job *j = mem_new(sizeof(*j));
+	int i;
+
+	arena_init(&j->arena, JOB_ARENA_MAX);
+	j->d = d;
+	j->spec = j->status = j->follow = j->creds = j->cgroup = j->proxy_cgroup = j->names = -1;
+	j->ca = j->bundle = j->p12 = j->broker_pair = -1;
+	for (i = 0; i < 3; i++)
+		j->stdio[i] = -1;
+	for (i = 0; i < JOB_POLICIES_MAX; i++)
+		j->policies[i] = -1;
+	j->ns = (struct netns){ .netns = -1, .tcp4 = -1, .tcp6 = -1, .dns_udp4 = -1, .dns_udp6 = -1, .dns_tcp4 = -1, .dns_tcp6 = -1 };
+	j->ring = (struct ring_fds){ -1, -1, -1, -1, -1 };
+	j->proxy = j->init = CHILD_NONE;
+	/* Never 0, never used before: 63 random bits. */
+	do {
+		if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id))
+			die("no random numbers: %s", strerror(errno));
+		j->id >>= 1;
+		snprintf(j->name, sizeof(j->name), "j-%08x", (unsigned)(j->id & 0xffffffffu));
+	} while (!j->id || job_by_name(d, str_of(j->name)));
+	j->serial = ++d->serial & 0x7fffffffu;
+	j->started_us = clock_wall_us();
+	j->next = d->jobs;
+	d->jobs = j;
+	d->njobs++;
+	return j;
+}
+
+static int take_label(struct job *j, struct str label, char *why, size_t n)
+{
+	static const char *const reserved[] = { "id", "n", "assurance" }; /* the stream says these of a job itself */
+	const char *eq = memchr(label.p, '=', label.n);
+	struct str key = { label.p, eq ? (size_t)(eq - label.p) : 0 };
+	size_t i;
+
+	for (i = 0; eq && i < key.n; i++)
+		if (!((key.p[i] >= 'a' && key.p[i] <= 'z') || key.p[i] == '_' || (key.p[i] >= '0' && key.p[i] <= '9')))
+			eq = NULL;
+	for (i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (str_is(key, reserved[i]))
+			eq = NULL;
+	for (i = 0; eq && i < j->facts.n; i++)
+		if (str_eq(j->fact_list[i].key, key))
+			eq = NULL;
+	if (!eq || key.n == 0 || key.n > 64 || label.n - key.n > 400) {
+		char shown[80];
+
+		text_escape(shown, sizeof(shown), label);
+		snprintf(why, n, "--label %s: write it as key=value, the key in lower case, once, and none of id, n, assurance", shown);
+		return -EINVAL;
+	}
+	if (j->facts.n == JOB_FACTS_MAX) {
+		snprintf(why, n, "more than %d labels", JOB_FACTS_MAX);
+		return -E2BIG;
+	}
+	j->fact_list[j->facts.n].key = arena_str(&j->arena, key);
+	j->fact_list[j->facts.n].value = arena_str(&j->arena, (struct str){ eq + 1, label.n - key.n - 1 });
+	j->facts.n++;
+	return 0;
+}
+
+/* uid, gid and groups: an admin may name any; others are themselves. */
+static int take_user(struct job *j, const struct caller *who, const struct msg_in *m, char *why, size_t n)
+{
+	uint64_t uid = who->uid, gid = who->gid, g;
+	struct str group;
+	size_t at = 0;
+	unsigned i;
+
+	(void)!msg_get_u64(m, TAG_UID, &uid);
+	(void)!msg_get_u64(m, TAG_GID, &gid);
+	if (uid >= UINT32_MAX || gid >= UINT32_MAX)
+		return -EBADMSG;
+	if (!who->admin && (uid != who->uid || gid != who->gid)) {
+		snprintf(why, n, "--user: only root may run a job as somebody else");
+		return -EPERM;
+	}
+	if (uid >= j->d->config.uid_broker && uid < j->d->config.uid_proxy_first + CONFIG_PROXY_UIDS) {
+		snprintf(why, n, "--user: uid %llu belongs to egret's own programs", (unsigned long long)uid);
+		return -EPERM;
+	}
+	j->uid = (uid_t)uid;
+	j->gid = (gid_t)gid;
+	if (!who->admin || who->uid == uid) {
+		for (i = 0; i < who->ngroups && i < JOB_GROUPS_MAX; i++)
+			j->groups[j->ngroups++] = who->groups[i];
+	} else {
+		while (j->ngroups < JOB_GROUPS_MAX && msg_each(m, TAG_GROUP, &at, &group))
+			if (str_u64(group, &g) == 0 && g < UINT32_MAX)
+				j->groups[j->ngroups++] = (gid_t)g;
+	}
+	return 0;
+}
+
+/* Could this job leave? uid 0 owns root's files and devices though it has no capability; the groups of disks and memory likewise. */
+static bool is_confined(const struct job *j)
+{
+	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/xvda" };
+	struct stat st;
+	unsigned i, g;
+
+	if (j->uid == 0)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		if (stat(devices[i], &st) < 0)
+			continue;
+		if (st.st_gid == j->gid)
+			return false;
+		for (g = 0; g < j->ngroups; g++)
+			if (st.st_gid == j->groups[g])
+				return false;
+	}
+	return true;
+}
+
+static void on_compiled(void *owner, int err, const char *text, int policies, int credentials)
+{
+	struct job *j = owner;
+	char why[WHY_MAX];
+	int r = err;
+
+	j->compile = NULL;
+	if (r == 0) {
+		r = library_open(policies, credentials, &j->own);
+		if (r < 0)
+			text = "the compiled policy is not well formed";
+	}
+	if (policies >= 0)
+		close(policies);
+	if (credentials >= 0)
+		close(credentials);
+	if (r == 0) {
+		r = job_select(j, why, sizeof(why));
+		text = why;
+	}
+	if (r < 0)
+		job_fail(j, text);
+	else
+		job_make(j);
+}
+
+/* Files given with the job: names and kinds in the order of their descriptors. */
+static int take_sources(struct job *j, struct msg_in *m, char *why, size_t n)
+{
+	struct compile_source sources[COMPILE_SOURCES_MAX];
+	struct str field, name, kind;
+	size_t at = 0, at_name = 0, at_kind = 0;
+	unsigned count = 0, i;
+	int r = 0;
+
+	while (r == 0 && msg_each(m, TAG_FD_SOURCE, &at, &field)) {
+		struct compile_source *s = &sources[count];
+
+		if (count == COMPILE_SOURCES_MAX || !msg_each(m, TAG_NAME, &at_name, &name) ||
+		    !msg_each(m, TAG_KIND, &at_kind, &kind) || name.n >= sizeof(s->name)) {
+			r = -EBADMSG;
+			break;
+		}
+		s->kind = str_is(kind, "policy") ? "policy" : str_is(kind, "include") ? "include" : "credential";
+		snprintf(s->name, sizeof(s->name), "%.*s", STR_ARG(name));
+		r = msg_take_fd_of(m, field, &s->fd);
+		if (r == 0)
+			count++;
+	}
+	if (r < 0)
+		snprintf(why, n, "the list of policy files is not well formed");
+	else if (count > 0)
+		r = compile_start(j->d, sources, count, j->admin ? 0 : COMPILE_CALLER_IS_NO_ADMIN, on_compiled, j, &j->compile, why, n);
+	for (i = 0; i < count; i++)
+		close(sources[i].fd);
+	return r < 0 ? r : (int)count;
+}
+
+static int take(struct job *j, const struct caller *who, struct msg_in *m, char *why, size_t n)
+{
+	static const uint16_t stdio[] = { TAG_FD_STDIN, TAG_FD_STDOUT, TAG_FD_STDERR };
+	struct str net = STR("none"), label, cwd;
+	struct stat st;
+	size_t at = 0;
+	int r, i;
+
+	snprintf(why, n, "the request is not complete");
+	if (msg_get_str(m, TAG_CWD, PROTO_TEXT_MAX, &cwd) < 0 || msg_take_fd(m, TAG_FD_SPEC, &j->spec) < 0 ||
+	    msg_take_fd(m, TAG_FD_STATUS, &j->status) < 0)
+		return -EBADMSG;
+	for (i = 0; i < 3; i++) {
+		if (msg_take_fd(m, stdio[i], &j->stdio[i]) < 0)
+			return -EBADMSG;
+		/* A directory would be a way into the caller's mount namespace. */
+		if (fstat(j->stdio[i], &st) < 0 || S_ISDIR(st.st_mode)) {
+			snprintf(why, n, "standard input, output and error must not be directories");
+			return -EINVAL;
+		}
+	}
+	r = msg_take_fd(m, TAG_FD_FOLLOW, &j->follow);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	j->cwd = arena_str(&j->arena, cwd);
+	(void)!msg_get_str(m, TAG_NET, 16, &net);
+	if (!str_is(net, "none") && !str_is(net, "host")) {
+		snprintf(why, n, "--net is none or host");
+		return -EINVAL;
+	}
+	j->host_net = str_is(net, "host");
+	j->facts.list = j->fact_list;
+	j->facts.assurance = who->admin ? ASSURANCE_RUNNER : ASSURANCE_UNVERIFIED;
+	while (msg_each(m, TAG_LABEL, &at, &label)) {
+		r = take_label(j, label, why, n);
+		if (r < 0)
+			return r;
+	}
+	r = take_user(j, who, m, why, n);
+	if (r < 0)
+		return r;
+	j->confined = is_confined(j);
+	return take_sources(j, m, why, n);
+}
+
+static int admit(const struct daemon *d, const struct caller *who, char *why, size_t n)
+{
+	unsigned i;
+
+	if (who->in_job) {
+		snprintf(why, n, "the caller is already inside job %s: a job may not start another", who->job[0] ? who->job : "?");
+		return -EPERM;
+	}
+	if (who->uid == 0 && !who->admin) {
+		snprintf(why, n, "uid 0 of another namespace is no admin here: ask from the host");
+		return -EPERM;
+	}
+	if (!who->admin && d->config.run_policy.n == 0) {
+		snprintf(why, n, "no policy is named for your jobs: an admin sets \"run\": { \"policy\": NAME } in %s, or use sudo",
+			 d->config_path ? d->config_path : CONFIG_DEFAULT);
+		return -EPERM;
+	}
+	if (d->njobs >= d->config.limits.jobs) {
+		snprintf(why, n, "%u jobs run already, which is limits.jobs", d->njobs);
+		return -EBUSY;
+	}
+	if (d->stopping) {
+		snprintf(why, n, "egretd is ending");
+		return -ESHUTDOWN;
+	}
+	for (i = 0; i < d->config.require.n; i++) {
+		if (str_is(d->config.require.at[i], "lsm") || str_is(d->config.require.at[i], "tc")) {
+			snprintf(why, n, "the configuration requires the wall \"%s\", which does not stand here", d->config.require.at[i].p);
+			return -EPERM;
+		}
+	}
+	return 0;
+}
+
+void job_run(struct daemon *d, struct client *c, const struct caller *who, struct msg_in *m)
+{
+	char why[WHY_MAX] = "";
+	struct job *j;
+	int r = admit(d, who, why, sizeof(why));
+	unsigned i;
+
+	if (r < 0) {
+		client_failed(c, m->id, r, why);
+		return;
+	}
+	j = job_new(d);
+	j->client = c;
+	j->question = m->id;
+	j->admin = who->admin;
+	j->caller_uid = who->uid;
+	client_owns(c, j);
+	r = take(j, who, m, why, sizeof(why));
+	for (i = 0; r >= 0 && i < d->config.require.n; i++) {
+		if (str_is(d->config.require.at[i], "confined") && !j->confined) {
+			snprintf(why, sizeof(why), "the configuration requires confined jobs: run it as a user other than root (--user)");
+			r = -EPERM;
+		}
+	}
+	if (r == 0) {
+		r = job_select(j, why, sizeof(why));
+		if (r == 0) {
+			job_make(j);
+			return;
+		}
+	}
+	if (r < 0)
+		job_fail(j, why[0] ? why : strerror(-r));
+}

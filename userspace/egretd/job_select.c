@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which policy, which credentials: chosen from compiled images by the job's facts. Called by job_run.c once the files given with the job
+ * are compiled. Decides nothing about traffic; fills what job_make.c hands to the proxy, the broker and the cage.
+ */
+#include "egretd/job.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CREDENTIALS_MAX 64
+#define DIALS_MAX 1024
+
+static int find_policy(const struct pack *k, struct str name, uint32_t *ret)
+{
+	struct policy p;
+	uint32_t i;
+
+	for (i = 0; i < k->count; i++) {
+		if (policy_open(pack_at(k, i), &p) == 0 && str_eq(policy_name(&p), name)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+static int select_installed(struct job *j, struct str *ret, char *why, size_t n)
+{
+	const struct pack *k = &j->d->library.policies;
+	struct policy a, b;
+	uint32_t at = 0, other = 0;
+	int r;
+
+	if (!j->admin) {
+		r = find_policy(k, j->d->config.run_policy, &at);
+		if (r < 0)
+			snprintf(why, n, "run.policy names %s, which is not among the installed policies", j->d->config.run_policy.p);
+	} else {
+		r = policy_select(k, &j->facts, &at, &other);
+		if (r == -ENOTUNIQ && policy_open(pack_at(k, at), &a) == 0 && policy_open(pack_at(k, other), &b) == 0)
+			snprintf(why, n, "policies %.*s and %.*s fit this job equally well: give one of them a higher priority",
+				 STR_ARG(policy_name(&a)), STR_ARG(policy_name(&b)));
+		else if (r < 0)
+			snprintf(why, n, "no installed policy is for this job: give --policy FILE, or label the job so that a policy's `for` fits");
+	}
+	if (r == 0)
+		*ret = pack_at(k, at);
+	return r;
+}
+
+static int add_policy(struct job *j, struct str image)
+{
+	int r = pack_write(&image, 1, &j->policies[j->npolicies]);
+
+	if (r == 0)
+		j->npolicies++;
+	return r;
+}
+
+static int select_credentials(struct job *j, char *why, size_t n)
+{
+	const struct pack *packs[] = { &j->own.credentials, &j->d->library.credentials };
+	struct str images[CREDENTIALS_MAX], env, name;
+	struct credential c, seen;
+	uint32_t count = 0, i, k;
+	size_t p, at;
+
+	for (p = 0; p < ARRAY_SIZE(packs); p++) {
+		for (i = 0; i < packs[p]->count; i++) {
+			bool twice = false;
+
+			if (credential_open(pack_at(packs[p], i), &c) < 0)
+				return -EBADMSG;
+			name = credential_name(&c);
+			if (credential_for(&c, &j->facts) < 0) {
+				if (p == 0) {
+					snprintf(why, n, "credential %.*s is not for this job: its `for` does not fit", STR_ARG(name));
+					return -EPERM;
+				}
+				continue;
+			}
+			for (k = 0; k < count; k++)
+				twice |= credential_open(images[k], &seen) == 0 && str_eq(credential_name(&seen), name);
+			if (twice)
+				continue; /* one given with the job stands before an installed one of the same name */
+			if (count == CREDENTIALS_MAX) {
+				snprintf(why, n, "more than %d credentials are for this job", CREDENTIALS_MAX);
+				return -E2BIG;
+			}
+			images[count++] = pack_at(packs[p], i);
+			at = 0;
+			while (credential_each_env(&c, &at, &env) && j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
+				struct str value = credential_placeholder(&c);
+				size_t size = env.n + value.n + 2;
+				char *entry = arena_new(&j->arena, size);
+
+				snprintf(entry, size, "%.*s=%.*s", STR_ARG(env), STR_ARG(value));
+				j->placeholders[j->nplaceholders++] = str_of(entry);
+			}
+		}
+	}
+	return count ? pack_write(images, count, &j->creds) : 0;
+}
+
+static int dial_of(const char *text, struct kernel_dial *ret)
+{
+	char addr[64];
+	const char *slash = strchr(text, '/');
+	struct in_addr v4;
+	uint64_t prefix = 0;
+	bool is4;
+
+	snprintf(addr, sizeof(addr), "%.*s", slash ? (int)(slash - text) : 63, text);
+	memset(ret, 0, sizeof(*ret));
+	is4 = inet_pton(AF_INET, addr, &v4) == 1;
+	if (is4) {
+		ret->addr[10] = ret->addr[11] = 0xff;
+		memcpy(ret->addr + 12, &v4, 4);
+	} else if (inet_pton(AF_INET6, addr, ret->addr) != 1) {
+		return -EINVAL;
+	}
+	if (slash && str_u64(str_of(slash + 1), &prefix) < 0)
+		return -EINVAL;
+	if (!slash)
+		prefix = is4 ? 32 : 128;
+	if (prefix > (is4 ? 32u : 128u))
+		return -EINVAL;
+	ret->prefix = (uint8_t)(is4 ? prefix + 96 : prefix);
+	return 0;
+}
+
+/* "ip", "ip:port" or "[v6]:port" */
+static int nameserver_of(const char *text, struct kernel_dial *ret)
+{
+	char addr[64];
+	const char *colon = strrchr(text, ':'), *first = strchr(text, ':');
+	uint64_t port = 53;
+
+	snprintf(addr, sizeof(addr), "%s", text);
+	if (text[0] == '[') {
+		const char *end = strchr(text, ']');
+
+		if (!end)
+			return -EINVAL;
+		snprintf(addr, sizeof(addr), "%.*s", (int)(end - text - 1), text + 1);
+		if (end[1] == ':' && str_u64(str_of(end + 2), &port) < 0)
+			return -EINVAL;
+	} else if (colon && colon == first) {
+		snprintf(addr, sizeof(addr), "%.*s", (int)(colon - text), text);
+		if (str_u64(str_of(colon + 1), &port) < 0)
+			return -EINVAL;
+	}
+	if (port == 0 || port > 65535 || dial_of(addr, ret) < 0)
+		return -EINVAL;
+	ret->port_lo = ret->port_hi = (uint16_t)port;
+	ret->flags = EGRET_CAGE_UDP;
+	return 0;
+}
+
+/* What this job's proxy may dial inside the ranges that the cage closes: the nameservers, what the configuration allows to all, and the address
+ * blocks that the job's own rules name. */
+static int list_dials(struct job *j, const struct policy *p)
+{
+	const struct config *c = &j->d->config;
+	struct policy_block b;
+	size_t at = 0, n = 0;
+	unsigned i;
+
+	j->dials = mem_new(DIALS_MAX * sizeof(*j->dials));
+	for (i = 0; i < c->nameservers.n; i++)
+		if (nameserver_of(c->nameservers.at[i].p, &j->dials[n]) == 0)
+			n++;
+	for (i = 0; i < c->allow_private.n; i++) {
+		if (dial_of(c->allow_private.at[i].p, &j->dials[n]) == 0) {
+			j->dials[n].port_lo = 1;
+			j->dials[n].port_hi = 65535;
+			n++;
+		}
+	}
+	while (policy_each_block(p, &at, &b)) {
+		if (n == DIALS_MAX)
+			return -E2BIG;
+		memcpy(j->dials[n].addr, b.addr, 16);
+		j->dials[n].prefix = b.prefix;
+		j->dials[n].port_lo = b.port_lo;
+		j->dials[n].port_hi = b.port_hi;
+		n++;
+	}
+	j->ndials = n;
+	return 0;
+}
+
+int job_select(struct job *j, char *why, size_t n)
+{
+	struct str base = { NULL, 0 };
+	struct policy p;
+	int r = 0;
+
+	why[0] = 0;
+	if (j->own.policies.count > 0 && j->admin)
+		base = pack_at(&j->own.policies, 0);
+	else
+		r = select_installed(j, &base, why, n);
+	if (r == 0)
+		r = policy_open(base, &p);
+	if (r == 0)
+		r = add_policy(j, base);
+	if (r == 0 && !j->admin && j->own.policies.count > 0)
+		r = add_policy(j, pack_at(&j->own.policies, 0));
+	if (r == 0) {
+		j->policy_name = arena_str(&j->arena, policy_name(&p));
+		j->policy_digest = arena_str(&j->arena, policy_digest(&p));
+		r = list_dials(j, &p);
+	}
+	if (r == 0)
+		r = select_credentials(j, why, n);
+	if (r < 0 && !why[0])
+		snprintf(why, n, "the job's policy cannot be prepared: %s", strerror(-r));
+	return r;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * egretd: start, signals, end. Starting either succeeds whole or leaves nothing half-started and one sentence: exit 2 when the
+ * configuration or the usage is wrong, 1 when the host cannot. The kernel programs stay pinned at the end of a daemon that is to come
+ * back; one started by `egret run` (--once) takes its pins and cgroups away with it.
+ */
+#include "egretd/control.h"
+#include "egretd/hostaddr.h"
+#include "egretd/job.h"
+#include "egretd/probe.h"
+
+#include "base/jail.h"
+#include "base/log.h"
+#include "base/storekey.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+static const char usage[] = "Usage: egretd [--config FILE] [--check]\n"
+			    "The gatekeeper's daemon: loads the kernel programs, keeps jobs, their proxies and the control socket.\n"
+			    "\n"
+			    "  --config FILE  instead of " CONFIG_DEFAULT "\n"
+			    "  --check        read configuration, policies and credentials, say what is wrong, and end\n"
+			    "  --doctor       look at what this host has of what egret needs, and end [--json]\n"
+			    "  --once         end when no job and no caller is left (egret run starts it so)\n"
+			    "  --help, --version\n"
+			    "\n"
+			    "Exit status: 0 ended in order, 1 the host cannot, 2 usage or configuration. See egretd(8).\n";
+
+void daemon_stop(struct daemon *d, int status)
+{
+	struct job *j, *next;
+
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	sd_notify(0, "STOPPING=1");
+	for (j = d->jobs; j; j = next) {
+		next = j->next;
+		if (j->state == JOB_RUNNING || j->state == JOB_ENDING)
+			job_end(j);
+		else
+			job_fail(j, "egretd is ending");
+	}
+	if (!d->njobs)
+		loop_stop(d->loop, status);
+}
+
+static void reload_done(void *owner, int err, const char *text)
+{
+	sd_notify(0, err < 0 ? "READY=1\nSTATUS=the last reload failed; the policies before it are in force" : "READY=1\nSTATUS=serving");
+}
+
+static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *owner)
+{
+	struct daemon *d = owner;
+
+	switch (si->ssi_signo) {
+	case SIGHUP:
+		sd_notify(0, "RELOADING=1");
+		library_reload(d, reload_done, d);
+		break;
+	case SIGTERM:
+	case SIGINT:
+		if (d->once && si->ssi_signo == SIGINT)
+			break; /* the terminal's: `egret run` decides what it means */
+		daemon_stop(d, 0);
+		break;
+	}
+}
+
+static void on_hostaddr(struct watch *w, uint32_t events)
+{
+	struct daemon *d = w->owner;
+	uint8_t(*addrs)[16] = NULL;
+	size_t n = 0;
+
+	hostaddr_drain(w->fd);
+	if (hostaddr_list(&addrs, &n) < 0 || kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, n) < 0)
+		log_err("the host's addresses changed and cannot be told to the cage; it goes on with those before");
+	free(addrs);
+}
+
+static int lock_folder(const char *path, mode_t mode, int *ret_lock, char *why, size_t n)
+{
+	char file[4200];
+	int fd, r;
+
+	if (mkdir(path, mode) < 0 && errno != EEXIST) {
+		r = -errno;
+		snprintf(why, n, "%s cannot be made: %s", path, strerror(-r));
+		return r;
+	}
+	snprintf(file, sizeof(file), "%s/lock", path);
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		r = -errno;
+		snprintf(why, n, "%s cannot be made: %s", file, strerror(-r));
+		return r;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		snprintf(why, n, "another egretd uses %s: end it first, or give this one folders of its own", path);
+		return -EBUSY;
+	}
+	*ret_lock = fd;
+	return 0;
+}
+
+static int open_files(struct daemon *d, char *why, size_t n)
+{
+	const struct config *c = &d->config;
+	const char *system_roots[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+				       "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
+	char path[4200];
+	unsigned i;
+	int r = lock_folder(c->run_dir.p, 0755, &d->run_lock, why, n);
+
+	if (r == 0)
+		r = lock_folder(c->state_dir.p, 0711, &d->state_lock, why, n);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s/events.ndjson", c->state_dir.p);
+	/* Append only, and made here: the audit process can add to it and nothing else. It reads the tail to go on counting. */
+	d->log_fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (d->log_fd < 0) {
+		r = -errno;
+		snprintf(why, n, "%s cannot be opened: %s", path, strerror(-r));
+		return r;
+	}
+	r = storekey_open(c->state_dir.p, &d->store_key, why, n);
+	if (r == 0)
+		r = store_dir_open(c->state_dir.p, c->uid_broker, &d->store_dir, why, n);
+	if (r < 0)
+		return r;
+	for (i = 0; i < c->upstream_ca_extra.n + 1; i++) {
+		const char *roots = i ? c->upstream_ca_extra.at[i - 1].p : c->upstream_ca_file.n ? c->upstream_ca_file.p : NULL;
+		unsigned s;
+
+		for (s = 0; !roots && s < ARRAY_SIZE(system_roots); s++)
+			if (access(system_roots[s], R_OK) == 0)
+				roots = system_roots[s];
+		if (!roots) {
+			log_warn("this host has no CA bundle: install ca-certificates, or set upstream.ca_file; until then no upstream is trusted");
+			continue;
+		}
+		d->roots[d->nroots] = open(roots, O_RDONLY | O_CLOEXEC);
+		if (d->roots[d->nroots] < 0) {
+			r = -errno;
+			snprintf(why, n, "upstream.%s: %s: %s", i ? "ca_extra" : "ca_file", roots, strerror(-r));
+			return r;
+		}
+		d->nroots++;
+	}
+	return 0;
+}
+
+static int start_kernel(struct daemon *d, char *why, size_t n)
+{
+	struct kernel_where where = { .instance = d->instance };
+	uint8_t(*addrs)[16] = NULL;
+	size_t count = 0;
+	int r = probe_required(why, n), fd = -1;
+
+	if (r == 0)
+		r = cgroups_open(d->instance, &d->cg, why, n);
+	if (r < 0)
+		return r;
+	where.jobs = d->cg.jobs;
+	where.jobs_level = d->cg.jobs_level;
+	where.listen = d->cg.listen;
+	where.proxies = d->cg.proxies;
+	r = kernel_open(&where, &d->kernel, why, n);
+	if (r < 0)
+		return r;
+	r = hostaddr_list(&addrs, &count);
+	if (r == 0)
+		r = kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, count);
+	free(addrs);
+	if (r == 0)
+		r = hostaddr_watch_open(&fd);
+	if (r == 0)
+		r = watch_add(d->loop, &d->hostaddr, fd, EPOLLIN, on_hostaddr, d);
+	if (r < 0)
+		snprintf(why, n, "the host's own addresses cannot be read: %s", strerror(-r));
+	return r;
+}
+
+/* What egretd itself goes on with: loading and attaching programs, namespaces, mounts for jobs, uids of its children, reading other
+ * processes' descriptors when it takes over. */
+static int cut_capabilities(void)
+{
+	static const int kept[] = { CAP_BPF,	 CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN,    CAP_SYS_PTRACE, CAP_SETUID,
+				    CAP_SETGID,	 CAP_SETPCAP, CAP_KILL,	     CAP_DAC_OVERRIDE, CAP_CHOWN,      CAP_FOWNER,
+				    CAP_IPC_LOCK, CAP_SYS_RESOURCE, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH };
+	size_t i;
+
+	capng_get_caps_process();
+	for (i = 0; i <= CAP_LAST_CAP; i++) {
+		bool keep = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(kept); k++)
+			keep |= kept[k] == (int)i;
+		if (!keep)
+			(void)capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, (unsigned)i);
+	}
+	return capng_apply(CAPNG_SELECT_BOTH) == 0 ? 0 : -EPERM;
+}
+
+static int start(struct daemon *d, char *why, size_t n)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	d->loop = loop_new();
+	r = loop_signals(d->loop, &set, on_signal, d);
+	if (r < 0)
+		return r;
+	/* A file of the wrong owner or mode is a matter of configuration, as a broken policy is. */
+	r = open_files(d, why, n);
+	if (r == -EPERM)
+		r = -EINVAL;
+	if (r == 0)
+		r = start_kernel(d, why, n);
+	if (r == 0)
+		r = cut_capabilities();
+	if (r == 0)
+		r = library_load(d, why, n) < 0 ? -EINVAL : 0;
+	if (r == 0)
+		r = services_start(d, why, n);
+	if (r == 0)
+		r = control_open(d, why, n);
+	return r;
+}
+
+static void finish(struct daemon *d)
+{
+	char why[WHY_MAX];
+	unsigned i;
+
+	if (d->control >= 0)
+		control_close(d);
+	services_stop(d);
+	if (d->kernel)
+		kernel_free(d->kernel);
+	if (d->once || !d->kernel) {
+		if (d->instance[0] && kernel_unpin(d->instance, why, sizeof(why)) < 0)
+			log_warn("%s", why);
+		if (d->cg.jobs_path[0])
+			(void)!cgroups_remove(&d->cg);
+	}
+	if (d->cg.jobs_path[0])
+		cgroups_close(&d->cg);
+	library_close(&d->library);
+	for (i = 0; i < d->nroots; i++)
+		close(d->roots[i]);
+}
+
+/* `egret doctor`: 0 when all that is required is there. */
+static int doctor(bool json)
+{
+	struct probe probes[PROBES_MAX];
+	size_t n = probe_all(probes), i;
+	int missing = 0;
+
+	printf("%s", json ? "[" : "");
+	for (i = 0; i < n; i++) {
+		const struct probe *p = &probes[i];
+
+		missing |= p->required && !p->ok;
+		/* Sentences are ours, printable, and hold no quote. */
+		if (json)
+			printf("%s{\"name\":\"%s\",\"ok\":%s,\"required\":%s,\"text\":\"%s\"}", i ? "," : "", p->name,
+			       p->ok ? "true" : "false", p->required ? "true" : "false", p->sentence);
+		else
+			printf("%-8s %-14s %s\n", p->ok ? "ok" : p->required ? "MISSING" : "absent", p->name, p->sentence);
+	}
+	printf("%s", json ? "]\n" : "");
+	return missing;
+}
+
+static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *ret_ready)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
+						 { "once", no_argument, NULL, 'o' },	      { "ready-fd", required_argument, NULL, 'r' },
+						 { "help", no_argument, NULL, 'h' },	      { "version", no_argument, NULL, 'v' },
+						 { "doctor", no_argument, NULL, 'd' },	      { "json", no_argument, NULL, 'j' },
+						 { NULL, 0, NULL, 0 } };
+	bool look = false, json = false;
+	uint64_t fd;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case 'd':
+			look = true;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'c':
+			d->config_path = optarg;
+			break;
+		case 'k':
+			*ret_check = true;
+			break;
+		case 'o':
+			d->once = true;
+			break;
+		case 'r':
+			if (str_u64(str_of(optarg), &fd) < 0 || fd > 1000)
+				return 2;
+			*ret_ready = (int)fd;
+			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'v':
+			puts("egretd " EGRET_VERSION);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (look)
+		return doctor(json);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = { .control = -1, .log_fd = -1, .store_key = -1, .store_dir = -1, .run_lock = -1, .state_lock = -1 };
+	char why[WHY_MAX] = "";
+	bool check = false;
+	int ready = -1, r = parse(&d, argc, argv, &check, &ready);
+
+	if (r >= 0)
+		return r;
+	log_init("egretd");
+	umask(0022);
+	if (geteuid() != 0) {
+		fprintf(stderr, "egretd loads kernel programs: run it as root, by systemctl start egretd or with sudo\n");
+		return 1;
+	}
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return 1;
+	r = config_load(d.config_path, &d.config, why, sizeof(why));
+	if (r < 0) {
+		fprintf(stderr, "egretd: %s\n", why);
+		return 2;
+	}
+	config_instance(&d.config, d.instance, sizeof(d.instance));
+	if (gethostname(d.node, sizeof(d.node) - 1) < 0)
+		snprintf(d.node, sizeof(d.node), "localhost");
+	if (check) {
+		d.loop = loop_new();
+		r = cgroups_open(d.instance, &d.cg, why, sizeof(why));
+		if (r == 0)
+			r = library_load(&d, why, sizeof(why));
+		if (r < 0)
+			fprintf(stderr, "egretd: %s\n", why);
+		else
+			printf("%u policies, %u credentials: good\n", d.library.policies.count, d.library.credentials.count);
+		return r < 0 ? 2 : 0;
+	}
+	r = start(&d, why, sizeof(why));
+	if (r == -EBUSY && d.once)
+		return EX_TEMPFAIL; /* whoever holds the folders serves soon, or is just ending: `egret run` looks again */
+	if (r < 0) {
+		fprintf(stderr, "egretd: %s\n", why[0] ? why : strerror(-r));
+		finish(&d);
+		return r == -EINVAL ? 2 : 1;
+	}
+	if (!d.once)
+		log_info("serving; control socket %s/control.sock, events in %s/events.ndjson", d.config.run_dir.p, d.config.state_dir.p);
+	if (ready >= 0) {
+		(void)!write(ready, "R", 1);
+		close(ready);
+	}
+	sd_notify(0, "READY=1\nSTATUS=serving");
+	daemon_check_idle(&d);
+	r = loop_run(d.loop);
+	finish(&d);
+	return r < 0 ? 1 : r;
+}
