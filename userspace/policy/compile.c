@@ -366,11 +366,11 @@ int policy_compile(const struct source *sources, size_t n, unsigned flags, struc
 	diag_init(&ret->warnings);
 	for (size_t i = 0; i < n; i++)
 		bytes += sources[i].text.n;
-	if (n > SOURCES_MAX || bytes > SOURCES_BYTES_MAX) {
+	if (n > COMPILE_SOURCES_MAX || bytes > COMPILE_BYTES_MAX) {
 		struct diag_file none = { STR("egret"), { 0 } };
 
 		diag_add(&ret->errors, &none, 0, (struct str){ 0 },
-			 "more than %d sources, or more than 8 MiB of them", SOURCES_MAX);
+			 "more than %d sources, or more than 8 MiB of them", COMPILE_SOURCES_MAX);
 		return -EINVAL;
 	}
 	c.units = arena_new(&ret->arena, (n + 1) * sizeof(*c.units));

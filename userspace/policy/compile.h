@@ -9,8 +9,8 @@
 #include "policy/diag.h"
 #include "policy/policy.h"
 
-#define SOURCES_MAX 256
-#define SOURCES_BYTES_MAX (8u << 20)
+#define COMPILE_SOURCES_MAX 256
+#define COMPILE_BYTES_MAX (8u << 20)
 
 enum source_kind {
 	SOURCE_POLICY, /* gives an image (one more for each set of roles) */
