@@ -182,7 +182,7 @@ one_run without nsenter --net="/run/netns/$HOST_NS" unshare -m --propagation pri
 memory_without=$found_memory
 
 say "${dim}then with egret ...${off}"
-if ! printf %s "$TOKEN" | "$EGRET" secret set release-token --config "$W/egret.json" >"$W/err.secret" 2>&1; then
+if ! printf %s "$TOKEN" | "$EGRET" secret set release-token >"$W/err.secret" 2>&1; then
 	cat "$W/err.secret" >&2
 	die "the secret could not be stored"
 fi
@@ -243,14 +243,22 @@ fi
 say "your own:    sudo make run JOB='npm ci' POLICY=policies/npm.json"
 
 # ---- what is left ----
-left=()
-while read -r p; do left+=("process $p"); done < <(for p in $(ip netns pids "$HOST_NS"); do echo "$p $(cat "/proc/$p/comm" 2>/dev/null)"; done)
-while read -r p; do left+=("$p"); done < <(comm -13 <(printf '%s\n' "$before") <(traces))
+# egret's own processes end a moment after the last job.
+remains() {
+	local p
+	for p in $(ip netns pids "$HOST_NS"); do echo "process $p $(cat "/proc/$p/comm" 2>/dev/null)"; done
+	comm -13 <(printf '%s\n' "$before") <(traces)
+}
+tries=0
+while mapfile -t left < <(remains) && [ ${#left[@]} -gt 0 ] && [ $tries -lt 50 ]; do
+	tries=$((tries + 1))
+	sleep 0.1
+done
 if [ ${#left[@]} -eq 0 ]; then
 	say "left behind: nothing but $(rel "$KEEP")"
 else
 	good=0
-	say "${red}left behind: ${left[*]}${off}"
+	say "${red}left behind:$(printf ' %s;' "${left[@]}")${off}"
 fi
 [ "$STATUS" = 0 ] || { say "${red}the job ended with status $STATUS${off}"; sed 's/^/  /' "$W/err.with" | tail -n 10; good=0; }
 if [ $good = 9 ]; then

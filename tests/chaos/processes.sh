@@ -20,7 +20,7 @@ daemon_config
 installed chaos '"allow": "GET https://api.test/**", "credential": "key"' '"allow": "GET https://files.test/**"'
 printf '{ "name": "key", "provider": "store", "value": "key-token", "for": "any", "hosts": ["api.test"], "inject": [ { "header": "Authorization", "format": "Bearer {token}" } ] }' \
 	>"$TMP/credentials/key.json"
-printf %s "$token" | "$EGRET" secret set key-token --config "$TMP/egret.json" || fail "the secret is stored"
+printf %s "$token" | "$EGRET" secret set key-token || fail "the secret is stored"
 echo f >"$TMP/www/files.test/f"
 
 # What no rule allows must not leave this namespace, whoever sends it.

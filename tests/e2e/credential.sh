@@ -16,8 +16,8 @@ cred() { # inject, [more members]
 last_auth() { origin_log | tail -n 1 | cut -d' ' -f6-; }
 get=(curl -sS --max-time 20)
 
-t "egret secret set reads stdin" bash -c "printf %s '$token' | '$EGRET' secret set key-token --config '$TMP/egret.json'"
-like "$("$EGRET" secret list --config "$TMP/egret.json" 2>&1)" 'key-token' "egret secret list names it"
+t "egret secret set reads stdin" bash -c "printf %s '$token' | '$EGRET' secret set key-token"
+like "$("$EGRET" secret list 2>&1)" 'key-token' "egret secret list names it"
 is "$(grep -rlF "$token" "$TMP/state" 2>/dev/null | wc -l)" 0 "the store holds it sealed"
 
 cred '{ "header": "Authorization", "format": "Bearer {token}" }'

@@ -50,7 +50,7 @@ if enforced; then
 		  "inject": [ { "basic": "x-access-token:{token}" } ] }
 	JSON
 	CREDENTIAL=$TMP/cred.json
-	t "the token goes to the store" bash -c "printf %s '$token' | '$EGRET' secret set git-token --config '$TMP/egret.json'"
+	t "the token goes to the store" bash -c "printf %s '$token' | '$EGRET' secret set git-token"
 	t "push with the injected credential" job git -C "$TMP/clone" push -q origin main
 	is "$(git -C "$TMP/git/web.git" rev-parse main)" "$(git -C "$TMP/clone" rev-parse main)" "push: it arrived"
 	is "$(job bash -c 'env; cat /proc/self/environ' | grep -c "$token")" 0 "the job's environment has no token"

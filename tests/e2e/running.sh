@@ -58,7 +58,7 @@ kill -HUP "$DAEMON"
 daemon_job curl -sS --max-time 20 -o /dev/null https://evil.test/gone
 seq=$(stream | jq -r 'select(.kind=="http.request" and .verdict=="deny" and .http.host=="evil.test" or (.http.url // "" | contains("evil.test/gone"))) | .seq' | tail -n 1)
 like "$seq" '^[0-9]+$' "the refusal is in events.ndjson with its number"
-like "$("$EGRET" why "$seq" --config "$TMP/egret.json" 2>&1)" '"allow": "GET https://evil\.test/gone"' "egret why gives the line to add"
+like "$("$EGRET" why "$seq" 2>&1)" '"allow": "GET https://evil\.test/gone"' "egret why gives the line to add"
 like "$("$EGRET" summary --format markdown 2>&1)" '\|' "egret summary prints a table"
 like "$("$EGRET" events --last 3 -o json 2>&1 | tail -n 1)" '^\{.*\}$' "egret events --last"
 is "$("$EGRET" events --verdict deny --host evil.test -o json 2>/dev/null | jq -r '.dest.host // .http.host' | sort -u)" evil.test "egret events filters by host"
