@@ -226,6 +226,8 @@ static enum flow_state parse(struct flow *f)
 		case H1_TRAILERS:
 			break;
 		case H1_END:
+			if (!f->parser->request && f->parser->head.status / 100 == 1)
+				break; /* the answer itself is still to come */
 			if (!end(f))
 				return FLOW_FAULT;
 			break;

@@ -120,8 +120,8 @@ void inject_strip(const struct credential *c, struct str host, struct head *h)
 		strip_name(h, in.header, placeholder);
 }
 
-/* Every `what` in s becomes `by`: `lead` and then the result, in locked memory. */
-static int swap(struct str lead, struct str s, struct str what, struct str by, struct secret *ret)
+/* Every `what` in s becomes `by`, in locked memory. */
+static int swap(struct str s, struct str what, struct str by, struct secret *ret)
 {
 	size_t times = 0;
 	struct str hit, rest = s;
@@ -134,12 +134,10 @@ static int swap(struct str lead, struct str s, struct str what, struct str by, s
 		rest.n = (size_t)(rest.p + rest.n - (hit.p + hit.n));
 		rest.p = hit.p + hit.n;
 	}
-	r = secret_new(lead.n + s.n + times * by.n - times * what.n + 1, &out);
+	r = secret_new(s.n + times * by.n - times * what.n + 1, &out);
 	if (r < 0)
 		return r;
 	p = out.p;
-	memcpy(p, lead.p, lead.n);
-	p += lead.n;
 	for (rest = s; (hit = find_in(rest, what)).n;) {
 		memcpy(p, rest.p, (size_t)(hit.p - rest.p));
 		p += hit.p - rest.p;
@@ -194,12 +192,12 @@ static int put_placeholder(struct str placeholder, struct str value, struct fiel
 	int r;
 
 	if (find_in(f->value, placeholder).n) {
-		r = swap(no_str(), f->value, placeholder, value, &out);
+		r = swap(f->value, placeholder, value, &out);
 		return r < 0 ? r : formed(to, out, &f->value);
 	}
 	if (!basic_decode(f->value, &plain))
 		return 0;
-	r = swap(no_str(), (struct str){ (char *)plain.p, plain.n }, placeholder, value, &swapped);
+	r = swap((struct str){ (char *)plain.p, plain.n }, placeholder, value, &swapped);
 	secret_done(&plain);
 	if (r < 0)
 		return r;
@@ -219,10 +217,10 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
 		switch (in.kind) {
 		case INJECT_HEADER:
-			r = swap(no_str(), in.format, STR("{token}"), value, &out);
+			r = swap(in.format, STR("{token}"), value, &out);
 			break;
 		case INJECT_BASIC:
-			r = swap(no_str(), in.format, STR("{token}"), value, &s);
+			r = swap(in.format, STR("{token}"), value, &s);
 			if (r < 0)
 				return r;
 			r = basic_encode((struct str){ (char *)s.p, s.n }, &out);

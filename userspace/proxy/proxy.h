@@ -73,5 +73,6 @@ typedef void (*record_fn)(void *owner, int err, uint64_t n_or_seq);
 struct record_wait *record_wait(struct proxy *px, const struct event *e, bool want_seq, record_fn fn, void *owner);
 void record_wait_cancel(struct record_wait *w);
 int records_start(struct proxy *px) MUST_CHECK; /* watches the ring's space descriptor */
+void records_stop(void); /* before the loop goes: what still waits is dropped */
 
 #endif

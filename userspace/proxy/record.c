@@ -264,6 +264,19 @@ struct record_wait *record_wait(struct proxy *px, const struct event *e, bool wa
 
 int records_start(struct proxy *px)
 {
-	watch_del(&rec.watch);
 	return watch_add(px->loop, &rec.watch, ring_space_fd(px->ring), EPOLLIN, on_space, px);
+}
+
+void records_stop(void)
+{
+	watch_del(&rec.watch);
+	while (rec.waits)
+		record_wait_cancel(rec.waits);
+	while (rec.notes) {
+		struct kept *k = rec.notes;
+
+		rec.notes = k->next;
+		free(k);
+	}
+	memset(&rec, 0, sizeof(rec));
 }
