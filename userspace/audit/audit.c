@@ -130,12 +130,12 @@ static int start_log(struct audit *a, struct msg_in *m)
 		return r;
 	}
 	a->seq = a->tail.seq;
+	if (a->tail.unended && buf_add_str(&a->batch.lines, STR(NEWLINE)))
+		return -EMSGSIZE;
 	if (!a->tail.torn)
 		return 0;
 	log_warn("events.ndjson: its last line is torn (%" PRIu64 " bytes); going on behind it",
 		 a->tail.torn);
-	if (buf_add_str(&a->batch.lines, STR(NEWLINE)))
-		return -EMSGSIZE;
 	own_alert(a, NULL,
 		  "the last line of the log was torn (%" PRIu64
 		  " bytes): the writer or the machine ended in the middle of it",

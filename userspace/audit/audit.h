@@ -72,7 +72,8 @@ struct tail_entry {
 };
 struct tail {
 	uint64_t seq;	      /* of the last whole line; 0: none */
-	uint64_t torn;	      /* bytes behind the last newline */
+	bool unended;	      /* there are bytes behind the last newline */
+	uint64_t torn;	      /* so many, when they are no whole line */
 	uint64_t kernel_lost; /* lost.total of the last such event */
 	struct tail_entry *entries;
 	size_t nentries;

@@ -82,7 +82,13 @@ static void look(struct tail *t, const char *p, size_t n, bool from_start)
 		const char *end = memchr(p + at, '\n', n - at);
 
 		if (!end) {
-			t->torn = n - at;
+			uint64_t before = t->seq;
+
+			/* Only its newline may be missing: then it is whole, and its number is
+			 * taken. */
+			look_at(t, &room, l, (struct str){ p + at, n - at });
+			t->unended = true;
+			t->torn = t->seq == before ? n - at : 0;
 			break;
 		}
 		look_at(t, &room, l, (struct str){ p + at, (size_t)(end - p) - at });
