@@ -93,6 +93,7 @@ static int read_issuer(struct leaves *l, struct str cert, const struct secret *k
 	const ASN1_OCTET_STRING *id;
 	unsigned char *der = NULL;
 	struct tm tm;
+	int n;
 
 	l->issuer = d2i_X509(NULL, &p, (long)cert.n);
 	if (!l->issuer || p != (const unsigned char *)cert.p + cert.n)
@@ -109,8 +110,8 @@ static int read_issuer(struct leaves *l, struct str cert, const struct secret *k
 	l->issuer_until = (uint64_t)timegm(&tm);
 	if (buf_add(&l->key_id, ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id)))
 		return -EBADMSG;
-	return keep_der(&l->issuer_name, i2d_X509_NAME(X509_get_subject_name(l->issuer), &der),
-			der);
+	n = i2d_X509_NAME(X509_get_subject_name(l->issuer), &der);
+	return keep_der(&l->issuer_name, n, der);
 }
 
 static int make_key(struct leaves *l)

@@ -50,7 +50,8 @@ int main(int argc, char **argv)
 		printf("egret-proxy %s\n", EGRET_VERSION);
 		return 0;
 	}
-	if (argc != 1) {
+	/* The one argument is the job's name: for whoever reads a list of processes. */
+	if (argc > 2) {
 		fprintf(stderr, "egret-proxy is started by egretd, see egret-proxy(8)\n");
 		return 2;
 	}
