@@ -153,29 +153,64 @@ static void job_free(struct job *j)
 	free(j);
 }
 
+/* A job that is open already keeps its root, unless egretd brings one that it had before this
+ * broker. */
+static int job_again(struct job *j, struct msg_in *m, char *why, size_t size)
+{
+	struct str sealed;
+	struct ca ca;
+	int r;
+
+	if (msg_get(m, TAG_SEALED, &sealed) == -ENOENT)
+		return 0;
+	r = ca_load(j->broker, m, j->id, &ca, why, size);
+	if (r < 0)
+		return r;
+	ca_done(&j->ca);
+	j->ca = ca;
+	return 0;
+}
+
+static int creds_set(struct job *j, struct msg_in *m, char *why, size_t size)
+{
+	struct pack pack;
+	char *bytes;
+	int r = creds_load(m, &bytes, &pack, why, size);
+
+	if (r < 0)
+		return r;
+	free(j->creds_bytes);
+	j->creds_bytes = bytes;
+	j->creds = pack;
+	return 0;
+}
+
+/* Also for a job that is open: its proxy was started anew, or egretd was and asks for everything
+ * again. */
 int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 {
 	int fds[3] = { -1, -1, -1 };
 	struct msg_out out;
 	struct job *j;
+	bool fresh;
 	uint64_t id;
 	int r = get_id(m, &id, why, size);
 
 	if (r < 0)
 		return r;
-	if (find(b, id)) {
-		snprintf(why, size, "job %llu is open already", (unsigned long long)id);
-		return -EEXIST;
+	j = find(b, id);
+	fresh = !j;
+	if (fresh) {
+		j = mem_new(sizeof(*j));
+		j->broker = b;
+		j->id = id;
+		j->peer_fd = -1;
 	}
-	j = mem_new(sizeof(*j));
-	j->broker = b;
-	j->id = id;
-	j->peer_fd = -1;
 	msg_begin(&out, MSG_JOB_OPENED, m->id);
 	msg_put_u64(&out, TAG_JOB, id);
-	r = ca_load(b, m, id, &j->ca, why, size);
+	r = fresh ? ca_load(b, m, id, &j->ca, why, size) : job_again(j, m, why, size);
 	if (r == 0)
-		r = creds_load(m, &j->creds_bytes, &j->creds, why, size);
+		r = creds_set(j, m, why, size);
 	if (r == 0) {
 		r = put_files(b, j, &out, fds);
 		if (r < 0)
@@ -186,10 +221,13 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 		r = peer_set(j, m, why, size);
 	if (r < 0) {
 		msg_out_done(&out);
-		job_free(j);
+		if (fresh)
+			job_free(j);
 	} else {
-		j->next = b->jobs;
-		b->jobs = j;
+		if (fresh) {
+			j->next = b->jobs;
+			b->jobs = j;
+		}
 		outbox_send(&b->egretd, &out);
 	}
 	for (unsigned i = 0; i < 3; i++)
@@ -199,8 +237,6 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 
 int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size)
 {
-	cleanup_free char *bytes = NULL;
-	struct pack pack;
 	struct str field;
 	struct job *j;
 	uint64_t id;
@@ -214,12 +250,9 @@ int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size)
 		return -ENOENT;
 	}
 	if (msg_get(m, TAG_FD_CREDS, &field) == 0) {
-		r = creds_load(m, &bytes, &pack, why, size);
+		r = creds_set(j, m, why, size);
 		if (r < 0)
 			return r;
-		free(j->creds_bytes);
-		j->creds_bytes = TAKE_PTR(bytes);
-		j->creds = pack;
 	}
 	return peer_set(j, m, why, size);
 }
@@ -242,8 +275,7 @@ int job_close(struct broker *b, struct msg_in *m, char *why, size_t size)
 		job_free(j);
 		return 0;
 	}
-	snprintf(why, size, "job %llu is not open", (unsigned long long)id);
-	return -ENOENT;
+	return 0; /* closed already: egretd may ask twice */
 }
 
 void jobs_done(struct broker *b)
