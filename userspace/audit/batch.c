@@ -323,7 +323,8 @@ void batch_turn(struct audit *a)
 			collect_kernel(a);
 			collect_rings(a);
 		}
-		if (a->batch.n && !append_or_wait(a))
+		/* Lines without a record: the newline that a torn line lacks. */
+		if (a->batch.lines.n && !append_or_wait(a))
 			return;
 		if (!more_to_read(a))
 			break;
