@@ -8,6 +8,7 @@
 
 #include "proxy/conn.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -148,8 +149,12 @@ static void on_listener(struct watch *w, uint32_t events)
 
 int accept_add(struct proxy *px, int fd)
 {
+	int flags = fcntl(fd, F_GETFL);
+
 	if (door.n == LISTENERS_MAX)
 		return -ENOSPC;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
 	door.px = px;
 	door.fds[door.n++] = fd;
 	return 0;

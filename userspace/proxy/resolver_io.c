@@ -7,6 +7,7 @@
 
 #include "proxy/dns.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -241,8 +242,12 @@ static void on_listener(struct watch *w, uint32_t events)
 
 static int add(struct resolver_io *io, int fd, bool tcp)
 {
+	int flags = fcntl(fd, F_GETFL);
+
 	if (io->nsockets == SOCKETS_MAX)
 		return -ENOSPC;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
 	io->fds[io->nsockets] = fd;
 	io->tcp[io->nsockets] = tcp;
 	io->nsockets++;

@@ -25,8 +25,8 @@
 #define CA_WAIT_MS 10000
 #define DRAIN_MS 5000
 #define DRAIN_STEP_MS 20
-#define LIST_MAX 64 /* entries of one kind in START */
-#define OLD_MAX 64  /* reloads that may be remembered while connections are open */
+#define LIST_MAX MSG_FIELDS_MAX /* entries of one kind in START */
+#define OLD_MAX 64		/* reloads that may be remembered while connections are open */
 
 static struct {
 	struct proxy px;
