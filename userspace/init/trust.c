@@ -140,13 +140,13 @@ static const char *find(char *const *envp, const char *name)
 	return NULL;
 }
 
-/* The caller's own bundle with the job's CA behind it, as TRUST_DIR/NAME.pem. The file is opened with the user's rights. NULL: not
- * readable, so it could not have worked before either. */
+/* The caller's own bundle with the job's CA behind it, as TRUST_DIR/NAME.pem. The file is opened with the user's rights. NULL: it is the
+ * combined bundle already, or not readable, so it could not have worked before either. */
 static const char *extended(struct arena *a, const char *name, const char *file, uid_t uid, gid_t gid)
 {
 	char path[160];
 	cleanup_close int from = -1, to = -1, ca = -1;
-	struct stat st;
+	struct stat st, ours;
 
 	setfsgid(gid);
 	setfsuid(uid);
@@ -154,6 +154,9 @@ static const char *extended(struct arena *a, const char *name, const char *file,
 	setfsuid(0);
 	setfsgid(0);
 	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	/* One of the system's own, which the combined bundle covers by now. */
+	if (stat(TRUST_BUNDLE, &ours) == 0 && ours.st_dev == st.st_dev && ours.st_ino == st.st_ino)
 		return NULL;
 	snprintf(path, sizeof(path), TRUST_DIR "/%s.pem", name);
 	to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
