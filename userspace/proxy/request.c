@@ -81,9 +81,8 @@ bool request_connect(const struct origin *o, const struct head *h, struct reques
 {
 	struct authority a;
 
-	if (!o->explicit_proxy)
-		return fault(f, 400, REASON_BAD_REQUEST,
-			     "CONNECT is for proxies, and this connection is for an origin");
+	if (o->explicit_proxy)
+		return fault(f, 400, REASON_BAD_REQUEST, "CONNECT inside of CONNECT");
 	if (h->body != BODY_NONE)
 		return fault(f, 400, REASON_BAD_REQUEST, "CONNECT with a body");
 	if (authority_parse(h->authority, &a) < 0 || !a.port)
@@ -98,15 +97,58 @@ bool request_connect(const struct origin *o, const struct head *h, struct reques
 		ret->origin.addr = NULL;
 	}
 	ret->origin.synthetic = !a.is_addr;
+	ret->origin.explicit_proxy = true;
 	ret->origin.port = a.port;
 	return true;
+}
+
+static uint16_t or_80(uint16_t port)
+{
+	return port ? port : 80;
 }
 
 static bool same_authority(const struct authority *a, const struct authority *b)
 {
 	return a->is_addr == b->is_addr && a->host_n == b->host_n &&
-	       memcmp(a->host, b->host, a->host_n) == 0 && a->port == b->port &&
+	       memcmp(a->host, b->host, a->host_n) == 0 && or_80(a->port) == or_80(b->port) &&
 	       (!a->is_addr || memcmp(a->addr, b->addr, sizeof(a->addr)) == 0);
+}
+
+/* An absolute URL: egret is used as a proxy, and the URL's authority is what is asked for, wherever
+ * the connection was going. */
+static bool read_absolute(struct request *r, bool tls, const struct head *h,
+			  const struct authority *host, struct request_fault *f)
+{
+	struct origin *o = &r->origin;
+	struct authority t;
+
+	if (tls || o->explicit_proxy)
+		return fault(
+			f, 400, REASON_BAD_TARGET,
+			"the target is an absolute URL, and egret is not used as a proxy here");
+	if (!str_eq_nocase(h->scheme, STR("http")))
+		return fault(f, 400, REASON_BAD_TARGET, "the target's scheme is not http");
+	if (authority_parse(h->authority, &t) < 0)
+		return fault(f, 400, REASON_BAD_NAME,
+			     "the target's host is not a well-formed name");
+	if (!same_authority(host, &t)) {
+		request_fault(f, 421, REASON_HOST_MISMATCH, "Host is not the target's: %.*s",
+			      STR_ARG(h->authority));
+		return false;
+	}
+	if (!t.is_addr && o->name_n == t.host_n && memcmp(o->name, t.host, t.host_n) == 0 &&
+	    o->port == or_80(t.port))
+		return true;
+	o->explicit_proxy = true;
+	o->port = or_80(t.port);
+	o->synthetic = !t.is_addr;
+	o->addr = NULL;
+	take_name(r, &t);
+	if (t.is_addr) {
+		memcpy(o->record.addr, t.addr, sizeof(t.addr));
+		o->addr = o->record.addr;
+	}
+	return true;
 }
 
 static bool read_host(struct request *r, bool tls, const struct head *h, struct request_fault *f)
@@ -114,7 +156,7 @@ static bool read_host(struct request *r, bool tls, const struct head *h, struct 
 	struct origin *o = &r->origin;
 	const struct field *host = head_find(h, "host");
 	struct str written;
-	struct authority a, t;
+	struct authority a;
 
 	if (head_count(h, "host") > 1)
 		return fault(f, 400, REASON_BAD_REQUEST, "there are several Host fields");
@@ -122,34 +164,8 @@ static bool read_host(struct request *r, bool tls, const struct head *h, struct 
 		return fault(f, 400, REASON_BAD_REQUEST, "there is no Host");
 	if (authority_parse(host->value, &a) < 0)
 		return fault(f, 400, REASON_BAD_NAME, "Host is not a well-formed name");
-	if (h->form == FORM_ABSOLUTE) {
-		if (!o->explicit_proxy)
-			return fault(f, 400, REASON_BAD_TARGET,
-				     "the target is an absolute URL, and egret is not used as a "
-				     "proxy here");
-		if (!str_eq_nocase(h->scheme, STR("http")))
-			return fault(f, 400, REASON_BAD_TARGET, "the target's scheme is not http");
-		if (authority_parse(h->authority, &t) < 0)
-			return fault(f, 400, REASON_BAD_NAME,
-				     "the target's host is not a well-formed name");
-		if (!same_authority(&a, &t)) {
-			request_fault(f, 421, REASON_HOST_MISMATCH,
-				      "Host is %.*s but the target is for %.*s",
-				      STR_ARG(host->value), STR_ARG(h->authority));
-			return false;
-		}
-		o->port = t.port ? t.port : 80;
-		if (t.is_addr) {
-			memcpy(o->record.addr, t.addr, sizeof(t.addr));
-			o->addr = o->record.addr;
-		} else {
-			o->addr = NULL;
-			take_name(r, &t);
-		}
-		o->synthetic = !t.is_addr;
-	} else if (o->explicit_proxy && !o->name_n) {
-		return fault(f, 400, REASON_BAD_TARGET, "a proxy is asked with absolute URLs");
-	}
+	if (h->form == FORM_ABSOLUTE && !read_absolute(r, tls, h, &a, f))
+		return false;
 	if (a.port && a.port != o->port) {
 		request_fault(f, 421, REASON_HOST_MISMATCH,
 			      "Host names port %u but the connection is to port %u", a.port,

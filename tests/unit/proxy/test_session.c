@@ -587,7 +587,7 @@ static void on_tunnel(struct proxy *px, int fd, const struct origin *o)
 
 static void test_explicit_proxy(void **state)
 {
-	struct origin o = { .explicit_proxy = true, .port = 3128 };
+	struct origin o = { .name = "proxy.test", .name_n = 10, .synthetic = true, .port = 3128 };
 	int fds[2];
 
 	session_on_connect(on_tunnel);
