@@ -69,7 +69,12 @@ NETNS=()
 AT_EXIT=()
 
 at_exit() { AT_EXIT=("$1" "${AT_EXIT[@]}"); }
-spawn() { # command...: in the background, ended with the test; its pid in $SPAWNED
+spawn() { # [in_host|in_origin] command...: in the background, ended with the test; its pid in $SPAWNED
+	# A function would run in a subshell, and its pid would not be the program's.
+	case $1 in
+	in_host) set -- nsenter --net="/run/netns/$HOSTNS" "${@:2}" ;;
+	in_origin) set -- nsenter --net="/run/netns/$ORIGINNS" "${@:2}" ;;
+	esac
 	"$@" &
 	SPAWNED=$!
 	PIDS+=("$SPAWNED")
@@ -89,7 +94,11 @@ cleanup() {
 		wait_for 5 "! kill -0 $one" || kill -9 "$one" 2>/dev/null
 		wait "$one" 2>/dev/null
 	done
-	for one in "${NETNS[@]}"; do ip netns del "$one" 2>/dev/null; done
+	for one in "${NETNS[@]}"; do
+		# Whatever is still in a namespace of ours was started by this test.
+		kill -9 $(ip netns pids "$one" 2>/dev/null) 2>/dev/null
+		ip netns del "$one" 2>/dev/null
+	done
 	if [ -n "${KEEP:-}" ]; then echo "# kept: $TMP"; else rm -rf --one-file-system "$TMP"; fi
 	exit "$status"
 }

@@ -52,7 +52,7 @@ world_nginx() {
 		  }
 		}
 	CONF
-	outside nginx -p "$W/nginx" -e "$W/nginx/error.log" -c "$W/nginx.conf" >"$W/nginx/out" 2>&1 &
+	nsenter --net="/run/netns/$OUT_NS" nginx -p "$W/nginx" -e "$W/nginx/error.log" -c "$W/nginx.conf" >"$W/nginx/out" 2>&1 &
 	WORLD_PIDS+=($!)
 }
 
@@ -61,9 +61,9 @@ world_up() {
 	local cc=${CC:-gcc} one
 	for one in sink scan; do "$cc" -std=gnu17 -D_GNU_SOURCE -O2 -o "$W/$one" "$DEMO/$one.c" || return 1; done
 	world_nginx
-	outside "$W/sink" "$W/dns.log" $NAMES:53 api.shop.test=$API evil.test=$EVIL '*.evil.test='$EVIL &
+	nsenter --net="/run/netns/$OUT_NS" "$W/sink" "$W/dns.log" $NAMES:53 api.shop.test=$API evil.test=$EVIL '*.evil.test='$EVIL &
 	WORLD_PIDS+=($!)
-	outside "$W/sink" "$W/udp.log" $EVIL:443 &
+	nsenter --net="/run/netns/$OUT_NS" "$W/sink" "$W/udp.log" $EVIL:443 &
 	WORLD_PIDS+=($!)
 	# What the machine of a run without egret asks.
 	echo "nameserver $NAMES" >"$W/resolv.conf"
@@ -86,6 +86,8 @@ world_down() {
 	local p
 	for p in "${WORLD_PIDS[@]}"; do kill "$p" 2>/dev/null; done
 	for p in "${WORLD_PIDS[@]}"; do wait "$p" 2>/dev/null; done
+	# What is still in them was started by this demo.
+	kill -9 $(ip netns pids "$HOST_NS" 2>/dev/null) $(ip netns pids "$OUT_NS" 2>/dev/null) 2>/dev/null
 	ip netns del "$HOST_NS" 2>/dev/null
 	ip netns del "$OUT_NS" 2>/dev/null
 	return 0

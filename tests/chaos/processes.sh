@@ -110,5 +110,5 @@ is "$((records >= asked))" 1 "no request without a record: $asked at the origin,
 is "$(origin_log | grep '^api.test ' | grep -vc "Bearer $token\$")" 0 "each with the credential"
 is "$(grep -rlF "$token" "$TMP/codes" "$TMP/job.out" "$TMP"/state/events*.ndjson "$TMP/egretd.log" "$TMP/run" 2>/dev/null | wc -l)" 0 "which is in no file"
 daemon_stop
-is "$(ip netns pids "$HOSTNS" | wc -l)" 0 "nothing is left"
+t "nothing is left" wait_for 5 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
 done_testing

@@ -11,13 +11,17 @@ mkdir -p "$TMP/deb/DEBIAN" "$TMP/deb/usr/share/egret-hello" "$repo/pool"
 printf 'Package: egret-hello\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@t.test>\nDescription: hello\n' >"$TMP/deb/DEBIAN/control"
 echo hello >"$TMP/deb/usr/share/egret-hello/hello"
 dpkg-deb --root-owner-group -b "$TMP/deb" "$repo/pool/egret-hello_1.0_all.deb" >/dev/null
-(cd "$repo" && apt-ftparchive packages pool >Packages && gzip -k Packages && apt-ftparchive release . >"$TMP/Release" && cp "$TMP/Release" Release)
+arch=$(dpkg --print-architecture)
+dist=dists/stable/main/binary-$arch
+(cd "$repo" && mkdir -p "$dist" && apt-ftparchive packages pool >"$dist/Packages" && gzip -k "$dist/Packages" &&
+	apt-ftparchive -o APT::FTPArchive::Release::Suite=stable -o APT::FTPArchive::Release::Components=main \
+		-o APT::FTPArchive::Release::Architectures="$arch" release dists/stable >"$TMP/Release" && cp "$TMP/Release" dists/stable/Release)
 policy '"allow": "READ https://apt.test/**"'
 
 root=$TMP/apt
 mkdir -p "$root"/{state/lists/partial,cache/archives/partial,etc/trusted.gpg.d,etc/preferences.d,log}
 touch "$root/state/status"
-echo "deb [trusted=yes] https://apt.test ./" >"$root/etc/sources.list"
+echo "deb [trusted=yes] https://apt.test stable main" >"$root/etc/sources.list"
 chmod -R a+rwX "$root"
 conf=(-o Dir::State="$root/state" -o Dir::State::status="$root/state/status" -o Dir::Cache="$root/cache" -o Dir::Etc="$root/etc" -o Dir::Log="$root/log"
 	-o Dir::Etc::sourcelist="$root/etc/sources.list" -o Dir::Etc::sourceparts=/dev/null -o APT::Sandbox::User=root -o Acquire::Languages=none
@@ -28,7 +32,7 @@ like "$(job apt-cache "${conf[@]}" policy egret-hello 2>&1)" 'Candidate: 1\.0' "
 t "apt-get download" job bash -c 'cd "$0" && exec apt-get "$@"' "$root" "${conf[@]}" -qq download egret-hello
 is "$(sha "$root/egret-hello_1.0_all.deb")" "$(sha "$repo/pool/egret-hello_1.0_all.deb")" "the package is the same bytes"
 if enforced; then
-	echo "deb [trusted=yes] https://evil.test ./" >"$root/etc/sources.list"
+	echo "deb [trusted=yes] https://evil.test stable main" >"$root/etc/sources.list"
 	like "$(job apt-get "${conf[@]}" update 2>&1)" '403 +Blocked by egret: no rule allows GET evil\.test' "apt prints the reason phrase"
 fi
 done_testing

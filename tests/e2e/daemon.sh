@@ -10,9 +10,8 @@ daemon_config() { # [more members]
 }
 daemon_start() {
 	[ -n "${DAEMON:-}" ] || at_exit daemon_wipe
-	in_host "$EGRETD" --config "$TMP/egret.json" >>"$TMP/egretd.log" 2>&1 &
-	DAEMON=$!
-	PIDS+=("$DAEMON")
+	spawn in_host "$EGRETD" --config "$TMP/egret.json" >>"$TMP/egretd.log" 2>&1
+	DAEMON=$SPAWNED
 	wait_for 20 "[ -S '$TMP/run/control.sock' ] && '$EGRET' status >/dev/null" || {
 		fail "egretd came up" "$(tail -n 20 "$TMP/egretd.log")"
 		return 1

@@ -70,6 +70,6 @@ isnt "$(in_host timeout 20 "$EGRETD" --config "$TMP/egret.json" >"$TMP/second.lo
 is "$(wc -l <"$TMP/second.log")" 1 "in one sentence"
 daemon_stop
 is $? 0 "SIGTERM ends egretd with 0"
-is "$(ip netns pids "$HOSTNS" | grep -vx "$$" | wc -l)" 0 "no process of egret is left"
+t "no process of egret is left" wait_for 5 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
 is "$(daemon_job "${code[@]}" https://api.test/hello.txt 2>/dev/null)" '200 ' "without a daemon, egret run starts its own on the same state"
 done_testing
