@@ -183,11 +183,11 @@ static int fill(scmp_filter_ctx f, uint32_t may)
 	/* abort() of this process only: another's thread cannot be named. */
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	/* Asking for a limit, not setting one. */
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-				     SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+				     SCMP_A0(SCMP_CMP_EQ, 0, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
 	if (r == 0 && (may & JAIL_MAY_PASS_FDS))
 		r = ALLOW(f, calls_pass_fds);
 	if (r == 0 && (may & JAIL_MAY_ACCEPT))

@@ -20,7 +20,7 @@ void log_init(const char *program)
 	log_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void log_line(int priority, const char *fmt, va_list ap)
+PRINTF_LIKE(2, 0) static void log_line(int priority, const char *fmt, va_list ap)
 {
 	char raw[2048], text[4096], line[4200];
 	int n = vsnprintf(raw, sizeof(raw), fmt, ap);
