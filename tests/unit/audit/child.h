@@ -28,7 +28,7 @@ struct auditor {
 	int sock;
 };
 
-static struct auditor auditor_start(int log, uint64_t fsize)
+static inline struct auditor auditor_start(int log, uint64_t fsize)
 {
 	struct auditor a;
 	struct msg_out m;
@@ -59,7 +59,7 @@ static struct auditor auditor_start(int log, uint64_t fsize)
 	return a;
 }
 
-static int auditor_end(struct auditor *a, int sig)
+static inline int auditor_end(struct auditor *a, int sig)
 {
 	int status = -1;
 
@@ -77,7 +77,7 @@ static int auditor_end(struct auditor *a, int sig)
 }
 
 /* The next frame, at most 5 s. */
-static void answer_of(struct auditor *a, struct msg_in *in)
+static inline void answer_of(struct auditor *a, struct msg_in *in)
 {
 	struct pollfd p = { .fd = a->sock, .events = POLLIN };
 
@@ -85,7 +85,7 @@ static void answer_of(struct auditor *a, struct msg_in *in)
 	assert_int_equal(msg_recv(a->sock, in), 0);
 }
 
-static void expect(struct auditor *a, uint16_t type, uint32_t id)
+static inline void expect(struct auditor *a, uint16_t type, uint32_t id)
 {
 	struct msg_in in;
 
@@ -95,8 +95,8 @@ static void expect(struct auditor *a, uint16_t type, uint32_t id)
 	msg_in_done(&in);
 }
 
-static void ring_tell(struct auditor *a, const struct ring_fds *f, uint64_t job, const char *name,
-		      int follow)
+static inline void ring_tell(struct auditor *a, const struct ring_fds *f, uint64_t job,
+			     const char *name, int follow)
 {
 	struct msg_out m;
 
@@ -116,7 +116,7 @@ static void ring_tell(struct auditor *a, const struct ring_fds *f, uint64_t job,
 	expect(a, MSG_OK, (uint32_t)job);
 }
 
-static void ring_end(struct auditor *a, uint64_t job)
+static inline void ring_end(struct auditor *a, uint64_t job)
 {
 	struct msg_out m;
 
@@ -126,7 +126,7 @@ static void ring_end(struct auditor *a, uint64_t job)
 	expect(a, MSG_OK, 77);
 }
 
-static struct ring_writer *proxy_of(const struct ring_fds *f)
+static inline struct ring_writer *proxy_of(const struct ring_fds *f)
 {
 	struct ring_writer *w = NULL;
 
@@ -135,7 +135,7 @@ static struct ring_writer *proxy_of(const struct ring_fds *f)
 	return w;
 }
 
-static void request(struct event *e, uint64_t mark)
+static inline void request(struct event *e, uint64_t mark)
 {
 	char url[64];
 
@@ -145,7 +145,7 @@ static void request(struct event *e, uint64_t mark)
 	event_text(e, FIELD_HTTP_URL, str_of(url));
 }
 
-static uint64_t say(struct ring_writer *w, uint64_t mark)
+static inline uint64_t say(struct ring_writer *w, uint64_t mark)
 {
 	struct event e;
 	uint64_t n = 0;
@@ -156,7 +156,7 @@ static uint64_t say(struct ring_writer *w, uint64_t mark)
 }
 
 /* The stream's number of record n; 0 when it does not come within wait_ms. */
-static uint64_t number(struct ring_writer *w, uint64_t n, int wait_ms)
+static inline uint64_t number(struct ring_writer *w, uint64_t n, int wait_ms)
 {
 	struct pollfd p = { .fd = ring_space_fd(w), .events = POLLIN };
 	uint64_t seq = 0, until = clock_now() + (uint64_t)wait_ms;
@@ -168,7 +168,7 @@ static uint64_t number(struct ring_writer *w, uint64_t n, int wait_ms)
 	return seq;
 }
 
-static int log_make(void)
+static inline int log_make(void)
 {
 	char path[] = "/tmp/egret-audit-XXXXXX";
 	int fd = mkostemp(path, O_APPEND | O_CLOEXEC);
@@ -178,7 +178,7 @@ static int log_make(void)
 	return fd;
 }
 
-static char *log_text(int fd, size_t *ret_n)
+static inline char *log_text(int fd, size_t *ret_n)
 {
 	struct stat st;
 	char *p;
@@ -198,7 +198,7 @@ struct log_sum {
 };
 
 /* Reads the whole log; numbers must be 1, 2, 3... without gap or repetition. */
-static void log_read(int fd, struct log_sum *s)
+static inline void log_read(int fd, struct log_sum *s)
 {
 	struct json_line *l = json_line_new();
 	size_t n, at = 0;
