@@ -18,6 +18,7 @@
 
 #define PROTO_SOCKET_FD 3
 #define PROTO_SPARE_FD 4 /* keeps the pair open while egretd is away; a child never touches it */
+#define PROTO_PARK_FD 5 /* and 6: in the broker only; egretd's parking place for jobs (egretd/adopt.h) */
 #define PROTO_TEXT_MAX 4096
 #define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
 
@@ -172,6 +173,11 @@ enum proto_tag {
 	TAG_FD_STATUS,
 	TAG_FD_NETNS,
 	TAG_FD_NAMES,
+	TAG_FD_TCP6, /* the parking place names each descriptor by itself */
+	TAG_FD_DNS_UDP6,
+	TAG_FD_DNS_TCP6,
+	TAG_FD_RING_ACK_RO,
+	TAG_FD_POLICY2,
 };
 
 #endif

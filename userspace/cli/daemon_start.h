@@ -10,4 +10,7 @@ void daemon_path(char *to, size_t n);
 /* -1 and a connected control socket; else an exit status, and the sentence is written. config may be NULL. */
 int daemon_connect(const char *config, int *ret_sock);
 
+/* After an egretd that died: one is started that takes up what it left, ends the jobs that are over, and ends itself. */
+void daemon_sweep(const char *config);
+
 #endif

@@ -25,6 +25,7 @@
 
 #define LABELS_MAX 24
 #define LINE_MAX_BYTES (64u << 10)
+#define ORPHANED_MS 300 /* the same when nobody will say that they are */
 #define AFTER_MS 6000 /* after the command's end: until its last events are here */
 
 static const char usage[] =
@@ -60,6 +61,7 @@ struct run {
 	int events_out;
 	char job[64];
 	bool started, ended;
+	bool orphaned; /* egretd died before the job's end */
 	int exit_status; /* -1: not known yet */
 	unsigned denied;
 	struct buf lines;
@@ -295,7 +297,7 @@ static int on_daemon(struct run *r)
 		return -1;
 	if (e < 0) {
 		/* The job goes on without egretd (running jobs do); the status pipe tells its end. */
-		r->ended = true;
+		r->ended = r->orphaned = true;
 		if (!r->started)
 			return cli_fail(125, "egretd ended before the job began; its log says why");
 		return -1;
@@ -373,7 +375,7 @@ static int watch_job(struct run *r, int sigfd)
 			else if (r->ended && r->exit_status < 0)
 				r->exit_status = 125;
 			p[1].fd = -1;
-			wait = AFTER_MS;
+			wait = r->orphaned ? ORPHANED_MS : AFTER_MS;
 		}
 		if (p[0].fd >= 0 && p[0].revents) {
 			e = on_daemon(r);
@@ -435,5 +437,7 @@ int verb_run(int argc, char **argv)
 	if (r.denied && r.events_out < 0 && !r.quiet && r.follow[0] >= 0 && !isatty(STDERR_FILENO))
 		fprintf(stderr, "egret: %u refused in job %s; egret events --job %s --verdict deny shows them\n", r.denied, r.job, r.job);
 	buf_done(&r.lines);
+	if (r.orphaned && geteuid() == 0)
+		daemon_sweep(r.config);
 	return e;
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <poll.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -58,7 +59,7 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, in
 	char *const *env = plain_env;
 #endif
 	sigset_t none;
-	int keep_sock, keep_spare;
+	int keep_sock, keep_spare, keep_park[2] = { -1, -1 }, i;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -67,11 +68,16 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, in
 	/* Both out of the way of 3 and 4 first, then down to their places without CLOEXEC. */
 	keep_sock = fcntl(sock, F_DUPFD_CLOEXEC, 10);
 	keep_spare = spare < 0 ? -1 : fcntl(spare, F_DUPFD_CLOEXEC, 10);
+	for (i = 0; plan->park && i < 2; i++)
+		keep_park[i] = fcntl(plan->park[i], F_DUPFD_CLOEXEC, 10);
 	if (keep_sock < 0 || dup2(keep_sock, PROTO_SOCKET_FD) < 0)
 		_exit(121);
 	if (keep_spare >= 0 && dup2(keep_spare, PROTO_SPARE_FD) < 0)
 		_exit(121);
-	if (close_range(keep_spare >= 0 ? 5 : 4, ~0u, 0) < 0)
+	for (i = 0; plan->park && i < 2; i++)
+		if (keep_park[i] < 0 || dup2(keep_park[i], PROTO_PARK_FD + i) < 0)
+			_exit(121);
+	if (close_range(plan->park ? PROTO_PARK_FD + 2 : keep_spare >= 0 ? PROTO_SPARE_FD + 1 : PROTO_SOCKET_FD + 1, ~0u, 0) < 0)
 		_exit(122);
 	if (!plan->keep_root) {
 		if (setgroups(0, NULL) < 0 || setresgid(plan->gid, plan->gid, plan->gid) < 0 ||
@@ -150,21 +156,34 @@ uint64_t child_started(pid_t pid)
 	return started;
 }
 
-int child_adopt(pid_t pid, uint64_t started, struct child *ret)
+int child_adopt_silent(pid_t pid, uint64_t started, struct child *ret)
 {
 	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int sock;
 
 	if (pidfd < 0)
 		return -errno;
 	if (child_started(pid) != started || !started)
 		return -ESRCH;
-	sock = (int)syscall(SYS_pidfd_getfd, pidfd, PROTO_SPARE_FD, 0);
-	if (sock < 0)
-		return -errno;
 	ret->pid = pid;
 	ret->pidfd = TAKE_FD(pidfd);
-	ret->sock = sock;
+	ret->sock = -1;
+	return 0;
+}
+
+int child_adopt(pid_t pid, uint64_t started, struct child *ret)
+{
+	struct child c = CHILD_NONE;
+	int r = child_adopt_silent(pid, started, &c);
+
+	if (r < 0)
+		return r;
+	c.sock = (int)syscall(SYS_pidfd_getfd, c.pidfd, PROTO_SPARE_FD, 0);
+	if (c.sock < 0) {
+		r = -errno;
+		close(c.pidfd);
+		return r;
+	}
+	*ret = c;
 	return 0;
 }
 
@@ -183,8 +202,8 @@ bool child_reap(struct child *c, int *ret_status)
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0) {
 		if (errno != ECHILD)
 			return false;
-		/* Adopted: not ours to wait for. pidfd said that it ended, or it did not end at all. */
-		if (syscall(SYS_pidfd_send_signal, c->pidfd, 0, NULL, 0) == 0)
+		/* Taken up from an earlier egretd: not ours to wait for, but the pidfd tells its end. */
+		if (poll(&(struct pollfd){ .fd = c->pidfd, .events = POLLIN }, 1, 0) <= 0)
 			return false;
 		*ret_status = -1;
 		c->pid = 0;
@@ -212,7 +231,8 @@ void child_end(struct child *c)
 
 	if (c->pid > 0) {
 		child_kill(c, SIGKILL);
-		(void)!waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
+		if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED) < 0)
+			(void)poll(&(struct pollfd){ .fd = c->pidfd, .events = POLLIN }, 1, 1000);
 		c->pid = 0;
 	}
 	child_done(c);

@@ -23,6 +23,7 @@ struct child_plan {
 	gid_t gid;
 	bool new_pid_ns; /* egret-init: becomes process 1 of a job and enters the other namespaces itself */
 	bool keep_root; /* egret-init: drops later, and is nobody's spare */
+	const int *park; /* the broker: egretd's parking place, two descriptors; NULL else */
 	const char *arg; /* one argument, for `ps`: the job's name; NULL */
 };
 
@@ -32,6 +33,8 @@ struct child_plan {
 int child_start(const struct child_plan *plan, struct child *ret, char *why, size_t why_n) MUST_CHECK;
 /* Takes up a child of an egretd that died: its spare end by pidfd_getfd. */
 int child_adopt(pid_t pid, uint64_t started, struct child *ret) MUST_CHECK;
+/* The same without a socket: egret-init has none any more. */
+int child_adopt_silent(pid_t pid, uint64_t started, struct child *ret) MUST_CHECK;
 /* Field 22 of /proc/PID/stat: with the pid it names a process for ever. 0 if there is none. */
 uint64_t child_started(pid_t pid);
 void child_kill(struct child *c, int sig);

@@ -60,6 +60,7 @@ struct daemon {
 	int roots[CONFIG_LIST_MAX];
 	unsigned nroots;
 	int run_lock, state_lock;
+	int park[2]; /* adopt.h */
 	int control; /* listening socket */
 	struct watch control_watch;
 	struct client *clients;
@@ -69,6 +70,7 @@ struct daemon {
 	uint32_t serial; /* of questions to services */
 	bool once; /* started by `egret run`: end when the last job is over and nobody is connected */
 	struct timer idle;
+	bool served; /* the start succeeded */
 	bool stopping;
 	struct watch hostaddr;
 	struct compile *reload;

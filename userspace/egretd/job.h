@@ -74,6 +74,21 @@ struct job {
 	uint64_t started_us;
 };
 
+/* What is parked of a job besides descriptors and texts (adopt.c): read only by an egretd of the same build's form. */
+struct job_words {
+	uint64_t id, cookie, started_us, proxy_started, init_started;
+	struct egret_listener listener;
+	uid_t uid, caller_uid, proxy_uid;
+	gid_t gid;
+	pid_t proxy, init;
+	unsigned npolicies;
+	enum assurance assurance;
+	bool admin, host_net, confined;
+};
+
+struct job *job_new(struct daemon *d);
+void job_taken_up(struct job *j); /* a running job of an earlier egretd: its processes are watched again */
+
 /* MSG_RUN. Takes descriptors out of m. Answers the client by itself, now or later. */
 struct caller;
 void job_run(struct daemon *d, struct client *c, const struct caller *who, struct msg_in *m);
@@ -88,6 +103,7 @@ void job_drained(struct job *j); /* the audit process has read the last of it */
 
 /* job_proxy.c */
 int proxy_start(struct job *j, char *why, size_t n) MUST_CHECK;
+void proxy_taken_up(struct job *j); /* watches an adopted one, or starts another */
 void proxy_stop(struct job *j);
 int proxy_ready(struct job *j, bool ready) MUST_CHECK; /* opens or closes the job's door in the kernel */
 

@@ -5,6 +5,7 @@
  */
 #include "egretd/job.h"
 
+#include "egretd/adopt.h"
 #include "egretd/compile.h"
 #include "egretd/control.h"
 
@@ -115,7 +116,8 @@ static void drain(struct job *j)
 	struct msg_out m;
 
 	event_begin(&e, EVENT_JOB_END, VERDICT_NONE, REASON_NONE);
-	event_num(&e, FIELD_EXIT_STATUS, (uint64_t)(uint32_t)j->exit_status);
+	if (j->exit_status >= 0) /* a command that an earlier egretd started has told its status to `egret run` alone */
+		event_num(&e, FIELD_EXIT_STATUS, (uint64_t)j->exit_status);
 	msg_begin(&m, MSG_JOB_CLOSE, j->serial);
 	msg_put_u64(&m, TAG_JOB, j->id);
 	(void)!service_send(&j->d->broker, &m);
@@ -140,6 +142,7 @@ void job_end(struct job *j)
 
 	if (first) {
 		j->state = JOB_ENDING;
+		park_jobs(j->d);
 		timer_del(&j->late);
 		timer_del(&j->proxy_again);
 		(void)!proxy_ready(j, false);

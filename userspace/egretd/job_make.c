@@ -5,6 +5,7 @@
  */
 #include "egretd/job.h"
 
+#include "egretd/adopt.h"
 #include "egretd/control.h"
 
 #include <errno.h>
@@ -179,6 +180,7 @@ void job_answered(struct job *j, unsigned wait)
 
 		timer_del(&j->late);
 		j->state = JOB_RUNNING;
+		park_jobs(j->d);
 		if (j->client) {
 			msg_begin(&m, MSG_JOB, j->question);
 			job_put(j, &m);

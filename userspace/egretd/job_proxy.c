@@ -5,6 +5,7 @@
  */
 #include "egretd/job.h"
 
+#include "egretd/adopt.h"
 #include "egretd/hostaddr.h"
 
 #include "base/log.h"
@@ -133,6 +134,7 @@ static void on_message(struct watch *w, uint32_t events)
 			log_info("job %s: its proxy serves again", j->name);
 			if (proxy_ready(j, true) < 0)
 				log_err("job %s: the kernel's table cannot be changed; the job stays refused", j->name);
+			park_jobs(j->d);
 		} else {
 			msg_in_done(&m);
 			job_answered(j, WAIT_PROXY);
@@ -244,6 +246,16 @@ int proxy_start(struct job *j, char *why, size_t n)
 		child_kill(&j->proxy, SIGKILL);
 	}
 	return r;
+}
+
+void proxy_taken_up(struct job *j)
+{
+	if (j->proxy.pid > 0 && watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
+	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0)
+		return;
+	if (proxy_ready(j, false) < 0)
+		log_err("job %s: the kernel's table cannot be changed", j->name);
+	timer_set(j->d->loop, &j->proxy_again, 1, on_again, j);
 }
 
 void proxy_stop(struct job *j)

@@ -78,7 +78,7 @@ void job_put(const struct job *j, struct msg_out *m)
 		msg_put_u64(m, TAG_PROXY_PID, (uint64_t)j->proxy.pid);
 }
 
-static struct job *job_new(struct daemon *d)
+struct job *job_new(struct daemon *d)
 {
 	struct job *j = mem_new(sizeof(*j));
 	int i;

@@ -53,6 +53,14 @@ static void on_ended(struct watch *w, uint32_t events)
 		job_end(j);
 }
 
+void job_taken_up(struct job *j)
+{
+	if (j->init.pid > 0 && watch_add(j->d->loop, &j->init_ended, j->init.pidfd, EPOLLIN, on_ended, j) < 0)
+		die("job %s: cannot be watched", j->name);
+	j->exit_status = -1;
+	proxy_taken_up(j);
+}
+
 static int tell(struct job *j)
 {
 	static const uint16_t stdio[] = { TAG_FD_STDIN, TAG_FD_STDOUT, TAG_FD_STDERR };

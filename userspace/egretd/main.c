@@ -4,6 +4,7 @@
  * configuration or the usage is wrong, 1 when the host cannot. The kernel programs stay pinned at the end of a daemon that is to come
  * back; one started by `egret run` (--once) takes its pins and cgroups away with it.
  */
+#include "egretd/adopt.h"
 #include "egretd/control.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -228,6 +230,9 @@ static int start(struct daemon *d, char *why, size_t n)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	d->loop = loop_new();
+	/* Answers to an earlier egretd's questions may still come in: no number of this one's is theirs. */
+	if (getrandom(&d->serial, sizeof(d->serial), 0) != sizeof(d->serial))
+		return -EIO;
 	r = loop_signals(d->loop, &set, on_signal, d);
 	if (r < 0)
 		return r;
@@ -245,24 +250,31 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = services_start(d, why, n);
 	if (r == 0)
 		r = control_open(d, why, n);
+	if (r == 0)
+		adopt_jobs(d);
 	return r;
 }
 
 static void finish(struct daemon *d)
 {
 	char why[WHY_MAX];
+	bool fresh;
 	unsigned i;
 
 	if (d->control >= 0)
 		control_close(d);
 	services_stop(d);
+	/* The pins stay for a daemon that is to come back, and always when another one's: only what this start made is taken away. */
+	fresh = d->kernel && !kernel_reused(d->kernel) && !d->served;
 	if (d->kernel)
 		kernel_free(d->kernel);
-	if (d->once || !d->kernel) {
-		if (d->instance[0] && kernel_unpin(d->instance, why, sizeof(why)) < 0)
+	if (d->run_lock >= 0 && (d->once || fresh)) {
+		if (kernel_unpin(d->instance, why, sizeof(why)) < 0)
 			log_warn("%s", why);
 		if (d->cg.jobs_path[0])
 			(void)!cgroups_remove(&d->cg);
+		snprintf(why, sizeof(why), "%s/services", d->config.run_dir.p);
+		(void)unlink(why);
 	}
 	if (d->cg.jobs_path[0])
 		cgroups_close(&d->cg);
@@ -350,7 +362,7 @@ static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *
 
 int main(int argc, char **argv)
 {
-	static struct daemon d = { .control = -1, .log_fd = -1, .store_key = -1, .store_dir = -1, .run_lock = -1, .state_lock = -1 };
+	static struct daemon d = { .control = -1, .log_fd = -1, .store_key = -1, .store_dir = -1, .run_lock = -1, .state_lock = -1, .park = { -1, -1 } };
 	char why[WHY_MAX] = "";
 	bool check = false;
 	int ready = -1, r = parse(&d, argc, argv, &check, &ready);
@@ -398,6 +410,7 @@ int main(int argc, char **argv)
 		(void)!write(ready, "R", 1);
 		close(ready);
 	}
+	d.served = true;
 	sd_notify(0, "READY=1\nSTATUS=serving");
 	daemon_check_idle(&d);
 	r = loop_run(d.loop);

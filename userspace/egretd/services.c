@@ -3,6 +3,7 @@
  * The audit process and the broker: started before anything else, started anew when they die (promise P6: requests wait for the audit process;
  * leases that are out go on without the broker), and told of all living jobs again then. Called by main.c; answers go to job.h and control.h.
  */
+#include "egretd/adopt.h"
 #include "egretd/control.h"
 #include "egretd/job.h"
 
@@ -195,10 +196,15 @@ static int start(struct service *s, char *why, size_t n)
 	/* The store key is read once by each broker: from its start, whoever read it before. */
 	if (!audit && d->store_key >= 0)
 		(void)!lseek(d->store_key, 0, SEEK_SET);
-	r = child_start(&plan, &s->child, why, n);
-	if (r < 0)
-		return r;
-	r = audit ? tell_audit(d) : tell_broker(d);
+	if (!audit)
+		plan.park = d->park;
+	r = 0;
+	if (s->child.pid <= 0) {
+		r = child_start(&plan, &s->child, why, n);
+		if (r < 0)
+			return r;
+		r = audit ? tell_audit(d) : tell_broker(d);
+	}
 	if (r == 0)
 		r = watch_add(d->loop, &s->sock, s->child.sock, EPOLLIN, on_message, s);
 	if (r == 0)
@@ -208,6 +214,7 @@ static int start(struct service *s, char *why, size_t n)
 		return r;
 	}
 	s->ready = true;
+	adopt_note_services(d);
 	return 0;
 }
 
@@ -281,8 +288,12 @@ int services_start(struct daemon *d, char *why, size_t n)
 {
 	int r;
 
-	d->audit = (struct service){ .d = d, .name = "audit", .child = CHILD_NONE };
-	d->broker = (struct service){ .d = d, .name = "broker", .child = CHILD_NONE };
+	d->audit.d = d->broker.d = d;
+	d->audit.name = "audit";
+	d->broker.name = "broker";
+	r = adopt_services(d, why, n);
+	if (r < 0)
+		return r;
 	r = start(&d->audit, why, n);
 	if (r == 0)
 		r = start(&d->broker, why, n);
