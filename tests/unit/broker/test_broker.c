@@ -238,6 +238,37 @@ static void test_not_dumpable(void **state)
 	broker_down();
 }
 
+/* egretd dies: the job's proxy is served on, and the broker ends with it. */
+static void test_egretd_gone(void **state)
+{
+	struct msg_out q;
+	struct msg_in m;
+	struct opened o;
+	int status;
+
+	broker_up(false);
+	job_open(5, NULL, &o);
+	close(broker.sock);
+	for (int i = 0; i < 3; i++) {
+		msg_begin(&q, MSG_CRED_GET, 40);
+		msg_put_u64(&q, TAG_INDEX, 0);
+		ask(o.peer, &q, &m);
+		assert_int_equal(m.type, MSG_CRED);
+		msg_in_done(&m);
+	}
+	assert_int_equal(waitpid(broker.pid, &status, WNOHANG), 0);
+	opened_done(&o);
+	assert_int_equal(waitpid(broker.pid, &status, 0), broker.pid);
+	broker.pid = 0;
+	assert_int_equal(status, 0);
+	/* Without jobs it ends at once. */
+	broker_up(false);
+	close(broker.sock);
+	assert_int_equal(waitpid(broker.pid, &status, 0), broker.pid);
+	broker.pid = 0;
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +277,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_lease, test_over),
 		cmocka_unit_test_teardown(test_hostile_proxy, test_over),
 		cmocka_unit_test_teardown(test_flood, test_over),
+		cmocka_unit_test_teardown(test_egretd_gone, test_over),
 		cmocka_unit_test_teardown(test_not_dumpable, test_over),
 	};
 
