@@ -10,15 +10,16 @@
  *   egretd  <-> init      descriptor 3 of a job's first process, until the command is started
  *   proxy   <-> broker    a pair made by egretd: the descriptor says which job
  *
- * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that holds all else.
- * Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
+ * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
+ * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
  */
 #ifndef EGRET_BASE_PROTO_H
 #define EGRET_BASE_PROTO_H
 
 #define PROTO_SOCKET_FD 3
 #define PROTO_SPARE_FD 4 /* keeps the pair open while egretd is away; a child never touches it */
-#define PROTO_PARK_FD 5 /* and 6: in the broker only; egretd's parking place for jobs (egretd/adopt.h) */
+#define PROTO_PARK_FD \
+	5 /* and 6: in the broker only; egretd's parking place for jobs (egretd/adopt.h) */
 #define PROTO_TEXT_MAX 4096
 #define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
 
@@ -26,74 +27,88 @@ enum proto_type {
 	/* answers to any question: id is the question's */
 	MSG_OK = 1,
 	MSG_FAILED, /* TEXT, CODE (errno, optional) */
-	MSG_END, /* closes a list */
+	MSG_END,    /* closes a list */
 
 	/* egretd -> proxy */
-	MSG_PROXY_START = 16, /* JOB, FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*, FD_POLICY+ (first: the policy; others only narrow it),
-			       * FD_CREDS?, FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE, FD_RING_SPACE, FD_RECORDS, FD_BROKER,
-			       * FD_ROOTS* (PEM), NAMESERVER* ("ip" or "ip:port"), HOSTS* ("name=ip,ip"), ALLOW_PRIVATE* (CIDR),
-			       * LOCAL_ADDR* (the host's own), SEARCH* (resolver suffixes), LIMIT* ("key=number"), NET ("none"|"host"),
-			       * SYNTHETIC* (CIDR: one IPv4, one IPv6), FD_NAMES (memfd kept by egretd: the table of synthetic
-			       * addresses, so that a proxy started anew knows what its forerunner handed out; empty at first) */
-	MSG_PROXY_READY, /* proxy -> egretd: listeners are served */
-	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on; answered OK or FAILED */
-	MSG_STOP, /* end cleanly */
-	MSG_PROXY_BROKER, /* FD_BROKER: the broker was started anew; questions go there from now on */
+	MSG_PROXY_START =
+		16, /* JOB, FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*, FD_POLICY+ (first: the policy; others
+		     * only narrow it), FD_CREDS?, FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,
+		     * FD_RING_SPACE, FD_RECORDS, FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or
+		     * "ip:port"), HOSTS* ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the
+		     * host's own), SEARCH* (resolver suffixes), LIMIT* ("key=number"), NET
+		     * ("none"|"host"), SYNTHETIC* (CIDR: one IPv4, one IPv6), FD_NAMES (memfd kept
+		     * by egretd: the table of synthetic addresses, so that a proxy started anew
+		     * knows what its forerunner handed out; empty at first) */
+	MSG_PROXY_READY,  /* proxy -> egretd: listeners are served */
+	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on;
+			     answered OK or FAILED */
+	MSG_STOP,	  /* end cleanly */
+	MSG_PROXY_BROKER, /* FD_BROKER: the broker was started anew; questions go there from now on
+			   */
 
 	/* egretd -> broker */
 	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS* */
-	MSG_JOB_OPEN, /* JOB, FD_PEER, FD_CREDS?, SEALED? -> MSG_JOB_OPENED or FAILED */
-	MSG_JOB_OPENED, /* JOB, SEALED (the job's CA, sealed under the store key), FD_CA, FD_BUNDLE, FD_P12 */
-	MSG_JOB_PEER, /* JOB, FD_PEER, FD_CREDS?: a proxy was started anew, or credentials were reloaded (no FD_PEER) */
-	MSG_JOB_CLOSE, /* JOB */
+	MSG_JOB_OPEN,	/* JOB, JOB_NAME?, FD_PEER, FD_CREDS?, SEALED? -> MSG_JOB_OPENED or FAILED;
+			   also for a job that is open */
+	MSG_JOB_OPENED, /* JOB, SEALED (the job's CA, sealed under the store key), FD_CA, FD_BUNDLE,
+			   FD_P12 */
+	MSG_JOB_PEER,	/* JOB, FD_PEER, FD_CREDS?: a proxy was started anew, or credentials were
+			   reloaded (no FD_PEER) */
+	MSG_JOB_CLOSE,	/* JOB */
 	MSG_SECRET_SET, /* NAME, FD_VALUE (read to its end, at most 64 KiB) -> OK */
-	MSG_SECRET_LIST, /* -> MSG_SECRET* then END */
-	MSG_SECRET, /* NAME, TIME (wall, us), SIZE */
+	MSG_SECRET_LIST,   /* -> MSG_SECRET* then END */
+	MSG_SECRET,	   /* NAME, TIME (wall, us), SIZE */
 	MSG_SECRET_REMOVE, /* NAME -> OK */
 
 	/* proxy -> broker */
 	MSG_CA_GET = 48, /* -> MSG_CA */
-	MSG_CA, /* CERT (intermediate, DER), KEY (its key, DER) */
-	MSG_CRED_GET, /* INDEX in FD_CREDS -> MSG_CRED or FAILED (with INDEX) */
-	MSG_CRED, /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
+	MSG_CA,		 /* CERT (intermediate, DER), KEY (its key, DER) */
+	MSG_CRED_GET,	 /* INDEX in FD_CREDS -> MSG_CRED or FAILED (with INDEX) */
+	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
 
 	/* egretd -> audit */
-	MSG_AUDIT_START = 64, /* FD_LOG (append, readable), FD_KERNEL_EVENTS?, FD_KERNEL_LOST?, NODE */
-	MSG_RING_OPEN, /* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT* ("key=value"), ASSURANCE,
-			* FD_FOLLOW* (get this job's lines too) -> OK */
+	MSG_AUDIT_START =
+		64,	/* FD_LOG (append, readable), FD_KERNEL_EVENTS?, FD_KERNEL_LOST?, NODE */
+	MSG_RING_OPEN,	/* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT*
+			 * ("key=value"), ASSURANCE,  FD_FOLLOW* (get this job's lines too) -> OK */
 	MSG_RING_CLOSE, /* JOB: drain what is left -> OK */
-	MSG_EVENT, /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
+	MSG_EVENT,  /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
 	MSG_FOLLOW, /* FD_FOLLOW: every line from now on */
 	MSG_AUDIT_STATE, /* -> MSG_OK with SEQ, LOST */
 
 	/* egretd -> compile */
-	MSG_COMPILE = 80, /* FD_SOURCE* with NAME* in the same order ("path"), KIND* ("policy"|"include"|"credential"), FLAGS
+	MSG_COMPILE = 80, /* FD_SOURCE* with NAME* in the same order ("path"), KIND*
+			   * ("policy"|"include"|"credential"), FLAGS
 			   * -> MSG_COMPILED or FAILED (TEXT: file:line:column: key: sentence) */
 	MSG_COMPILED, /* FD_POLICY (pack of policies), FD_CREDS (pack of credentials), WARNING* */
 
 	/* egretd -> init */
-	MSG_INIT_START = 96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR, CWD (path), FD_STATUS,
-			      * FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET, RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"),
-			      * FD_NETNS? */
+	MSG_INIT_START =
+		96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR,
+		     * CWD (path), FD_STATUS, FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET,
+		     * RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"), FD_NETNS? */
 
 	/* egret -> egretd */
-	MSG_STATUS = 128, /* -> MSG_STATUS with KEY=value TEXTs, then JOB lines as for MSG_JOB_LIST, END */
-	MSG_RUN, /* FD_SPEC, FD_STDIN.., CWD (path), FD_STATUS, NET, UID?, GID?, GROUP*, LABEL*, POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
+	MSG_STATUS = 128, /* -> MSG_STATUS with KEY=value TEXTs, then JOB lines as for MSG_JOB_LIST,
+			     END */
+	MSG_RUN, /* FD_SPEC, FD_STDIN.., CWD (path), FD_STATUS, NET, UID?, GID?, GROUP*, LABEL*,
+		  * POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
 		  * -> MSG_JOB (ready, running) or FAILED; MSG_JOB_ENDED when it is over */
-	MSG_JOB_LIST, /* -> MSG_JOB*, END */
-	MSG_JOB_SHOW, /* JOB_NAME -> MSG_JOB */
-	MSG_JOB, /* JOB_NAME, STATE, NET, POLICY, DIGEST, FACT*, ASSURANCE, CONFINED, WALL*, STARTED, CGROUP, PID, PROXY_PID */
-	MSG_JOB_END, /* JOB_NAME -> OK */
+	MSG_JOB_LIST,  /* -> MSG_JOB*, END */
+	MSG_JOB_SHOW,  /* JOB_NAME -> MSG_JOB */
+	MSG_JOB,       /* JOB_NAME, STATE, NET, POLICY, DIGEST, FACT*, ASSURANCE, CONFINED, WALL*,
+			  STARTED, CGROUP, PID, PROXY_PID */
+	MSG_JOB_END,   /* JOB_NAME -> OK */
 	MSG_JOB_ENDED, /* JOB_NAME, CODE */
-	MSG_SIGNAL, /* JOB_NAME, CODE (signal number): to the command of a job one started */
-	MSG_RELOAD, /* -> OK or FAILED */
+	MSG_SIGNAL,    /* JOB_NAME, CODE (signal number): to the command of a job one started */
+	MSG_RELOAD,    /* -> OK or FAILED */
 };
 
 /* Field tags. (*) after a name above: a list, walked by msg_each. */
 enum proto_tag {
 	TAG_TEXT = 1,
 	TAG_CODE,
-	TAG_JOB, /* u64, never reused while egretd's state lasts */
+	TAG_JOB,      /* u64, never reused while egretd's state lasts */
 	TAG_JOB_NAME, /* text form, e.g. "j-7f3a2c91" */
 	TAG_NAME,
 	TAG_KIND,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a job's command is: arguments and environment, written by `egret run` into a memfd and read only by egret-init inside
- * the job. egretd passes the descriptor on unread.
+ * What a job's command is: arguments and environment, written by `egret run` into a memfd and read
+ * only by egret-init inside the job. egretd passes the descriptor on unread.
  *
  *   le32 magic  le32 argc  le32 envc  then argc + envc NUL-terminated strings
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egret-broker: the only process that holds the long-lived (promise P4): each job's CA root, the sealed store and its keys. It
- * talks to egretd (descriptor 3) and to each job's proxy (a socket that egretd made: the descriptor says which job). Both
- * speak base/msg.h; a proxy may have been taken over, so each of its frames is hostile.
+ * egret-broker: the only process that holds the long-lived (promise P4): each job's CA root, the
+ * sealed store and its keys. It talks to egretd (descriptor 3) and to each job's proxy (a socket
+ * that egretd made: the descriptor says which job). Both speak base/msg.h; a proxy may have been
+ * taken over, so each of its frames is hostile.
  */
 #ifndef EGRET_BROKER_BROKER_H
 #define EGRET_BROKER_BROKER_H
@@ -18,7 +19,8 @@
 /* Secrets at rest: the store's two keys, a key a job (4000 of 128 bytes), one value at a time. */
 #define BROKER_ARENA (1u << 20)
 #define BROKER_ROOTS_MAX (16u << 20)
-/* A proxy asks once a credential and lifetime; one that asks in a loop has been taken over or is broken. */
+/* A proxy asks once a credential and lifetime; one that asks in a loop has been taken over or is
+ * broken. */
 #define BROKER_LEASES_A_MINUTE 240
 
 struct job;
@@ -44,17 +46,20 @@ void control_ok(struct broker *b, uint32_t id);
 void control_failed(struct broker *b, uint32_t id, int err, const char *text);
 
 /* job.c */
-int job_open(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK; /* answers itself */
+int job_open(struct broker *b, struct msg_in *m, char *why,
+	     size_t size) MUST_CHECK; /* answers itself */
 int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 int job_close(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 void jobs_done(struct broker *b);
 
 /* secrets.c */
 int secrets_set(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
-int secrets_list(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK; /* answers itself */
+int secrets_list(struct broker *b, struct msg_in *m, char *why,
+		 size_t size) MUST_CHECK; /* answers itself */
 int secrets_remove(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 
-/* Whole content of a memory or plain file into memory, at most max bytes: 0, -EMSGSIZE, -errno. Free with free(). */
+/* Whole content of a memory or plain file into memory, at most max bytes: 0, -EMSGSIZE, -errno.
+ * Free with free(). */
 int broker_read(int fd, size_t max, char **ret, size_t *ret_n) MUST_CHECK;
 /* A sealed memfd with these parts one after the other. */
 int broker_memfd(const char *name, const struct str *parts, unsigned n, int *ret_fd) MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job's certificate authority: a P-256 root that is good for one job for some days, and intermediates that it signs for that job's
- * proxies. The root's key rests as a secret and is loaded for the moment of a signature. Profile: RFC 5280, strict verifiers included.
+ * A job's certificate authority: a P-256 root that is good for one job for some days, and
+ * intermediates that it signs for that job's proxies. The root's key rests as a secret and is
+ * loaded for the moment of a signature. Profile: RFC 5280, strict verifiers included.
  */
 #ifndef EGRET_BROKER_CA_H
 #define EGRET_BROKER_CA_H
@@ -13,12 +14,12 @@
 #define CA_CERT_MAX 2048u
 
 struct ca {
-	struct buf cert; /* root, DER */
+	struct buf cert;   /* root, DER */
 	struct secret key; /* root's key, DER */
 };
 
 struct ca_issued {
-	struct buf cert; /* DER */
+	struct buf cert;   /* DER */
 	struct secret key; /* DER */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing DER, as much as a truststore needs: a tag and a length before bytes that are already there. */
+/* Writing DER, as much as a truststore needs: a tag and a length before bytes that are already
+ * there. */
 #ifndef EGRET_BROKER_DER_H
 #define EGRET_BROKER_DER_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One job as the broker sees it: its root, its credentials, the socket of its proxy. Private to job.c and lease.c. */
+/* One job as the broker sees it: its root, its credentials, the socket of its proxy. Private to
+ * job.c and lease.c. */
 #ifndef EGRET_BROKER_JOB_H
 #define EGRET_BROKER_JOB_H
 
@@ -13,10 +14,10 @@ struct job {
 	uint64_t id;
 	struct ca ca;
 	struct watch peer; /* the proxy; no loop when there is none */
-	int peer_fd; /* owned; -1 */
+	int peer_fd;	   /* owned; -1 */
 	char *creds_bytes;
 	struct pack creds; /* count 0 when the job has none */
-	uint64_t minute; /* clock_now() / 60000 of the count below */
+	uint64_t minute;   /* clock_now() / 60000 of the count below */
 	unsigned asked;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages on their way to egretd. The socket never blocks the broker: what does not fit is kept in order, within a bound. When the
- * bound is passed, or egretd is gone, the message is dropped and the loss is counted.
+ * Messages on their way to egretd. The socket never blocks the broker: what does not fit is kept in
+ * order, within a bound. When the bound is passed, or egretd is gone, the message is dropped and
+ * the loss is counted.
  */
 #ifndef EGRET_BROKER_OUTBOX_H
 #define EGRET_BROKER_OUTBOX_H
@@ -14,7 +15,7 @@
 struct outbox_item;
 
 struct outbox {
-	int fd; /* borrowed; -1: egretd is gone */
+	int fd;		     /* borrowed; -1: egretd is gone */
 	struct watch *watch; /* asked for EPOLLOUT while something waits; may be NULL */
 	struct outbox_item *first, **last;
 	unsigned count;

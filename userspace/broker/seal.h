@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sealing: AES-256-GCM with a fresh random nonce, bound to the bytes that say what is sealed. A box is nonce (12), ciphertext, tag
- * (16). Keys and opened values are secrets (base/secret.h).
+ * Sealing: AES-256-GCM with a fresh random nonce, bound to the bytes that say what is sealed. A box
+ * is nonce (12), ciphertext, tag (16). Keys and opened values are secrets (base/secret.h).
  */
 #ifndef EGRET_BROKER_SEAL_H
 #define EGRET_BROKER_SEAL_H
@@ -21,12 +21,15 @@
 int seal_derive(const struct secret *master, const char *purpose, struct secret *ret) MUST_CHECK;
 
 /* to has room for n + SEAL_OVER bytes. 0 or -EIO. */
-int seal_box(const struct secret *key, struct str aad, const void *p, size_t n, uint8_t *to) MUST_CHECK;
+int seal_box(const struct secret *key, struct str aad, const void *p, size_t n,
+	     uint8_t *to) MUST_CHECK;
 /* 0, -EBADMSG (key, bytes or what they are bound to differ), -ENOMEM, -EIO. */
-int seal_open(const struct secret *key, struct str aad, const uint8_t *box, size_t n, struct secret *ret) MUST_CHECK;
+int seal_open(const struct secret *key, struct str aad, const uint8_t *box, size_t n,
+	      struct secret *ret) MUST_CHECK;
 
 /* The same with a data key between: to has room for n + SEAL_ENVELOPE_OVER bytes. */
-int seal_envelope(const struct secret *key, struct str aad, const void *p, size_t n, uint8_t *to) MUST_CHECK;
+int seal_envelope(const struct secret *key, struct str aad, const void *p, size_t n,
+		  uint8_t *to) MUST_CHECK;
 int seal_envelope_open(const struct secret *key, struct str aad, const uint8_t *box, size_t n,
 		       struct secret *ret) MUST_CHECK;
 

@@ -11,8 +11,10 @@ struct secret_alone {
 	int sock;
 };
 
-/* 0 and a broker that answers MSG_SECRET_*; or -errno with a sentence (-EPERM, -EINVAL: the store's key or folder is not in order). */
-int secret_alone_open(const char *state_dir, struct secret_alone *ret, char *why, size_t size) MUST_CHECK;
+/* 0 and a broker that answers MSG_SECRET_*; or -errno with a sentence (-EPERM, -EINVAL: the store's
+ * key or folder is not in order). */
+int secret_alone_open(const char *state_dir, struct secret_alone *ret, char *why,
+		      size_t size) MUST_CHECK;
 void secret_alone_close(struct secret_alone *a); /* asks it to end, and waits */
 
 #endif

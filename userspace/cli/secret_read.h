@@ -5,7 +5,8 @@
 
 #include "base/secret.h"
 
-/* From stdin; on a terminal without echo, twice. One newline at the end is dropped. 0, or -errno with a sentence. */
+/* From stdin; on a terminal without echo, twice. One newline at the end is dropped. 0, or -errno
+ * with a sentence. */
 int secret_read(struct str name, struct secret *ret, char *why, size_t size) MUST_CHECK;
 
 #endif
