@@ -98,8 +98,8 @@ static int fill(struct lines *l)
 int lines_next(struct lines *l, bool whole, struct str *ret)
 {
 	for (;;) {
-		char *from = l->buf.p + l->used;
 		size_t n = l->buf.n - l->used;
+		char *from = n ? l->buf.p + l->used : NULL;
 		char *end = n ? memchr(from, '\n', n) : NULL;
 		int r;
 
