@@ -90,7 +90,7 @@ static void test_refusal_is_an_event(void **state)
 	assert_int_equal(e.record.port, 80);
 	assert_int_equal(e.record.proto, IPPROTO_TCP);
 	assert_int_equal(e.record.pid, said->pid);
-	assert_string_equal(e.record.comm, "events");
+	assert_string_equal(e.record.comm, comm());
 	assert_false(reader_next(&R, &e));
 	/* What is allowed is the proxy's to tell. */
 	d.ip = "198.51.100.1";

@@ -70,6 +70,15 @@ UNUSED static void need(int r, const char *why)
 	}
 }
 
+/* What the kernel calls this program. */
+UNUSED static const char *comm(void)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "%.15s", program_invocation_short_name);
+	return name;
+}
+
 UNUSED static struct kernel_where where(const struct world *w)
 {
 	return (struct kernel_where){ .instance = w->instance,

@@ -7,8 +7,6 @@
 #include "kernel/harness.h"
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/ipv6.h>
-#include <linux/seg6.h>
 
 /* ---- what a job may create ---- */
 
@@ -326,17 +324,16 @@ static int lsrr_fn(void *arg)
 
 static int srh_fn(void *arg)
 {
-	struct {
-		struct ipv6_sr_hdr h;
-		struct in6_addr seg[2];
-	} srh = { .h = { .hdrlen = 4, .type = 4, .segments_left = 1, .first_segment = 1 } };
+	/* Next header, length in 8 bytes, type 4, segments left, last entry, flags, tag; the last
+	 * segment is the first hop. */
+	uint8_t srh[8 + 32] = { 0, 4, 4, 1, 1 };
 	struct sockaddr_storage ss;
 	socklen_t len = sa_of("::1", 9999, &ss);
 	bool udp = arg != NULL;
 	int fd = socket(AF_INET6, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0);
 
-	inet_pton(AF_INET6, "2001:db8::1", &srh.seg[1]);
-	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RTHDR, &srh, sizeof(srh)) < 0)
+	inet_pton(AF_INET6, "2001:db8::1", srh + 8 + 16);
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RTHDR, srh, sizeof(srh)) < 0)
 		return ENOPROTOOPT;
 	if (udp)
 		return sendto(fd, "x", 1, 0, (void *)&ss, len) < 0 ? errno : 0;

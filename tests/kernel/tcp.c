@@ -87,7 +87,7 @@ static void check_turned(size_t i)
 	assert_int_equal(rec.tid, said->tid);
 	assert_int_equal(rec.uid, 0);
 	assert_int_equal(rec.flags, EGRET_REC_REDIRECTED | (dns ? EGRET_REC_DNS : 0));
-	assert_string_equal(rec.comm, "tcp");
+	assert_string_equal(rec.comm, comm());
 	assert_true(rec.cookie != 0 && rec.time_ns != 0);
 	/* The job sees the peer that it asked for; MPTCP shows the listener (the record is on the
 	 * subflow). */

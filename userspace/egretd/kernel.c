@@ -26,7 +26,8 @@ struct kernel {
 /* libbpf's first complaint of a load: the sentence that goes into `why`. */
 static char complaint[160];
 
-static int keep_complaint(enum libbpf_print_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int keep_complaint(enum libbpf_print_level level,
+								const char *fmt, va_list ap)
 {
 	if (level != LIBBPF_WARN || complaint[0])
 		return 0;
