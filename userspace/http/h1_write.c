@@ -132,7 +132,7 @@ static int write_head(struct buf *to, const struct head *h, const struct str *fi
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (o->keep_length && str_is(f->name, "content-length"))
+		if (o->keep_length && o->body == BODY_NONE && str_is(f->name, "content-length"))
 			p = put_field(p, f);
 		else if (!dropped(h, f, named))
 			p = put_field(p, f);
