@@ -267,10 +267,12 @@ int store_list(struct store *s, struct store_entry **ret, size_t *ret_n, char *w
 		if (!store_name_ok(name))
 			continue;
 		if (n == room) {
+			struct store_entry *more = reallocarray(list, room * 2, sizeof(*list));
+
+			if (!more)
+				die("out of memory: a list of %zu secrets", room * 2);
+			list = more;
 			room *= 2;
-			list = reallocarray(list, room, sizeof(*list));
-			if (!list)
-				die("out of memory: a list of %zu secrets", room);
 		}
 		list[n] = (struct store_entry){ 0 };
 		memcpy(list[n].name, name.p, name.n);
