@@ -267,10 +267,10 @@ int store_list(struct store *s, struct store_entry **ret, size_t *ret_n, char *w
 		if (!store_name_ok(name))
 			continue;
 		if (n == room) {
-			struct store_entry *more = reallocarray(list, room * 2, sizeof(*list));
+			struct store_entry *more = mem_new(2 * room * sizeof(*more));
 
-			if (!more)
-				die("out of memory: a list of %zu secrets", room * 2);
+			memcpy(more, list, room * sizeof(*more));
+			free(list);
 			list = more;
 			room *= 2;
 		}
