@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECRETS (256u * 1024)
@@ -26,6 +27,7 @@ static int libraries(void)
 {
 	unsigned char b;
 
+	tzset(); /* gmtime_r() would read the time zone's file when first called */
 	/* No configuration file: it could load code and name providers. */
 	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
 		return -1;

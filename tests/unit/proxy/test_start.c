@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The real egret-proxy, executed, with this test as its egretd and broker: start, names, refusal
+ * without a record, reload, restart with the same table, egretd's death, stop; how long a start
+ * takes and how much memory is the proxy's own.
+ */
+#include "base/clock.h"
+#include "base/msg.h"
+#include "base/proto.h"
+#include "event/ring.h"
+#include "policy/compile.h"
+#include "proxy/dns.h"
+#include "unit/proxy/certs.h"
+#include "unit/proxy/pairs.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+static struct {
+	pid_t pid;
+	int sock, broker;
+	int names;
+	struct ring_fds ring;
+	struct ring_reader *reader;
+	uint16_t tcp, dns;
+	int tcp_fd, udp_fd;
+	struct made_cert root, middle;
+	char program[256];
+} rig;
+
+static int pack_of(const char *text)
+{
+	struct source s = { SOURCE_POLICY, STR("test.json"), str_of(text) };
+	struct compiled c;
+	int fd = -1;
+
+	assert_int_equal(policy_compile(&s, 1, 0, &c), 0);
+	assert_int_equal(pack_write(c.policies, 1, &fd), 0);
+	compiled_done(&c);
+	return fd;
+}
+
+static void receive(int sock, struct msg_in *m)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(msg_recv(sock, m), 0);
+}
+
+static void spawn(void)
+{
+	int pair[2];
+
+	assert_int_equal(msg_pair(pair), 0);
+	rig.pid = fork();
+	if (!rig.pid) {
+		dup2(pair[1], 3);
+		close_range(4, ~0u, 0);
+		execl(rig.program, "egret-proxy", (char *)NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	rig.sock = pair[0];
+}
+
+static void tell(const char *policy)
+{
+	unsigned char *cert = NULL, *key = NULL;
+	int pair[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC), pack = pack_of(policy), n;
+	int roots = open("/etc/ssl/certs/ca-certificates.crt", O_RDONLY | O_CLOEXEC);
+	struct msg_out m;
+	struct msg_in in;
+
+	assert_int_equal(msg_pair(pair), 0);
+	rig.broker = pair[0];
+	msg_begin(&m, MSG_PROXY_START, 7);
+	msg_put_u64(&m, TAG_JOB, 42);
+	msg_put_str(&m, TAG_NET, STR("none"));
+	msg_put_fd(&m, TAG_FD_TCP, rig.tcp_fd);
+	msg_put_fd(&m, TAG_FD_DNS_UDP, rig.udp_fd);
+	msg_put_fd(&m, TAG_FD_POLICY, pack);
+	msg_put_fd(&m, TAG_FD_RING, rig.ring.data);
+	msg_put_fd(&m, TAG_FD_RING_ACK, rig.ring.ack_ro);
+	msg_put_fd(&m, TAG_FD_RING_WAKE, rig.ring.wake);
+	msg_put_fd(&m, TAG_FD_RING_SPACE, rig.ring.space);
+	msg_put_fd(&m, TAG_FD_RECORDS, null);
+	msg_put_fd(&m, TAG_FD_BROKER, pair[1]);
+	msg_put_fd(&m, TAG_FD_NAMES, rig.names);
+	if (roots >= 0)
+		msg_put_fd(&m, TAG_FD_ROOTS, roots);
+	msg_put_str(&m, TAG_SYNTHETIC, STR("198.18.0.0/15"));
+	msg_put_str(&m, TAG_SYNTHETIC, STR("fd5e:9e7::/64"));
+	msg_put_str(&m, TAG_SEARCH, STR("corp.example"));
+	msg_put_str(&m, TAG_NAMESERVER, STR("198.51.100.53"));
+	msg_put_str(&m, TAG_HOSTS, STR("api.shop.test=198.51.100.7"));
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	close(pair[1]);
+	close(null);
+	close(pack);
+	if (roots >= 0)
+		close(roots);
+	receive(rig.broker, &in);
+	assert_int_equal(in.type, MSG_CA_GET);
+	msg_begin(&m, MSG_CA, in.id);
+	n = i2d_X509(rig.middle.cert, &cert);
+	msg_put(&m, TAG_CERT, cert, (size_t)n);
+	n = i2d_PrivateKey(rig.middle.key, &key);
+	msg_put(&m, TAG_KEY, key, (size_t)n);
+	OPENSSL_free(cert);
+	OPENSSL_free(key);
+	assert_int_equal(msg_send(rig.broker, &m), 0);
+	msg_in_done(&in);
+	receive(rig.sock, &in);
+	if (in.type != MSG_PROXY_READY) {
+		struct str text = STR("?");
+
+		(void)!msg_get(&in, TAG_TEXT, &text);
+		fail_msg("not ready: %.*s", STR_ARG(text));
+	}
+	assert_int_equal(in.id, 7);
+	msg_in_done(&in);
+}
+
+static int ended(void)
+{
+	int status = -1;
+
+	for (int i = 0; i < 500; i++) {
+		if (waitpid(rig.pid, &status, WNOHANG) == rig.pid) {
+			rig.pid = 0;
+			close(rig.sock);
+			close(rig.broker);
+			return status;
+		}
+		usleep(10000);
+	}
+	fail_msg("the proxy did not end");
+	return -1;
+}
+
+static void stop(void)
+{
+	struct msg_out m;
+	int status;
+
+	msg_begin(&m, MSG_STOP, 9);
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	status = ended();
+	if (status)
+		fail_msg("status 0x%x", (unsigned)status);
+}
+
+/* Asks by UDP. The rcode; the address's last bytes in ret when there is one. */
+static int ask(const char *name, uint16_t type, uint8_t ret[4])
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(rig.dns),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rcode;
+	uint8_t q[300] = { 0x12, 0x34, 1, 0, 0, 1 }, a[600];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 12;
+	ssize_t got;
+
+	while (*name) {
+		size_t len = strcspn(name, ".");
+
+		q[n++] = (uint8_t)len;
+		memcpy(q + n, name, len);
+		n += len;
+		name += len + (name[len] == '.');
+	}
+	q[n++] = 0;
+	q[n++] = (uint8_t)(type >> 8);
+	q[n++] = (uint8_t)type;
+	q[n++] = 0;
+	q[n++] = 1;
+	assert_int_equal(sendto(fd, q, n, 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)n);
+	assert_int_equal(poll(&p, 1, 3000), 1);
+	got = recv(fd, a, sizeof(a), 0);
+	assert_true(got >= 12);
+	rcode = a[3] & 15;
+	memset(ret, 0, 4);
+	if (a[7])
+		memcpy(ret, a + got - 4, 4);
+	close(fd);
+	return rcode;
+}
+
+#define POLICY                                                                   \
+	"{ \"name\": \"t\", \"rules\": [ { \"id\": \"read\", \"allow\": \"READ " \
+	"https://api.shop.test\" } ] }"
+
+static bool event_seen(enum event_kind kind, enum event_verdict verdict, enum reason reason)
+{
+	struct event e;
+
+	for (int i = 0; i < 100; i++) {
+		while (ring_read(rig.reader, &e) == 1) {
+			uint16_t r = (uint16_t)(e.bytes[4] | e.bytes[5] << 8);
+
+			ring_acked(rig.reader, 1);
+			if (e.bytes[0] == kind && e.bytes[2] == verdict && (!reason || r == reason))
+				return true;
+		}
+		usleep(10000);
+	}
+	return false;
+}
+
+static void serves(void **state)
+{
+	uint8_t first[4], a[4], again[4];
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(rig.tcp),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct pollfd p;
+	struct msg_out m;
+	struct msg_in in;
+	int fd, pack;
+	char c;
+
+	spawn();
+	tell(POLICY);
+	assert_int_equal(ask("api.shop.test", DNS_A, first), 0);
+	assert_int_equal(first[0], 198);
+	assert_true(event_seen(EVENT_DNS_QUERY, VERDICT_ALLOW, 0));
+	assert_int_equal(ask("API.shop.test", DNS_A, again), 0);
+	assert_memory_equal(first, again, 4);
+	assert_int_equal(ask("api.shop.test", DNS_AAAA, a), 0);
+	assert_int_equal(a[1], 1);
+	assert_int_equal(ask("other.test", DNS_A, a), 0);
+	assert_memory_not_equal(a, first, 4);
+	/* What has no answer. */
+	assert_int_equal(ask("api.shop.test", DNS_TXT, a), 0);
+	assert_int_equal(a[0], 0);
+	assert_true(event_seen(EVENT_DNS_QUERY, VERDICT_DENY, REASON_DNS_TYPE));
+	assert_int_equal(ask("api.shop.test", DNS_HTTPS, a), 0);
+	assert_int_equal(ask("intranet", DNS_A, a), DNS_NXDOMAIN);
+	assert_int_equal(ask("api.shop.test.corp.example", DNS_A, a), DNS_NXDOMAIN);
+	assert_int_equal(ask("printer.local", DNS_A, a), DNS_NXDOMAIN);
+	assert_true(event_seen(EVENT_DNS_QUERY, VERDICT_DENY, REASON_DNS_NAME));
+	assert_int_equal(ask("198.51.100.7", DNS_A, a), DNS_NXDOMAIN);
+	assert_int_equal(ask("localhost", DNS_A, a), 0);
+	assert_memory_equal(a, "\x7f\0\0\1", 4);
+
+	/* Nothing explains this connection: reset, and an event. */
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	p = (struct pollfd){ .fd = fd, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 3000), 1);
+	assert_int_equal(recv(fd, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+	assert_true(event_seen(EVENT_CONNECT, VERDICT_DENY, REASON_NO_RECORD));
+
+	/* A reload with something broken changes nothing; a good one is answered. */
+	msg_begin(&m, MSG_PROXY_POLICY, 11);
+	msg_put_fd(&m, TAG_FD_POLICY, rig.names);
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	receive(rig.sock, &in);
+	assert_int_equal(in.type, MSG_FAILED);
+	assert_int_equal(in.id, 11);
+	msg_in_done(&in);
+	pack = pack_of(POLICY);
+	for (uint32_t i = 0; i < 100; i++) {
+		msg_begin(&m, MSG_PROXY_POLICY, 100 + i);
+		msg_put_fd(&m, TAG_FD_POLICY, pack);
+		assert_int_equal(msg_send(rig.sock, &m), 0);
+		receive(rig.sock, &in);
+		assert_int_equal(in.type, MSG_OK);
+		assert_int_equal(in.id, 100 + i);
+		msg_in_done(&in);
+	}
+	close(pack);
+	stop();
+
+	/* The next one knows what this one gave away. */
+	spawn();
+	tell(POLICY);
+	assert_int_equal(ask("fresh.test", DNS_A, a), 0);
+	assert_int_equal(ask("api.shop.test", DNS_A, again), 0);
+	assert_memory_equal(first, again, 4);
+	assert_memory_not_equal(a, first, 4);
+	/* egretd dies: the job is served on. */
+	close(rig.sock);
+	usleep(50000);
+	assert_int_equal(ask("api.shop.test", DNS_A, again), 0);
+	rig.sock = dup(rig.broker);
+	assert_int_equal(kill(rig.pid, SIGKILL), 0);
+	(void)ended();
+}
+
+static void cannot_start(void **state)
+{
+	struct msg_out m;
+	struct msg_in in;
+
+	spawn();
+	rig.broker = dup(rig.sock);
+	msg_begin(&m, MSG_PROXY_START, 3);
+	msg_put_u64(&m, TAG_JOB, 42);
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	receive(rig.sock, &in);
+	assert_int_equal(in.type, MSG_FAILED);
+	msg_in_done(&in);
+	assert_int_equal(WEXITSTATUS(ended()), 1);
+	/* Nobody ever says START. */
+	spawn();
+	rig.broker = dup(rig.sock);
+	shutdown(rig.sock, SHUT_RDWR);
+	assert_int_equal(WEXITSTATUS(ended()), 1);
+}
+
+static long private_kib(pid_t pid)
+{
+	char path[64], line[256];
+	long sum = 0, kib;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Private_Clean: %ld", &kib) == 1 ||
+		    sscanf(line, "Private_Dirty: %ld", &kib) == 1)
+			sum += kib;
+	fclose(f);
+	return sum;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void quick_and_small(void **state)
+{
+	int us[21];
+	long kib = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(us); i++) {
+		uint64_t before = clock_now_us();
+
+		spawn();
+		tell(POLICY);
+		us[i] = (int)(clock_now_us() - before);
+		usleep(2000);
+		kib = private_kib(rig.pid);
+		stop();
+	}
+	qsort(us, ARRAY_SIZE(us), sizeof(us[0]), by_size);
+	print_message("# fork to ready: median %d us, largest %d us; private %ld KiB\n", us[10],
+		      us[20], kib);
+#ifndef EGRET_ASAN
+	assert_true(us[10] < 30000);
+	assert_true(kib < 6 * 1024);
+#endif
+}
+
+static int setup(void **state)
+{
+	static const struct cert_form a = CA_FORM("root"), b = CA_FORM("job");
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(addr);
+	ssize_t len;
+	char *slash;
+
+	/* Beside this test: BUILD/tests/unit/proxy/test_start, BUILD/bin/egret-proxy. */
+	len = readlink("/proc/self/exe", rig.program, sizeof(rig.program) - 32);
+	if (len < 0)
+		return -1;
+	rig.program[len] = '\0';
+	for (int i = 0; i < 4; i++) {
+		slash = strrchr(rig.program, '/');
+		if (!slash)
+			return -1;
+		*slash = '\0';
+	}
+	memcpy(rig.program + strlen(rig.program), "/bin/egret-proxy", 17);
+	rig.root = cert_make(&a, NULL);
+	rig.middle = cert_make(&b, &rig.root);
+	rig.names = memfd_create("names", MFD_CLOEXEC);
+	rig.tcp_fd = listen_tcp(&rig.tcp);
+	rig.udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (bind(rig.udp_fd, (struct sockaddr *)&addr, n) ||
+	    getsockname(rig.udp_fd, (struct sockaddr *)&addr, &n))
+		return -1;
+	rig.dns = ntohs(addr.sin_port);
+	if (ring_create(1u << 20, &rig.ring) ||
+	    ring_reader_open(dup(rig.ring.data), dup(rig.ring.ack), dup(rig.ring.wake),
+			     dup(rig.ring.space), &rig.reader))
+		return -1;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (rig.pid > 0) {
+		kill(rig.pid, SIGKILL);
+		waitpid(rig.pid, NULL, 0);
+	}
+	cert_free(&rig.root);
+	cert_free(&rig.middle);
+	ring_reader_free(rig.reader);
+	ring_fds_done(&rig.ring);
+	close(rig.names);
+	close(rig.tcp_fd);
+	close(rig.udp_fd);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(serves),
+					    cmocka_unit_test(cannot_start),
+					    cmocka_unit_test(quick_and_small) };
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
