@@ -75,6 +75,14 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 	return true;
 }
 
+/* The listener's port for this way, network order; 0: there is none of this family. */
+static __always_inline __u16 door_port(const struct egret_listener *l, const struct ask *a, int way)
+{
+	if (addr_is_mapped(a->addr))
+		return way == WAY_DNS ? l->dns4_be : l->tcp4_be;
+	return way == WAY_DNS ? l->dns6_be : l->tcp6_be;
+}
+
 static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask *a,
 				     bool connecting, struct egret_listener *to)
 {
@@ -106,7 +114,7 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	key.netns = bpf_get_netns_cookie(ctx);
 	reason = EGRET_R_NO_LISTENER;
 	l = bpf_map_lookup_elem(&egret_listeners, &key);
-	if (!l)
+	if (!l || (way != WAY_STRAIGHT && !door_port(l, a, way)))
 		goto deny;
 	*to = *l;
 	reason = EGRET_R_BAD_ADDRESS;
@@ -151,42 +159,31 @@ static __always_inline struct ask ask_v6(const __u32 ip[4], __u32 port_be, __u32
 	return a;
 }
 
-/* Turns the address in ctx to the listener. False: there is none of this family. */
-static __always_inline bool turn_v4(struct bpf_sock_addr *ctx, const struct egret_listener *to,
+/* Turns the address in ctx to the listener. */
+static __always_inline void turn_v4(struct bpf_sock_addr *ctx, const struct egret_listener *to,
 				    enum way way)
 {
-	__u16 port = way == WAY_DNS ? to->dns4_be : to->tcp4_be;
 	__u32 ip;
 
-	if (!port)
-		return false;
 	__builtin_memcpy(&ip, to->addr4, 4);
 	ctx->user_ip4 = ip;
-	ctx->user_port = port;
-	return true;
+	ctx->user_port = way == WAY_DNS ? to->dns4_be : to->tcp4_be;
 }
 
-static __always_inline bool turn_v6(struct bpf_sock_addr *ctx, const struct egret_listener *to,
-				    enum way way, bool mapped)
+static __always_inline void turn_v6(struct bpf_sock_addr *ctx, const struct egret_listener *to,
+				    const struct ask *a, enum way way)
 {
-	__u16 port;
 	__u32 ip[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
 
-	if (mapped) {
-		port = way == WAY_DNS ? to->dns4_be : to->tcp4_be;
+	if (addr_is_mapped(a->addr))
 		__builtin_memcpy(&ip[3], to->addr4, 4);
-	} else {
-		port = way == WAY_DNS ? to->dns6_be : to->tcp6_be;
+	else
 		__builtin_memcpy(ip, to->addr6, 16);
-	}
-	if (!port)
-		return false;
 	ctx->user_ip6[0] = ip[0];
 	ctx->user_ip6[1] = ip[1];
 	ctx->user_ip6[2] = ip[2];
 	ctx->user_ip6[3] = ip[3];
-	ctx->user_port = port;
-	return true;
+	ctx->user_port = door_port(to, a, way);
 }
 
 /* The whole of a connect or sendmsg hook: 1 lets the call go on, 0 is EPERM. */
@@ -200,10 +197,8 @@ static __always_inline int door_v4(struct bpf_sock_addr *ctx, bool connecting)
 		return 1;
 	if (way == WAY_DENY)
 		return 0;
-	if (turn_v4(ctx, &to, way))
-		return 1;
-	count_refused(EGRET_R_NO_LISTENER);
-	return 0;
+	turn_v4(ctx, &to, way);
+	return 1;
 }
 
 static __always_inline int door_v6(struct bpf_sock_addr *ctx, bool connecting)
@@ -217,10 +212,8 @@ static __always_inline int door_v6(struct bpf_sock_addr *ctx, bool connecting)
 		return 1;
 	if (way == WAY_DENY)
 		return 0;
-	if (turn_v6(ctx, &to, way, addr_is_mapped(a.addr)))
-		return 1;
-	count_refused(EGRET_R_NO_LISTENER);
-	return 0;
+	turn_v6(ctx, &to, &a, way);
+	return 1;
 }
 
 #endif

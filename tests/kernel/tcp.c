@@ -187,6 +187,27 @@ static void test_straight_has_no_record(void **state)
 	assert_int_equal(taken(W.ns.tcp4, &rec), -ENOENT);
 }
 
+/* A namespace without IPv6 has no such listener: refused with a reason, and IPv4 goes on. */
+static void test_no_ipv6_listener(void **state)
+{
+	struct dial six = { .ip = "2001:db8::1", .port = 80, .type = SOCK_STREAM };
+	struct dial four = { .ip = "198.51.100.1", .port = 80, .type = SOCK_STREAM };
+	struct egret_listener l = W.ns.listener;
+	uint64_t was = refused(EGRET_R_NO_LISTENER);
+	struct egret_record rec;
+	(void)state;
+
+	l.tcp6_be = l.dns6_be = 0;
+	need(kernel_listener_set(W.k, JOB_A, W.ns.cookie, &l), "set");
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &six), EPERM);
+	six.port = 53;
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &six), EPERM);
+	assert_int_equal(refused(EGRET_R_NO_LISTENER), was + 2);
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &four), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+	need(kernel_listener_set(W.k, JOB_A, W.ns.cookie, &W.ns.listener), "set");
+}
+
 static int tfo_fn(void *arg)
 {
 	struct sockaddr_storage ss;
@@ -279,7 +300,8 @@ static int tests(void)
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(test_table),	  cmocka_unit_test(test_own_loopback),
 		cmocka_unit_test(test_fast_open), cmocka_unit_test(test_straight_has_no_record),
-		cmocka_unit_test(test_io_uring),  cmocka_unit_test(test_many),
+		cmocka_unit_test(test_io_uring),  cmocka_unit_test(test_no_ipv6_listener),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(all, world_open, world_close);
