@@ -321,7 +321,7 @@ int kernel_lost(struct kernel *k, uint64_t *ret)
 
 int kernel_refused(struct kernel *k, uint64_t ret[EGRET_R_MAX])
 {
-	uint64_t sums[EGRET_R_MAX];
+	uint64_t sums[EGRET_R_MAX] = { 0 };
 
 	for (uint32_t i = 0; i < EGRET_R_MAX; i++) {
 		int r = percpu_sum(bpf_map__fd(k->skel->maps.egret_refused), i, &sums[i]);
