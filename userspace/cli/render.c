@@ -48,6 +48,7 @@ static int add_where(const struct json_line *l, struct buf *to)
 {
 	struct str host = json_text(l, "dest.host");
 	uint64_t port;
+	bool six;
 	int r;
 
 	if (!host.n)

@@ -40,7 +40,7 @@ static int add_connection(const struct json_line *l, struct buf *to)
 {
 	struct str host = json_text(l, "dest.host"), proto = json_text(l, "dest.proto");
 	uint64_t port;
-	bool address = false;
+	bool address = false, six;
 	int r;
 
 	if (!host.n)
@@ -52,10 +52,13 @@ static int add_connection(const struct json_line *l, struct buf *to)
 	if (!host.n || !json_num(l, "dest.port", &port))
 		return 0;
 	r = buf_addf(to, "{ \"allow\": \"%s://", str_is(proto, "tls") && !address ? "tls" : "tcp");
-	if (!r && memchr(host.p, ':', host.n))
-		r = buf_addf(to, "[%.*s]", STR_ARG(host));
-	else if (!r)
+	six = memchr(host.p, ':', host.n) != NULL;
+	if (!r && six)
+		r = buf_add(to, "[", 1);
+	if (!r)
 		r = render_text(to, host);
+	if (!r && six)
+		r = buf_add(to, "]", 1);
 	return r ? r : buf_addf(to, ":%" PRIu64 "\" }", port);
 }
 
