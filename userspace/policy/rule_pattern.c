@@ -115,10 +115,12 @@ static int path_parse(const struct load *l, const struct node *n, struct str s, 
 		err = path_pattern_check(t.path, &why);
 		if (err == 0)
 			r->path = arena_str(l->a, t.path);
+		else
+			bad(l, n, why);
+	} else {
+		diag_add(l->errors, l->file, n->at, n->key, "the path could never match: %s", why);
 	}
 	buf_done(&to);
-	if (err < 0)
-		diag_add(l->errors, l->file, n->at, n->key, "the path could never match: %s", why);
 	return err;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The matcher's table: policy, request, what must come out. "id": allowed by that rule; "~id": passed through unopened by it;
- * "!id": denied by that rule; "-": denied, no rule; "w": would be denied (audit); "%": the target is refused; "@": the name is.
+ * The matcher's table: policy, request, what must come out. "id": allowed by that rule; "~id":
+ * passed through unopened by it;
+ * "!id": denied by that rule; "-": denied, no rule; "w": would be denied (audit); "%": the target
+ * is refused; "@": the name is.
  */
 static const struct {
 	int policy;
@@ -49,9 +51,24 @@ static const struct {
 	{ P_HOSTS, "GET https://x!.example.com/", "@" },
 	{ P_HOSTS, "GET https://*.one.example.com/", "@" },
 	{ P_HOSTS, "GET https://x,example.com/", "@" },
-	{ P_HOSTS, "GET https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com/", "@" },
-	{ P_HOSTS, "GET https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.one.example.com/", "one" },
-	{ P_HOSTS, "GET https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com/", "@" },
+	{ P_HOSTS,
+	  "GET "
+	  "https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com/",
+	  "@" },
+	{ P_HOSTS,
+	  "GET "
+	  "https://"
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.one.example.com/",
+	  "one" },
+	{ P_HOSTS,
+	  "GET "
+	  "https://"
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
+	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com/",
+	  "@" },
 	{ P_HOSTS, "GET https://a.one.example.com/", "one" },
 	{ P_HOSTS, "GET https://b-1.one.example.com/", "one" },
 	{ P_HOSTS, "GET https://A.ONE.example.com/", "one" },
@@ -67,7 +84,9 @@ static const struct {
 	{ P_HOSTS, "GET https://a.b.many.example.com/", "many" },
 	{ P_HOSTS, "GET https://a.b.c.d.e.f.many.example.com/", "many" },
 	{ P_HOSTS, "GET https://many.many.example.com/", "many" },
-	{ P_HOSTS, "GET https://a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.many.example.com/", "many" },
+	{ P_HOSTS,
+	  "GET https://a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.many.example.com/",
+	  "many" },
 	{ P_HOSTS, "GET https://many.example.com/", "-" },
 	{ P_HOSTS, "GET https://amany.example.com/", "-" },
 	{ P_HOSTS, "GET https://many.example.com.x.test/", "-" },
@@ -90,13 +109,25 @@ static const struct {
 	{ P_HOSTS, "GET https://plain.example.com/", "-" },
 	{ P_HOSTS, "GET https://plain.example.com:80/", "-" },
 	{ P_HOSTS, "GET http://plain.example.com:8080/", "-" },
-	{ P_HOSTS, "GET https://b\xc3\xbc" "cher.example.com/", "idn" },
+	{ P_HOSTS,
+	  "GET https://b\xc3\xbc"
+	  "cher.example.com/",
+	  "idn" },
 	{ P_HOSTS, "GET https://xn--bcher-kva.example.com/", "idn" },
 	{ P_HOSTS, "GET https://XN--BCHER-KVA.example.com/", "idn" },
-	{ P_HOSTS, "GET https://B\xc3\x9c" "CHER.example.com/", "idn" },
-	{ P_HOSTS, "GET https://bu\xcc\x88" "cher.example.com/", "idn" },
+	{ P_HOSTS,
+	  "GET https://B\xc3\x9c"
+	  "CHER.example.com/",
+	  "idn" },
+	{ P_HOSTS,
+	  "GET https://bu\xcc\x88"
+	  "cher.example.com/",
+	  "idn" },
 	{ P_HOSTS, "GET https://bucher.example.com/", "-" },
-	{ P_HOSTS, "GET https://b\xc3" "cher.example.com/", "@" },
+	{ P_HOSTS,
+	  "GET https://b\xc3"
+	  "cher.example.com/",
+	  "@" },
 	{ P_HOSTS, "GET https://xn--bcher-kva1.example.com/", "@" },
 	{ P_HOSTS, "GET https://xn--.example.com/", "@" },
 	{ P_HOSTS, "GET https://_svc.example.com/", "under" },
@@ -416,7 +447,8 @@ static const struct {
 	{ P_QUERY, "GET https://q.example.net/free", "free" },
 	{ P_QUERY, "GET https://q.example.net/free?;;;", "free" },
 	{ P_GIT, "GET https://g.example.net/acme/web/info/refs?service=git-upload-pack", "fetch" },
-	{ P_GIT, "GET https://g.example.net/acme/web.git/info/refs?service=git-upload-pack", "fetch" },
+	{ P_GIT, "GET https://g.example.net/acme/web.git/info/refs?service=git-upload-pack",
+	  "fetch" },
 	{ P_GIT, "POST https://g.example.net/acme/web/git-upload-pack", "fetch" },
 	{ P_GIT, "POST https://g.example.net/acme/web.git/git-upload-pack", "fetch" },
 	{ P_GIT, "POST https://g.example.net/acme/sub/group/web.git/git-upload-pack", "fetch" },
@@ -437,7 +469,8 @@ static const struct {
 	{ P_GIT, "POST https://g.example.net/acme/web.gitx/git-receive-pack", "-" },
 	{ P_GIT, "POST https://g.example.net/acme/web/x/git-receive-pack", "-" },
 	{ P_GIT, "POST https://g.example.net/acme/webgit-receive-pack", "-" },
-	{ P_GIT, "GET https://g.example.net/acme/private/info/refs?service=git-upload-pack", "!nofetch" },
+	{ P_GIT, "GET https://g.example.net/acme/private/info/refs?service=git-upload-pack",
+	  "!nofetch" },
 	{ P_GIT, "POST https://g.example.net/acme/private.git/git-upload-pack", "!nofetch" },
 	{ P_GIT, "POST https://g.example.net/lib/a/git-upload-pack", "both" },
 	{ P_GIT, "POST https://g.example.net/lib/a.git/git-receive-pack", "both" },

@@ -1,42 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The policies that test_match.c's table is about. Text, so that the table tests the loader's reading of them, too. */
+/* The policies that test_match.c's table is about. Text, so that the table tests the loader's
+ * reading of them, too. */
 #ifndef TEST_MATCH_POLICIES_H
 #define TEST_MATCH_POLICIES_H
 
-enum { P_HOSTS, P_PATHS, P_METHODS, P_ORDER, P_PASS, P_QUERY, P_GIT, P_EMPTY, P_AUDIT, P_ADDR, P_COUNT };
+enum {
+	P_HOSTS,
+	P_PATHS,
+	P_METHODS,
+	P_ORDER,
+	P_PASS,
+	P_QUERY,
+	P_GIT,
+	P_EMPTY,
+	P_AUDIT,
+	P_ADDR,
+	P_COUNT
+};
 
 static const char *const policies[P_COUNT] = {
 	[P_HOSTS] = "{ \"name\": \"hosts\", \"rules\": ["
 		    "{ \"id\": \"exact\", \"allow\": \"GET https://x.example.com\" },"
 		    "{ \"id\": \"one\", \"allow\": \"GET https://*.one.example.com\" },"
 		    "{ \"id\": \"many\", \"allow\": \"GET https://**.many.example.com\" },"
-		    "{ \"id\": \"ports\", \"allow\": \"GET https://ports.example.com:443,8443,9000-9010\" },"
+		    "{ \"id\": \"ports\", \"allow\": \"GET "
+		    "https://ports.example.com:443,8443,9000-9010\" },"
 		    "{ \"id\": \"plain\", \"allow\": \"GET http://plain.example.com\" },"
 		    "{ \"id\": \"idn\", \"allow\": \"GET https://b\xc3\xbc"
 		    "cher.example.com\" },"
 		    "{ \"id\": \"under\", \"allow\": \"GET https://_svc.example.com\" },"
 		    "{ \"id\": \"upper\", \"allow\": \"GET https://UPPER.Example.COM.\" },"
 		    "] }",
-	[P_PATHS] = "{ \"name\": \"paths\", \"rules\": ["
-		    "{ \"id\": \"exact\", \"allow\": \"GET https://h.test.example/exact\" },"
-		    "{ \"id\": \"tree\", \"allow\": \"GET https://h.test.example/tree/**\" },"
-		    "{ \"id\": \"seg\", \"allow\": \"GET https://h.test.example/seg/*\" },"
-		    "{ \"id\": \"mid\", \"allow\": \"GET https://h.test.example/mid/*/end\" },"
-		    "{ \"id\": \"deep\", \"allow\": \"GET https://h.test.example/deep/**/end\" },"
-		    "{ \"id\": \"pre\", \"allow\": \"GET https://h.test.example/pre/v*\" },"
-		    "{ \"id\": \"in\", \"allow\": \"GET https://h.test.example/in/a*b*c\" },"
-		    "{ \"id\": \"slash\", \"allow\": \"GET https://h.test.example/slash/\" },"
-		    "{ \"id\": \"esc\", \"allow\": \"GET https://h.test.example/esc/%7Euser/a%20b\" },"
-		    "{ \"id\": \"two\", \"allow\": \"GET https://h.test.example/two/**/x/**/y\" },"
-		    "{ \"id\": \"root\", \"allow\": \"GET https://h.test.example/\" },"
-		    "] }",
-	[P_METHODS] = "{ \"name\": \"methods\", \"rules\": ["
-		      "{ \"id\": \"read\", \"allow\": \"READ https://h.test.example/read\" },"
-		      "{ \"id\": \"any\", \"allow\": \"ANY https://h.test.example/any\" },"
-		      "{ \"id\": \"list\", \"allow\": \"POST,PUT,DELETE https://h.test.example/list\" },"
-		      "{ \"id\": \"dav\", \"allow\": \"PROPFIND,MKCOL https://h.test.example/dav\" },"
-		      "{ \"id\": \"no\", \"deny\": \"DELETE https://h.test.example/any/**\" },"
-		      "] }",
+	[P_PATHS] =
+		"{ \"name\": \"paths\", \"rules\": ["
+		"{ \"id\": \"exact\", \"allow\": \"GET https://h.test.example/exact\" },"
+		"{ \"id\": \"tree\", \"allow\": \"GET https://h.test.example/tree/**\" },"
+		"{ \"id\": \"seg\", \"allow\": \"GET https://h.test.example/seg/*\" },"
+		"{ \"id\": \"mid\", \"allow\": \"GET https://h.test.example/mid/*/end\" },"
+		"{ \"id\": \"deep\", \"allow\": \"GET https://h.test.example/deep/**/end\" },"
+		"{ \"id\": \"pre\", \"allow\": \"GET https://h.test.example/pre/v*\" },"
+		"{ \"id\": \"in\", \"allow\": \"GET https://h.test.example/in/a*b*c\" },"
+		"{ \"id\": \"slash\", \"allow\": \"GET https://h.test.example/slash/\" },"
+		"{ \"id\": \"esc\", \"allow\": \"GET https://h.test.example/esc/%7Euser/a%20b\" },"
+		"{ \"id\": \"two\", \"allow\": \"GET https://h.test.example/two/**/x/**/y\" },"
+		"{ \"id\": \"root\", \"allow\": \"GET https://h.test.example/\" },"
+		"] }",
+	[P_METHODS] =
+		"{ \"name\": \"methods\", \"rules\": ["
+		"{ \"id\": \"read\", \"allow\": \"READ https://h.test.example/read\" },"
+		"{ \"id\": \"any\", \"allow\": \"ANY https://h.test.example/any\" },"
+		"{ \"id\": \"list\", \"allow\": \"POST,PUT,DELETE https://h.test.example/list\" },"
+		"{ \"id\": \"dav\", \"allow\": \"PROPFIND,MKCOL https://h.test.example/dav\" },"
+		"{ \"id\": \"no\", \"deny\": \"DELETE https://h.test.example/any/**\" },"
+		"] }",
 	[P_ORDER] = "{ \"name\": \"order\", \"rules\": ["
 		    "{ \"id\": \"wide\", \"allow\": \"ANY https://**.o.example\" },"
 		    "{ \"id\": \"mid\", \"allow\": \"ANY https://*.o.example/**\" },"
@@ -47,8 +63,10 @@ static const char *const policies[P_COUNT] = {
 		    "{ \"id\": \"no\", \"deny\": \"https://a.o.example/api/secret/**\" },"
 		    "{ \"id\": \"nohost\", \"deny\": \"https://bad.o.example\" },"
 		    "{ \"id\": \"nowide\", \"deny\": \"POST https://**.o.example/upload\" },"
-		    "{ \"id\": \"old\", \"allow\": \"ANY https://old.u.example\", \"until\": \"2001-01-01\" },"
-		    "{ \"id\": \"new\", \"allow\": \"ANY https://new.u.example\", \"until\": \"2200-01-01T00:00:00Z\" },"
+		    "{ \"id\": \"old\", \"allow\": \"ANY https://old.u.example\", \"until\": "
+		    "\"2001-01-01\" },"
+		    "{ \"id\": \"new\", \"allow\": \"ANY https://new.u.example\", \"until\": "
+		    "\"2200-01-01T00:00:00Z\" },"
 		    "] }",
 	[P_PASS] = "{ \"name\": \"pass\", \"rules\": ["
 		   "{ \"id\": \"db\", \"allow\": \"tls://db.p.example:5432\" },"
@@ -60,15 +78,19 @@ static const char *const policies[P_COUNT] = {
 		   "{ \"id\": \"closed\", \"deny\": \"https://gone.w.p.example\" },"
 		   "] }",
 	[P_QUERY] = "{ \"name\": \"query\", \"rules\": ["
-		    "{ \"id\": \"none\", \"allow\": \"GET https://q.example.net/none\", \"query\": [] },"
-		    "{ \"id\": \"some\", \"allow\": \"GET https://q.example.net/some\", \"query\": [\"a\", \"page\", \"x[y]\"] },"
+		    "{ \"id\": \"none\", \"allow\": \"GET https://q.example.net/none\", \"query\": "
+		    "[] },"
+		    "{ \"id\": \"some\", \"allow\": \"GET https://q.example.net/some\", \"query\": "
+		    "[\"a\", \"page\", \"x[y]\"] },"
 		    "{ \"id\": \"free\", \"allow\": \"GET https://q.example.net/free\" },"
 		    "] }",
 	[P_GIT] = "{ \"name\": \"git\", \"rules\": ["
 		  "{ \"id\": \"fetch\", \"allow\": \"GIT-FETCH https://g.example.net/acme/**\" },"
 		  "{ \"id\": \"push\", \"allow\": \"GIT-PUSH https://g.example.net/acme/web\" },"
-		  "{ \"id\": \"nofetch\", \"deny\": \"GIT-FETCH https://g.example.net/acme/private\" },"
-		  "{ \"id\": \"both\", \"allow\": \"GIT-FETCH,GIT-PUSH https://g.example.net/lib/*\" },"
+		  "{ \"id\": \"nofetch\", \"deny\": \"GIT-FETCH "
+		  "https://g.example.net/acme/private\" },"
+		  "{ \"id\": \"both\", \"allow\": \"GIT-FETCH,GIT-PUSH "
+		  "https://g.example.net/lib/*\" },"
 		  "] }",
 	[P_EMPTY] = "{ \"name\": \"empty\", \"rules\": [] }",
 	[P_AUDIT] = "{ \"name\": \"audit\", \"mode\": \"audit\", \"rules\": ["

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The matcher against its table (match_cases.h): each request goes the proxy's way, connection first, then the request on it. */
+/* The matcher against its table (match_cases.h): each request goes the proxy's way, connection
+ * first, then the request on it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,7 +74,8 @@ static void table(void **state)
 		if (strcmp(got, cases[i].expect) == 0)
 			continue;
 		wrong++;
-		print_error("policy %d, %s: expected %s, got %s\n", cases[i].policy, cases[i].request, cases[i].expect, got);
+		print_error("policy %d, %s: expected %s, got %s\n", cases[i].policy,
+			    cases[i].request, cases[i].expect, got);
 	}
 	print_message("# %zu cases\n", ARRAY_SIZE(cases));
 	assert_int_equal(wrong, 0);
@@ -85,12 +87,17 @@ static void deny_names_nearest(void **state)
 	struct decision d;
 	const char *why;
 
-	assert_int_equal(policy_decide(&opened[P_METHODS], STR("POST https://h.test.example/read"), &d, &why), 0);
+	assert_int_equal(policy_decide(&opened[P_METHODS], STR("POST https://h.test.example/read"),
+				       &d, &why),
+			 0);
 	assert_true(str_eq(d.verdict.nearest, STR("read: allow READ https://h.test.example/read")));
 	assert_string_equal(d.suggest, "{ \"allow\": \"POST https://h.test.example/read\" }");
-	assert_int_equal(policy_decide(&opened[P_HOSTS], STR("GET https://y.example.com/"), &d, &why), 0);
+	assert_int_equal(
+		policy_decide(&opened[P_HOSTS], STR("GET https://y.example.com/"), &d, &why), 0);
 	assert_true(d.verdict.nearest.n > 0);
-	assert_int_equal(policy_decide(&opened[P_EMPTY], STR("GET https://y.example.com:444/a\"b"), &d, &why), 0);
+	assert_int_equal(policy_decide(&opened[P_EMPTY], STR("GET https://y.example.com:444/a\"b"),
+				       &d, &why),
+			 0);
 	assert_int_equal(d.verdict.nearest.n, 0);
 	assert_string_equal(d.suggest, "{ \"allow\": \"GET https://y.example.com:444/a%22b\" }");
 }
@@ -109,8 +116,9 @@ static void suggestion_works(void **state)
 		struct source s;
 
 		if (strcmp(cases[i].expect, "-") != 0 ||
-		    policy_decide(&opened[cases[i].policy], str_of(cases[i].request), &d, &why) < 0 || !d.suggest[0] ||
-		    strchr(d.suggest, '*'))
+		    policy_decide(&opened[cases[i].policy], str_of(cases[i].request), &d, &why) <
+			    0 ||
+		    !d.suggest[0] || strchr(d.suggest, '*'))
 			continue;
 		snprintf(text, sizeof(text), "{ \"rules\": [ %s ] }", d.suggest);
 		s = (struct source){ SOURCE_POLICY, STR("s.json"), str_of(text) };
