@@ -57,8 +57,12 @@ static int add_where(const struct json_line *l, struct buf *to)
 		host = json_text(l, "dest.ip");
 	if (!host.n)
 		return 0;
-	r = memchr(host.p, ':', host.n) ? buf_addf(to, "[%.*s]", STR_ARG(host))
-					: render_text(to, host);
+	six = memchr(host.p, ':', host.n) != NULL;
+	r = six ? buf_add(to, "[", 1) : 0;
+	if (!r)
+		r = render_text(to, host);
+	if (!r && six)
+		r = buf_add(to, "]", 1);
 	if (!r && json_num(l, "dest.port", &port))
 		r = buf_addf(to, ":%" PRIu64, port);
 	return r;
