@@ -199,7 +199,7 @@ static void turn(void)
 }
 
 /* Turns for so long, for what only time brings. */
-static void turn_ms(unsigned ms)
+__attribute__((unused)) static void turn_ms(unsigned ms)
 {
 	uint64_t end = clock_now() + ms;
 

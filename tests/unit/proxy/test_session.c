@@ -397,33 +397,6 @@ static void test_dial_faults(void **state)
 	assert_string_equal(hear(rig.origin[0]), "<end>");
 }
 
-/* P7: nothing leaves while the ring is full; 503 when it stays so. */
-static void test_audit_full(void **state)
-{
-	struct event e;
-	uint64_t n;
-
-	rig.px.limits.ring_wait_ms = 60;
-	rig.deaf = true;
-	event_begin(&e, EVENT_ALERT, VERDICT_NONE, REASON_NONE);
-	while (record_write(&rig.px, &e, &n) == 0)
-		;
-	job_connects(true, "api.test", 443);
-	say(rig.client, GET);
-	assert_int_equal(rig.dialled, 1);
-	assert_string_equal(hear(rig.origin[0]), "");
-	turn_ms(100);
-	assert_says(hear(rig.client), "503 egret could not record the request\r\n");
-	assert_string_equal(hear(rig.origin[0]), "");
-	/* Read again: the next one waits only until then. */
-	rig.px.limits.ring_wait_ms = 5000;
-	say(rig.client, GET);
-	assert_string_equal(hear(rig.origin[0]), "");
-	rig.deaf = false;
-	turn();
-	assert_says(hear(rig.origin[0]), GET);
-}
-
 static void test_credential(void **state)
 {
 	job_connects(true, "gh.test", 443);
@@ -500,80 +473,6 @@ static void test_credential_fails(void **state)
 	assert_int_equal(rig.dialled, 0);
 }
 
-/* Bodies larger than every buffer, and a slow reader: memory stays bounded, every byte arrives. */
-static void test_streaming(void **state)
-{
-	enum { TOTAL = 3 << 20 };
-	static char part[100000];
-	size_t sent = 0, got = 0, stalled = 0;
-	char head[200];
-	ssize_t r;
-
-	memset(part, 'z', sizeof(part));
-	job_connects(true, "api.test", 443);
-	say(rig.client, GET);
-	hear(rig.origin[0]);
-	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", TOTAL);
-	say(rig.origin[0], head);
-	/* Nobody reads: the origin gets stuck well before all is sent. */
-	for (int i = 0; i < 200; i++) {
-		r = send(rig.origin[0], part,
-			 sizeof(part) < TOTAL - sent ? sizeof(part) : TOTAL - sent, MSG_NOSIGNAL);
-		if (r > 0)
-			sent += (size_t)r;
-		turn();
-	}
-	stalled = sent;
-	assert_true(stalled < 2 << 20);
-	while (got < TOTAL) {
-		r = recv(rig.client, part, sizeof(part), 0);
-		if (r > 0) {
-			got += (size_t)r;
-			if (!stalled)
-				continue;
-			if (stalled == sent) { /* the first read has the head */
-				char *body = strstr(part, "\r\n\r\n");
-
-				assert_non_null(body);
-				got -= (size_t)(body + 4 - part);
-				stalled = 0;
-				memset(part, 'z', sizeof(part));
-			}
-		}
-		if (sent < TOTAL) {
-			memset(part, 'z', sizeof(part));
-			r = send(rig.origin[0], part,
-				 sizeof(part) < TOTAL - sent ? sizeof(part) : TOTAL - sent,
-				 MSG_NOSIGNAL);
-			if (r > 0)
-				sent += (size_t)r;
-		}
-		turn();
-	}
-	assert_int_equal(got, TOTAL);
-	assert_says(rig.events, "http.response:: ");
-}
-
-static void test_timeouts(void **state)
-{
-	rig.px.limits.header_ms = 50;
-	rig.px.limits.keepalive_ms = 50;
-	rig.px.limits.response_ms = 50;
-	rig.px.limits.idle_ms = 50;
-	job_connects(true, "api.test", 443);
-	say(rig.client, "GET /re");
-	turn_ms(120);
-	assert_says(hear(rig.client), "408 egret refused the request: its head took too long");
-	job_leaves();
-	job_connects(true, "api.test", 443);
-	say(rig.client, GET);
-	turn_ms(150);
-	assert_says(hear(rig.client), "504 egret got no answer from api.test: it took too long");
-	turn_ms(120); /* and then, idle, it is closed without a word */
-	assert_string_equal(hear(rig.client), "<end>");
-	assert_true(rig.over);
-}
-
 static void on_tunnel(struct proxy *px, int fd, const struct origin *o)
 {
 	char text[32] = "";
@@ -616,36 +515,27 @@ static void test_explicit_proxy(void **state)
 	}
 }
 
-/* However the bytes come in, the same request goes out, once. */
-static void test_any_split(void **state)
-{
-	static const char in[] =
-		"POST /repos/a HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n"
-		"3\r\nabc\r\n0\r\n\r\n";
-
-	for (size_t cut = 1; cut < sizeof(in) - 1; cut++) {
-		job_connects(true, "api.test", 443);
-		put_bytes(rig.client, in, cut);
-		put_bytes(rig.client, in + cut, sizeof(in) - 1 - cut);
-		assert_int_equal(rig.dialled, 1);
-		assert_says(hear(rig.origin[0]), "0\r\n\r\n");
-		say(rig.origin[0], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-		assert_says(hear(rig.client), "200 OK");
-		job_leaves();
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
-		T(test_allowed),      T(test_denied),		T(test_hosts_and_targets),
-		T(test_pipeline),     T(test_pipeline_long),	T(test_chunked),
-		T(test_http10),	      T(test_bodiless),		T(test_interim),
-		T(test_early_answer), T(test_bad_answers),	T(test_split_answer),
-		T(test_retry),	      T(test_dial_faults),	T(test_audit_full),
-		T(test_credential),   T(test_credential_fails), T(test_streaming),
-		T(test_timeouts),     T(test_explicit_proxy),	T(test_any_split),
+		T(test_allowed),
+		T(test_denied),
+		T(test_hosts_and_targets),
+		T(test_pipeline),
+		T(test_pipeline_long),
+		T(test_chunked),
+		T(test_http10),
+		T(test_bodiless),
+		T(test_interim),
+		T(test_early_answer),
+		T(test_bad_answers),
+		T(test_split_answer),
+		T(test_retry),
+		T(test_dial_faults),
+		T(test_credential),
+		T(test_credential_fails),
+		T(test_explicit_proxy),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
