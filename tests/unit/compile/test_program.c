@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* egret-compile as egretd runs it: one socket on descriptor 3, jailed, one question, one answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/msg.h"
+#include "base/proto.h"
+#include "policy/policy.h"
+
+static char program[4096];
+
+static int memfd_of(const char *text)
+{
+	int fd = memfd_create("source", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	return fd;
+}
+
+/* Asks; the answer's type. Checks that the program ended well. */
+static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct msg_in *ret)
+{
+	struct msg_out q;
+	int pair[2], fd = memfd_of(text), status;
+	struct pollfd p;
+	pid_t pid;
+
+	assert_int_equal(msg_pair(pair), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (pair[1] == PROTO_SOCKET_FD)
+			fcntl(PROTO_SOCKET_FD, F_SETFD, 0);
+		else
+			dup2(pair[1], PROTO_SOCKET_FD);
+		execl(program, "egret-compile", NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	msg_begin(&q, MSG_COMPILE, 7);
+	msg_put_fd(&q, TAG_FD_SOURCE, fd);
+	msg_put_str(&q, TAG_NAME, STR("f.json"));
+	msg_put_str(&q, TAG_KIND, str_of(kind));
+	msg_put_u64(&q, TAG_FLAGS, flags);
+	assert_int_equal(msg_send(pair[0], &q), 0);
+	close(fd);
+	p = (struct pollfd){ .fd = pair[0], .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	assert_int_equal(msg_recv(pair[0], ret), 0);
+	close(pair[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(ret->id, 7);
+	return ret->type;
+}
+
+static void compiles(void **state)
+{
+	struct msg_in m;
+	struct policy p;
+	struct pack k;
+	char bytes[8192];
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(ask("{ \"rules\": [ { \"allow\": \"READ https://*.x.example\" } ] }",
+			     "policy", 0, &m),
+			 MSG_COMPILED);
+	assert_int_equal(msg_take_fd(&m, TAG_FD_POLICY, &fd), 0);
+	assert_int_equal(fcntl(fd, F_GET_SEALS),
+			 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	n = pread(fd, bytes, sizeof(bytes), 0);
+	close(fd);
+	assert_true(n > 0);
+	assert_int_equal(pack_open(bytes, (size_t)n, &k), 0);
+	assert_int_equal(k.count, 1);
+	assert_int_equal(policy_open(pack_at(&k, 0), &p), 0);
+	assert_true(str_is(policy_name(&p), "f"));
+	msg_in_done(&m);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	struct msg_in m;
+	struct str text;
+
+	assert_int_equal(ask("{ \"mode\": \"block\", \"rules\": [] }", "policy", 0, &m),
+			 MSG_FAILED);
+	assert_int_equal(msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text), 0);
+	assert_true(str_is(text,
+			   "f.json:1:11: mode: unknown mode \"block\"; did you mean \"enforce\"?"));
+	msg_in_done(&m);
+}
+
+static void no_references(void **state)
+{
+	static const char cred[] =
+		"{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"s\", \"for\": \"any\", "
+		"\"hosts\": [\"a.example.net\"], \"inject\": { \"basic\": \"u:{token}\" } }";
+	struct msg_in m;
+
+	assert_int_equal(ask(cred, "credential", 0, &m), MSG_COMPILED);
+	msg_in_done(&m);
+	assert_int_equal(ask(cred, "credential", 1, &m), MSG_FAILED);
+	msg_in_done(&m);
+	assert_int_equal(ask(cred, "nonsense", 0, &m), MSG_FAILED);
+	msg_in_done(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(compiles),
+		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(no_references),
+	};
+	char self[2048];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (n <= 0)
+		return 1;
+	self[n] = 0;
+	/* BUILD/tests/unit/compile/test_program -> BUILD/bin/egret-compile */
+	for (int i = 0; i < 4; i++)
+		*strrchr(self, '/') = 0;
+	snprintf(program, sizeof(program), "%s/bin/egret-compile", self);
+	if (access(program, X_OK) != 0) {
+		printf("1..0 # SKIP %s is not built\n", program);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
