@@ -192,7 +192,7 @@ static void test_pipeline_long(void **state)
 	size_t answers = 0;
 
 	for (int i = 0; i < 3000; i++)
-		p += sprintf(p, "GET /%d HTTP/1.1\r\nHost:api.test\r\n\r\n", i);
+		p += print(p, "GET /%d HTTP/1.1\r\nHost:api.test\r\n\r\n", i);
 	job_connects(true, "api.test", 443);
 	for (char *q = all; q < p;) {
 		ssize_t r = send(rig.client, q, (size_t)(p - q), MSG_NOSIGNAL);
