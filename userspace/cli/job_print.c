@@ -70,7 +70,7 @@ static void age(const struct msg_in *m, char *to, size_t n)
 
 void job_print_head(void)
 {
-	printf("%-12s %-9s %-12s %-5s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET", "POLICY", "AGE", "FACTS");
+	printf("%-15s %-9s %-12s %-5s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET", "POLICY", "AGE", "FACTS");
 }
 
 void job_print_row(const struct msg_in *m)
@@ -80,7 +80,7 @@ void job_print_row(const struct msg_in *m)
 	size_t at = 0;
 
 	age(m, since, sizeof(since));
-	printf("%-12.*s %-9.*s %-12.*s %-5.*s ", STR_ARG(text_of(m, TAG_JOB_NAME)), STR_ARG(text_of(m, TAG_STATE)),
+	printf("%-15.*s %-9.*s %-12.*s %-5.*s ", STR_ARG(text_of(m, TAG_JOB_NAME)), STR_ARG(text_of(m, TAG_STATE)),
 	       STR_ARG(text_of(m, TAG_CONFINED)), STR_ARG(text_of(m, TAG_NET)));
 	printf("%-24.*s %6s ", STR_ARG(text_of(m, TAG_POLICY)), since);
 	while (msg_each(m, TAG_FACT, &at, &fact)) {

@@ -20,6 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,17 +182,22 @@ static int open_events(struct run *r)
 	r->events_out = -1;
 	r->follow[0] = r->follow[1] = -1;
 	if (r->events && strcmp(r->events, "-")) {
-		/* A file goes to the audit process as it is: its lines are never late. */
-		r->follow[1] = open(r->events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-		if (r->follow[1] < 0)
+		struct stat st;
+		int fd = open(r->events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+
+		if (fd < 0 || fstat(fd, &st) < 0)
 			return cli_fail(2, "--events %s: %s", r->events, strerror(errno));
-		return 0;
-	}
-	if (pipe2(r->follow, O_CLOEXEC) < 0)
-		return cli_fail(125, "no pipe: %s", strerror(errno));
-	fcntl(r->follow[0], F_SETFL, O_NONBLOCK);
-	if (r->events)
+		/* A file goes to the audit process as it is: its lines are never late. What could block does not. */
+		if (S_ISREG(st.st_mode)) {
+			r->follow[1] = fd;
+			return 0;
+		}
+		r->events_out = fd;
+	} else if (r->events) {
 		r->events_out = STDOUT_FILENO;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, r->follow) < 0)
+		return cli_fail(125, "no socket: %s", strerror(errno));
 	return 0;
 }
 

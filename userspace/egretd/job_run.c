@@ -99,7 +99,7 @@ struct job *job_new(struct daemon *d)
 		if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id))
 			die("no random numbers: %s", strerror(errno));
 		j->id >>= 1;
-		snprintf(j->name, sizeof(j->name), "j-%08x", (unsigned)(j->id & 0xffffffffu));
+		snprintf(j->name, sizeof(j->name), "j-%012llx", (unsigned long long)(j->id & 0xffffffffffffull));
 	} while (!j->id || job_by_name(d, str_of(j->name)));
 	j->serial = ++d->serial & 0x7fffffffu;
 	j->started_us = clock_wall_us();
