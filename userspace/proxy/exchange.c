@@ -71,14 +71,18 @@ static bool method_takes_credential(struct str method)
 	return !str_is(method, "OPTIONS") && !str_is(method, "TRACE") && !str_is(method, "CONNECT");
 }
 
-/* Which credential goes with the request: x->credential, or -1. false: refused. */
+/*
+ * Which credential goes with the request: x->credential, or -1. The rule that allows it names one;
+ * without a rule's word only a placeholder that stands where a binding looks for it asks for one.
+ * Its hosts are the wall in both cases. false: refused.
+ */
 static bool choose_credential(struct session *s)
 {
 	struct exchange *x = &s->x;
 	struct str host = x->rq.q.host, named = x->rq.verdict.credential;
 	const struct credentials *creds = s->px->creds;
 	struct head *h = &s->req.head;
-	int chosen = -1, several = 0, marked = -1;
+	int chosen = -1;
 	bool fits = s->tls && method_takes_credential(h->method);
 	struct credential c;
 
@@ -90,12 +94,8 @@ static bool choose_credential(struct session *s)
 		/* What the client sent in these places goes, whether or not we put something there.
 		 */
 		inject_strip(&c, host, h);
-		if (named.n || !fits || !inject_wanted(&c, host, h))
-			continue;
-		if (inject_has_placeholder(&c, host, h))
-			marked = i;
-		chosen = i;
-		several++;
+		if (!named.n && fits && chosen < 0 && inject_has_placeholder(&c, host, h))
+			chosen = i;
 	}
 	if (named.n) {
 		chosen = creds_find(creds, named);
@@ -124,15 +124,6 @@ static bool choose_credential(struct session *s)
 		 * anywhere. */
 		if (!inject_wanted(&c, host, h))
 			chosen = -1;
-	} else if (marked >= 0) {
-		chosen = marked;
-	} else if (several > 1) {
-		answer_fault(
-			s, 502, REASON_CREDENTIAL,
-			"could not choose between %d credentials for %.*s (let a rule name one); "
-			"the request was not sent",
-			several, STR_ARG(host));
-		return false;
 	}
 	x->credential = chosen;
 	return true;
