@@ -108,6 +108,9 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 		goto deny;
 	way = door_way(a, job->flags);
 	reason = -way;
+	/* Told apart: resolvers connect UDP sockets only to sort addresses and never send. */
+	if (reason == EGRET_R_UDP && connecting)
+		reason = EGRET_R_UDP_CONNECT;
 	if (way <= WAY_DENY)
 		goto deny;
 	/* Also for the own loopback: a namespace without a listener is not the job's. */

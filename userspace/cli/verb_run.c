@@ -252,14 +252,17 @@ static void show_line(struct run *r, struct str line)
 {
 	struct buf text;
 
-	if (memmem(line.p, line.n, "\"verdict\":\"deny\"", 16))
+	/* What every lookup of a resolver library does is in the stream, but says nothing to the person at the terminal. */
+	bool sorting = memmem(line.p, line.n, "\"reason\":\"udp_connect\"", 22) != NULL;
+
+	if (!sorting && memmem(line.p, line.n, "\"verdict\":\"deny\"", 16))
 		r->denied++;
 	if (r->events_out >= 0) {
 		(void)!write(r->events_out, line.p, line.n);
 		(void)!write(r->events_out, "\n", 1);
 		return;
 	}
-	if (r->quiet || !isatty(STDERR_FILENO))
+	if (r->quiet || sorting || !isatty(STDERR_FILENO))
 		return;
 	buf_init(&text, LINE_MAX_BYTES);
 	if (render_compact(line, cli_color(STDERR_FILENO), &text) == 0)

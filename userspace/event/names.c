@@ -62,6 +62,7 @@ static const enum reason of_kernel[EGRET_R_MAX] = {
 	[EGRET_R_CAGE_SOCKET] = REASON_K_CAGE_SOCKET,
 	[EGRET_R_BAD_ADDRESS] = REASON_K_BAD_ADDRESS,
 	[EGRET_R_INBOUND] = REASON_K_INBOUND,
+	[EGRET_R_UDP_CONNECT] = REASON_K_UDP_CONNECT,
 };
 
 const char *event_kind_name(enum event_kind k)
