@@ -355,6 +355,13 @@ static void decide_tls(struct conn *c, const struct hello *hello)
 	}
 }
 
+/* A deny that names a rule is said as such; PROTOCOL and the like only where the bytes are to
+ * blame. */
+static enum reason denied_by(const struct verdict *v, enum reason other)
+{
+	return v->reason == REASON_DENY_RULE || v->reason == REASON_NARROWED ? v->reason : other;
+}
+
 static void decide_other(struct conn *c, enum reason reason)
 {
 	const struct policy *decided = NULL;
@@ -365,8 +372,7 @@ static void decide_other(struct conn *c, enum reason reason)
 		return;
 	}
 	keep_rule(c, v.rule);
-	refuse(c, v.reason == REASON_DENY_RULE || v.reason == REASON_NARROWED ? v.reason : reason,
-	       NULL);
+	refuse(c, denied_by(&v, reason), NULL);
 }
 
 static void peeked(void *owner, enum peek_kind kind, const struct hello *hello)
@@ -464,7 +470,7 @@ void conns_judge(struct proxy *px)
 		    passed_by_mark(c))
 			continue;
 		tunnel_cut(TAKE_PTR(c->tunnel), &end);
-		tunnel_event(c, VERDICT_DENY, v.reason,
+		tunnel_event(c, VERDICT_DENY, denied_by(&v, REASON_NO_RULE),
 			     "the policy was changed and does not pass it any more", &end);
 		conn_free(c);
 	}
