@@ -228,7 +228,7 @@ for n in 1 2 3 4 5 6 7 8 9; do
 done
 say
 say "the token, searched in environment, files and memory of the job: without egret $memory_without times, with egret $((found_memory + found_files)) times in $searched processes;"
-say "in what reached the origin it stood ${REACHED[with2]} time(s), put there by egret's proxy"
+say "the origin counted the release with the token ${REACHED[with2]} time, put there by egret's proxy"
 
 mkdir -p "$KEEP"
 cp "$W/events.ndjson" "$KEEP/events.ndjson" 2>/dev/null

@@ -19,7 +19,7 @@ while [ -e "$1/pause" ]; do curl -s --max-time 30 -w '%{http_code}\n' "${url[@]}
 SH
 chmod 755 "$TMP/loop.sh"
 : >"$TMP/pause"
-JOB_OPTS=(--label repo=full)
+JOB_OPTS=(--label repo=full --label event=push)
 daemon_job "$TMP/loop.sh" "$TMP" >"$TMP/job.out" 2>&1 &
 running=$!
 t "the job is served" wait_for 20 "grep -q 200 '$TMP/codes'"

@@ -48,7 +48,7 @@ done
 SH
 chmod 755 "$TMP/loop.sh"
 : >"$TMP/pause"
-JOB_OPTS=(--label repo=chaos)
+JOB_OPTS=(--label repo=chaos --label event=push)
 JOB_TIMEOUT=220 daemon_job "$TMP/loop.sh" "$TMP" >"$TMP/job.out" 2>&1 &
 job_pid=$!
 since() { awk -v t="$1" '$1 > t { print $2 }' "$TMP/codes"; } # codes after a time

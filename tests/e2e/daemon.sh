@@ -42,7 +42,7 @@ installed() { # name, rules...: a policy in the folder, for jobs labelled repo=N
 	local name=$1 r i=0
 	shift
 	{
-		printf '{ "version": 1, "name": "%s", "mode": "enforce", "for": [ { "repo": "%s" } ], "rules": [' "$name" "$name"
+		printf '{ "version": 1, "name": "%s", "mode": "enforce", "for": [ { "repo": "%s", "event": "push" } ], "rules": [' "$name" "$name"
 		for r; do
 			i=$((i + 1))
 			printf '%s\n  { "id": "r%d", %s }' "$([ $i = 1 ] || echo ,)" $i "$r"

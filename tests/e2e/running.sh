@@ -11,15 +11,15 @@ installed web '"allow": "GET https://api.test/**"'
 installed other '"allow": "GET https://files.test/**"'
 daemon_start || done_testing
 code=(curl -sS --max-time 20 -o /dev/null -w '%{http_code} ')
-JOB_OPTS=(--label repo=web)
+JOB_OPTS=(--label repo=web --label event=push)
 
 is "$(daemon_job "${code[@]}" https://api.test/hello.txt 2>"$TMP/err")" '200 ' "a job by the installed policy that its label names"
 unlike "$(cat "$TMP/err")" '^(egretd|egret-)' "no message of the daemon in the job's output"
 is "$(daemon_job "${code[@]}" https://files.test/)" '403 ' "and by no other"
-JOB_OPTS=(--label repo=nobody)
+JOB_OPTS=(--label repo=nobody --label event=push)
 isnt "$(daemon_job true 2>"$TMP/err"; echo $?)" 0 "no policy for a job: refused"
 like "$(cat "$TMP/err")" 'polic' "and it is said"
-JOB_OPTS=(--label repo=web)
+JOB_OPTS=(--label repo=web --label event=push)
 
 t "egret status" "$EGRET" status
 like "$("$EGRET" status)" 'egretd|running|version' "egret status says what runs"

@@ -42,7 +42,9 @@ like "$(job bash -c 'exec 3<>/dev/tcp/api.test/443; printf "garbage that is neit
 	"bytes that are neither TLS nor HTTP end the connection"
 
 # Real resolution by nameservers of the configuration.
-config '"audit": { "sync": "batch" }'
+# (Another run_dir: an egretd that still lingers there has the configuration of before.)
+sed -i "s|$TMP/run|$TMP/run2|" "$TMP/egret.json"
+export EGRET_RUN_DIR=$TMP/run2
 sed -i 's|"upstream": {|"upstream": { "nameservers": ["198.51.100.53"],|' "$TMP/egret.json"
 is "$(job curl -sS --max-time 20 http://asked.test:8080/index.html -H 'Host: asked.test:8080' -o /dev/null -w '%{http_code}')" 404 "a name resolved by a nameserver is reached"
 like "$(cat "$TMP/dns.log")" '^dns asked\.test 1$' "egret asked the nameserver that was named"
