@@ -135,18 +135,16 @@ void creds_cancel(struct creds_want *w)
 	free(w);
 }
 
-static void note(struct entry *e, enum event_kind kind, enum reason reason)
+/* Leases and refusals of the broker are in the stream by the broker itself, whom a proxy cannot
+ * silence; here only what it does not know of. */
+static void note_failure(struct entry *e)
 {
 	struct event ev;
 
-	record_begin(e->creds->px, &ev, kind, VERDICT_NONE, reason, NULL, NULL, STR(""));
+	record_begin(e->creds->px, &ev, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL, NULL,
+		     NULL, STR(""));
 	event_text(&ev, FIELD_CREDENTIAL_NAME, credential_name(&e->lease.cred));
-	if (kind == EVENT_CREDENTIAL_FAIL) {
-		event_text(&ev, FIELD_MESSAGE, str_of(e->fault));
-	} else {
-		event_text(&ev, FIELD_CREDENTIAL_LEASE, str_of(e->lease.id));
-		event_num(&ev, FIELD_CREDENTIAL_STATIC, e->lease.is_static);
-	}
+	event_text(&ev, FIELD_MESSAGE, str_of(e->fault));
 	record_note(e->creds->px, &ev);
 }
 
@@ -175,14 +173,18 @@ static void tell_all(struct entry *e)
 		timer_set(e->creds->px->loop, &w->timer, 0, tell_one, w);
 }
 
-static void fail(struct entry *e, const char *why, struct str more)
+static void fail(struct entry *e, const char *why)
 {
-	char text[200];
-
 	e->asked = false;
-	text_escape(text, sizeof(text), more);
-	snprintf(e->fault, sizeof(e->fault), "%s%s", why, text);
-	note(e, EVENT_CREDENTIAL_FAIL, REASON_CREDENTIAL);
+	snprintf(e->fault, sizeof(e->fault), "%s", why);
+	note_failure(e);
+	tell_all(e);
+}
+
+static void refused_by_broker(struct entry *e, struct str why)
+{
+	e->asked = false;
+	text_escape(e->fault, sizeof(e->fault), why);
 	tell_all(e);
 }
 
@@ -203,7 +205,6 @@ static const char *unfit(struct str v, const struct limits *l)
 static void leased(struct entry *e, const struct msg_in *m)
 {
 	uint64_t expires = 0, is_static = 0, now = clock_wall_us();
-	bool renewed = e->have;
 	struct secret value;
 	struct str v, id;
 	const char *why;
@@ -212,16 +213,16 @@ static void leased(struct entry *e, const struct msg_in *m)
 	    msg_get_str(m, TAG_LEASE, sizeof(e->lease.id) - 1, &id) < 0 ||
 	    msg_get_u64(m, TAG_EXPIRES, &expires) < 0 ||
 	    msg_get_u64(m, TAG_STATIC, &is_static) < 0) {
-		fail(e, "the broker's answer is not complete", STR(""));
+		fail(e, "the broker's answer is not complete");
 		return;
 	}
 	why = unfit(v, &e->creds->px->limits);
 	if (why) {
-		fail(e, why, STR(""));
+		fail(e, why);
 		return;
 	}
 	if (secret_dup(v.p, v.n, &value) < 0) {
-		fail(e, "there is no room left in locked memory", STR(""));
+		fail(e, "there is no room left in locked memory");
 		return;
 	}
 	secret_done(&e->lease.value);
@@ -235,7 +236,6 @@ static void leased(struct entry *e, const struct msg_in *m)
 	e->asked = false;
 	e->fault[0] = 0;
 	e->creds->generation++;
-	note(e, renewed ? EVENT_CREDENTIAL_RENEW : EVENT_CREDENTIAL_LEASE, REASON_NONE);
 	tell_all(e);
 }
 
@@ -244,8 +244,15 @@ static void broker_lost(struct credentials *c)
 	watch_del(&c->watch);
 	for (int i = 0; i < c->n; i++) {
 		if (c->entries[i].asked)
-			fail(&c->entries[i], "the broker is not there", STR(""));
+			fail(&c->entries[i], "the broker is not there");
 	}
+}
+
+void creds_broker_changed(struct credentials *c)
+{
+	/* What was asked of the old one is not answered any more; the next ask watches the new one. */
+	if (c)
+		broker_lost(c);
 }
 
 static void on_answer(struct watch *watch, uint32_t events)
@@ -269,10 +276,9 @@ static void on_answer(struct watch *watch, uint32_t events)
 	if (e && m.type == MSG_CRED)
 		leased(e, &m);
 	else if (e)
-		fail(e, "",
-		     msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0
-			     ? text
-			     : STR("no reason given"));
+		refused_by_broker(e, msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0
+					     ? text
+					     : STR("no reason given"));
 	msg_in_done(&m);
 }
 
@@ -293,7 +299,7 @@ static void ask(struct entry *e)
 			msg_out_done(&m);
 	}
 	if (r < 0) {
-		fail(e, "the broker cannot be asked", STR(""));
+		fail(e, "the broker cannot be asked");
 		return;
 	}
 	e->asked = true;

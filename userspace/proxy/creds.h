@@ -20,6 +20,8 @@ struct lease {
 typedef void (*creds_fn)(void *owner, const struct lease *l, const char *fault);
 struct creds_want;
 int creds_new(struct proxy *px, struct pack creds, struct credentials **ret) MUST_CHECK;
+/* px->broker is another socket now: the broker was started anew. Accepts NULL. */
+void creds_broker_changed(struct credentials *c);
 void creds_free(struct credentials *c);
 /* Index of the credential with this name, or -1. */
 int creds_find(const struct credentials *c, struct str name);

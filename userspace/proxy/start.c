@@ -380,6 +380,22 @@ static void stop(void)
 	timer_set(px->loop, &self.timer, 0, on_drained, NULL);
 }
 
+/* The broker was started anew. Leases that are out are used until they expire. */
+static void change_broker(struct msg_in *m)
+{
+	int fd;
+
+	if (!self.serving) {
+		loop_stop(self.px.loop, 1); /* the CA was asked of the old one: egretd starts us again */
+		return;
+	}
+	if (msg_take_fd(m, TAG_FD_BROKER, &fd))
+		return;
+	creds_broker_changed(self.px.creds);
+	close(self.px.broker);
+	self.px.broker = fd;
+}
+
 static void on_control(struct watch *w, uint32_t events)
 {
 	struct msg_in m;
@@ -398,6 +414,8 @@ static void on_control(struct watch *w, uint32_t events)
 		start(&m);
 	else if (m.type == MSG_PROXY_POLICY && self.serving)
 		reload(&m);
+	else if (m.type == MSG_PROXY_BROKER)
+		change_broker(&m);
 	else if (m.type == MSG_STOP && self.serving)
 		stop();
 	else if (m.type == MSG_STOP)
