@@ -27,8 +27,8 @@ echo f >"$TMP/www/files.test/f"
 in_host nft -f - <<-NFT
 	table inet leak {
 	  counter forbidden { }
-	  counter udp { }
-	  chain out { type filter hook output priority 0; ip daddr $EVIL counter name forbidden; ip daddr 198.51.100.0/24 meta l4proto udp counter name udp; }
+	  counter datagrams { }
+	  chain out { type filter hook output priority 0; ip daddr $EVIL counter name "forbidden"; ip daddr 198.51.100.0/24 meta l4proto udp counter name "datagrams"; }
 	}
 NFT
 leaked() { in_host nft -j list counters table inet leak | jq '[.nftables[].counter // empty | .packets] | add'; }
