@@ -12,6 +12,7 @@
 #include "event/event.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -139,9 +140,9 @@ int follow_add(struct audit *a, struct follower **list, int fd)
 	cleanup_close int owned = fd;
 	enum follow_kind kind;
 	struct follower *f;
-	int r = kind_of(owned, &kind);
+	int r = kind_of(owned, &kind), on = 1;
 
-	if (!r && kind == FOLLOW_PIPE && fcntl(owned, F_SETFL, O_NONBLOCK))
+	if (!r && kind == FOLLOW_PIPE && ioctl(owned, FIONBIO, &on))
 		r = -errno;
 	if (r)
 		return r;

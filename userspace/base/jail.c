@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -129,6 +130,7 @@ int jail_enter(const struct jail *j, char *why, size_t size)
 {
 	int r = jail_early();
 
+	tzset(); /* gmtime_r() and timegm() read /etc/localtime at their first use: now */
 	if (r < 0) {
 		snprintf(why, size, "no_new_privs or no core: %s", strerror(-r));
 		return r;

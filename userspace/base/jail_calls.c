@@ -121,8 +121,9 @@ static int allow_each(scmp_filter_ctx f, int call, unsigned arg, const uint32_t 
 
 static int allow_commands(scmp_filter_ctx f, uint32_t may)
 {
-	static const uint32_t fcntls[] = { F_GETFD, F_SETFD,	     F_GETFL,
-					   F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS };
+	static const uint32_t fcntls[] = { F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS };
+	/* Only where no descriptor's O_APPEND means something: the audit process may not clear its log's. */
+	static const uint32_t flags[] = { F_SETFL };
 	static const uint32_t seals[] = { F_ADD_SEALS };
 	static const uint32_t pipes[] = { CMD_SET_PIPE_SIZE, CMD_GET_PIPE_SIZE };
 	static const uint32_t ioctls[] = { FIONBIO, FIONREAD, TIOCOUTQ, TCGETS };
@@ -130,6 +131,8 @@ static int allow_commands(scmp_filter_ctx f, uint32_t may)
 	int r;
 
 	r = allow_each(f, SCMP_SYS(fcntl), 1, fcntls, ARRAY_SIZE(fcntls));
+	if (r == 0 && (may & JAIL_MAY_SOCKET_INET))
+		r = allow_each(f, SCMP_SYS(fcntl), 1, flags, ARRAY_SIZE(flags));
 	if (r == 0 && (may & JAIL_MAY_PASS_FDS))
 		r = allow_each(f, SCMP_SYS(fcntl), 1, seals, ARRAY_SIZE(seals));
 	if (r == 0 && (may & JAIL_MAY_SPLICE))

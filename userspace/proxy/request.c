@@ -58,14 +58,20 @@ static uint16_t default_port(bool tls)
 	return tls ? 443 : 80;
 }
 
+/* Behind the name that stands there already. */
+static void set_port(struct request *r, uint16_t port)
+{
+	r->host_n = r->name_n;
+	if (port)
+		r->host_n += (size_t)snprintf(r->host + r->name_n, sizeof(r->host) - r->name_n,
+					      ":%u", port);
+}
+
 static void set_host(struct request *r, struct str name, uint16_t port, bool bracket)
 {
-	int n = snprintf(r->host, sizeof(r->host), bracket ? "[%.*s]" : "%.*s", STR_ARG(name));
-
-	r->name_n = (size_t)n;
-	if (port)
-		n += snprintf(r->host + n, sizeof(r->host) - (size_t)n, ":%u", port);
-	r->host_n = (size_t)n;
+	r->name_n = (size_t)snprintf(r->host, sizeof(r->host), bracket ? "[%.*s]" : "%.*s",
+				     STR_ARG(name));
+	set_port(r, port);
 }
 
 /* Takes the name of the authority for this request where the connection has none. */
@@ -216,7 +222,7 @@ static bool read_host(struct request *r, bool tls, const struct head *h, struct 
 	if (!a.port && o->port != default_port(tls)) {
 		/* The client left it out; an origin on another port should still read its own name.
 		 */
-		set_host(r, (struct str){ r->host, r->name_n }, o->port, false);
+		set_port(r, o->port);
 	}
 	return true;
 }
