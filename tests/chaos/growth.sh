@@ -12,9 +12,9 @@ origins_up
 policy '"allow": "GET https://api.test/**"'
 cat >"$TMP/load.sh" <<'SH'
 #!/bin/bash
-h2load --h1 -q -n "$1" -c 8 https://api.test/hello.txt >"$3/warm" 2>&1
+h2load --h1 -n "$1" -c 8 https://api.test/hello.txt >"$3/warm" 2>&1
 touch "$3/warmed"; until [ -e "$3/go" ]; do sleep 0.05; done
-h2load --h1 -q -n "$2" -c 8 https://api.test/hello.txt >"$3/load" 2>&1
+h2load --h1 -n "$2" -c 8 https://api.test/hello.txt >"$3/load" 2>&1
 touch "$3/loaded"; until [ -e "$3/end" ]; do sleep 0.05; done
 SH
 chmod 755 "$TMP/load.sh"
