@@ -218,6 +218,12 @@ static bool act_splice(void)
 	return pipe2(fds, O_CLOEXEC) == 0 && fcntl(fds[0], F_SETPIPE_SZ, 4096) >= 0;
 }
 
+/* O_APPEND of a log goes this way. */
+static bool act_clear_append(void)
+{
+	return fcntl(STDERR_FILENO, F_SETFL, 0) == 0;
+}
+
 static bool act_fsync(void)
 {
 	return fsync(dir_fd) == 0;
@@ -285,6 +291,7 @@ static const struct {
 	{ "splice without", act_splice, ALL & ~JAIL_MAY_SPLICE, false, true },
 	{ "fsync", act_fsync, JAIL_MAY_SYNC, true, false },
 	{ "fsync without", act_fsync, ALL & ~JAIL_MAY_SYNC, false, true },
+	{ "clear append without sockets", act_clear_append, JAIL_MAY_SYNC | JAIL_MAY_PASS_FDS, false, true },
 	{ "setuid", act_setuid, ALL, false, true },
 	{ "io_uring", act_io_uring, ALL, false, true },
 #ifndef EGRET_ASAN /* the sanitizers' runtime maps shadow memory and sets thread names */

@@ -165,6 +165,7 @@ static void run_proxy(int sock)
 	signal(SIGPIPE, SIG_IGN);
 	limits_init(&px.limits);
 	px.limits.peek_ms = 1000;
+	px.limits.upstream_idle_ms = 300; /* the end waits for idle connections */
 	px.loop = loop_new();
 	n = i2d_X509(rig.middle.cert, &cert);
 	k = i2d_PrivateKey(rig.middle.key, &key);
