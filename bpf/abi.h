@@ -117,7 +117,8 @@ enum egret_reason {
 	EGRET_R_CAGE_SOCKET = 17,
 	EGRET_R_BAD_ADDRESS = 18, /* address too short, or of another family than the socket's */
 	EGRET_R_INBOUND = 19,
-	EGRET_R_UDP_CONNECT = 20, /* connect() of a UDP socket, other than for DNS: nothing was sent yet */
+	EGRET_R_UDP_CONNECT =
+		20, /* connect() of a UDP socket, other than for DNS: nothing was sent yet */
 	EGRET_R_MAX
 };
 

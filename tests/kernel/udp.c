@@ -180,9 +180,9 @@ static void test_others_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
 		for (int form = SENDTO; form <= CONNECTED; form++) {
 			struct query q = { to[i].ip, to[i].port, (enum form)form, to[i].six, NULL };
-			enum egret_reason reason = to[i].reason == EGRET_R_UDP && form == CONNECTED ?
-							   EGRET_R_UDP_CONNECT :
-							   to[i].reason;
+			enum egret_reason reason = to[i].reason == EGRET_R_UDP && form == CONNECTED
+							   ? EGRET_R_UDP_CONNECT
+							   : to[i].reason;
 			uint64_t was = refused(reason);
 			unsigned seen = 0;
 			int r = ask(&q, &seen);

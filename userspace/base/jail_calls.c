@@ -121,8 +121,10 @@ static int allow_each(scmp_filter_ctx f, int call, unsigned arg, const uint32_t 
 
 static int allow_commands(scmp_filter_ctx f, uint32_t may)
 {
-	static const uint32_t fcntls[] = { F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS };
-	/* Only where no descriptor's O_APPEND means something: the audit process may not clear its log's. */
+	static const uint32_t fcntls[] = { F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC,
+					   F_GET_SEALS };
+	/* Only where no descriptor's O_APPEND means something: the audit process may not clear its
+	 * log's. */
 	static const uint32_t flags[] = { F_SETFL };
 	static const uint32_t seals[] = { F_ADD_SEALS };
 	static const uint32_t pipes[] = { CMD_SET_PIPE_SIZE, CMD_GET_PIPE_SIZE };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See daemon_start.h. Used by verb_run.c. run_dir comes from the configuration, read here only to find the socket. */
+/* See daemon_start.h. Used by verb_run.c. run_dir comes from the configuration, read here only to
+ * find the socket. */
 #include "cli/daemon_start.h"
 
 #include "cli/cli.h"
@@ -29,7 +30,8 @@ static int connect_to(const char *run_dir)
 
 	if (fd < 0)
 		return -errno;
-	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock", run_dir) >= sizeof(sa.sun_path))
+	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock", run_dir) >=
+	    sizeof(sa.sun_path))
 		return -ENAMETOOLONG;
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return -errno;
@@ -72,11 +74,13 @@ static int start_one(const char *config)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
-		/* Away from the caller's terminal session: its keys are for the command. Standard error stays, for sentences. */
+		/* Away from the caller's terminal session: its keys are for the command. Standard
+		 * error stays, for sentences. */
 		setsid();
 		dup2(null, 0);
 		dup2(null, 1);
-		execl(path, "egretd", "--once", "--ready-fd", fd_text, config ? "--config" : NULL, config, (char *)NULL);
+		execl(path, "egretd", "--once", "--ready-fd", fd_text, config ? "--config" : NULL,
+		      config, (char *)NULL);
 		_exit(127);
 	}
 	close(ready[1]);
@@ -122,7 +126,10 @@ int daemon_connect(const char *config, int *ret_sock)
 			return -1;
 		}
 		if (geteuid() != 0)
-			return cli_fail(125, "no egretd runs here (%s), and starting one needs root: run \"sudo egret run ...\"", dir);
+			return cli_fail(125,
+					"no egretd runs here (%s), and starting one needs root: "
+					"run \"sudo egret run ...\"",
+					dir);
 		e = start_one(config);
 		if (e == EX_TEMPFAIL)
 			usleep(TRY_US);

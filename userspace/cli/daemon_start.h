@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The egretd that answers: the running one, or one started for this command that ends with its last job. */
+/* The egretd that answers: the running one, or one started for this command that ends with its last
+ * job. */
 #ifndef EGRET_CLI_DAEMON_START_H
 #define EGRET_CLI_DAEMON_START_H
 
@@ -7,10 +8,12 @@
 
 /* Where the egretd is that belongs to this egret. */
 void daemon_path(char *to, size_t n);
-/* -1 and a connected control socket; else an exit status, and the sentence is written. config may be NULL. */
+/* -1 and a connected control socket; else an exit status, and the sentence is written. config may
+ * be NULL. */
 int daemon_connect(const char *config, int *ret_sock);
 
-/* After an egretd that died: one is started that takes up what it left, ends the jobs that are over, and ends itself. */
+/* After an egretd that died: one is started that takes up what it left, ends the jobs that are
+ * over, and ends itself. */
 void daemon_sweep(const char *config);
 
 #endif

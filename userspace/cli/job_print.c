@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See job_print.h. Labels were chosen by whoever started the job: they are escaped before they reach a terminal. */
+/* See job_print.h. Labels were chosen by whoever started the job: they are escaped before they
+ * reach a terminal. */
 #include "cli/job_print.h"
 
 #include "base/clock.h"
@@ -11,9 +12,11 @@
 static const struct {
 	uint16_t tag;
 	const char *name;
-} texts[] = { { TAG_JOB_NAME, "id" },	  { TAG_STATE, "state" },	      { TAG_NET, "net" },
-	      { TAG_POLICY, "policy" },	  { TAG_DIGEST, "policy_digest" }, { TAG_CONFINED, "confinement" },
-	      { TAG_CGROUP, "cgroup" } };
+} texts[] = {
+	{ TAG_JOB_NAME, "id" },	  { TAG_STATE, "state" },	   { TAG_NET, "net" },
+	{ TAG_POLICY, "policy" }, { TAG_DIGEST, "policy_digest" }, { TAG_CONFINED, "confinement" },
+	{ TAG_CGROUP, "cgroup" }
+};
 static const struct {
 	uint16_t tag;
 	const char *name;
@@ -70,7 +73,8 @@ static void age(const struct msg_in *m, char *to, size_t n)
 
 void job_print_head(void)
 {
-	printf("%-15s %-9s %-12s %-5s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET", "POLICY", "AGE", "FACTS");
+	printf("%-15s %-9s %-12s %-5s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET",
+	       "POLICY", "AGE", "FACTS");
 }
 
 void job_print_row(const struct msg_in *m)
@@ -80,8 +84,9 @@ void job_print_row(const struct msg_in *m)
 	size_t at = 0;
 
 	age(m, since, sizeof(since));
-	printf("%-15.*s %-9.*s %-12.*s %-5.*s ", STR_ARG(text_of(m, TAG_JOB_NAME)), STR_ARG(text_of(m, TAG_STATE)),
-	       STR_ARG(text_of(m, TAG_CONFINED)), STR_ARG(text_of(m, TAG_NET)));
+	printf("%-15.*s %-9.*s %-12.*s %-5.*s ", STR_ARG(text_of(m, TAG_JOB_NAME)),
+	       STR_ARG(text_of(m, TAG_STATE)), STR_ARG(text_of(m, TAG_CONFINED)),
+	       STR_ARG(text_of(m, TAG_NET)));
 	printf("%-24.*s %6s ", STR_ARG(text_of(m, TAG_POLICY)), since);
 	while (msg_each(m, TAG_FACT, &at, &fact)) {
 		putchar(' ');
@@ -142,7 +147,8 @@ void job_print_json(const struct msg_in *m)
 	clock_text(v, started);
 	v = 0;
 	(void)!msg_get_u64(m, TAG_ASSURANCE, &v);
-	printf(",\"started\":\"%s\",\"assurance\":\"%s\",\"walls\":[", started, assurances[v < 3 ? v : 0]);
+	printf(",\"started\":\"%s\",\"assurance\":\"%s\",\"walls\":[", started,
+	       assurances[v < 3 ? v : 0]);
 	for (; msg_each(m, TAG_WALL, &at, &s); first = false) {
 		printf("%s", first ? "" : ",");
 		json_print_text(s);

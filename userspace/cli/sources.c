@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See sources.h. A policy's `include` names other policies: their files are looked for beside it, in /etc/egret/policies and in
- * /usr/share/egret/policies. Only the names are read here; the files are judged whole by egret-compile, or by `egret policy`.
+ * See sources.h. A policy's `include` names other policies: their files are looked for beside it,
+ * in /etc/egret/policies and in /usr/share/egret/policies. Only the names are read here; the files
+ * are judged whole by egret-compile, or by `egret policy`.
  */
 #include "cli/sources.h"
 
@@ -24,7 +25,8 @@ static int add(struct source_list *l, const char *file, const char *kind)
 	int fd;
 
 	if (l->n == SOURCES_MAX)
-		return cli_fail(2, "%s: more than %d policy and credential files", file, SOURCES_MAX);
+		return cli_fail(2, "%s: more than %d policy and credential files", file,
+				SOURCES_MAX);
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int err = errno;
@@ -65,7 +67,9 @@ static int add_included(struct source_list *l, const char *beside, struct str na
 		return -1;
 	for (i = 0; i <= ARRAY_SIZE(folders); i++) {
 		if (i == 0)
-			snprintf(path, sizeof(path), "%.*s/%.*s.json", slash ? (int)(slash - beside) : 1, slash ? beside : ".", STR_ARG(name));
+			snprintf(path, sizeof(path), "%.*s/%.*s.json",
+				 slash ? (int)(slash - beside) : 1, slash ? beside : ".",
+				 STR_ARG(name));
 		else
 			snprintf(path, sizeof(path), "%s/%.*s.json", folders[i - 1], STR_ARG(name));
 		if (access(path, F_OK) == 0)
@@ -93,7 +97,8 @@ static int follow(struct source_list *l, unsigned i)
 	diag_init(&d);
 	root = json_load(&a, &f, &d);
 	include = root && root->kind == NODE_OBJECT ? node_get(root, "include") : NULL;
-	for (n = include && include->kind == NODE_ARRAY ? include->first : NULL; n && e < 0; n = n->next)
+	for (n = include && include->kind == NODE_ARRAY ? include->first : NULL; n && e < 0;
+	     n = n->next)
 		if (n->kind == NODE_STRING)
 			e = add_included(l, l->at[i].name, n->text);
 	diag_done(&d);

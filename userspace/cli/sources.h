@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The JSON files that a command line names, opened with the caller's rights, and the files that a policy includes. */
+/* The JSON files that a command line names, opened with the caller's rights, and the files that a
+ * policy includes. */
 #ifndef EGRET_CLI_SOURCES_H
 #define EGRET_CLI_SOURCES_H
 

@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char usage[] = "Usage: egret config show [--config FILE]\n"
-			    "The effective configuration as JSON: " CONFIG_DEFAULT ", its conf.d, and the defaults.\n"
-			    "Exit status: 0 good, 2 usage or a broken file.\n";
+static const char usage[] =
+	"Usage: egret config show [--config FILE]\n"
+	"The effective configuration as JSON: " CONFIG_DEFAULT ", its conf.d, and the defaults.\n"
+	"Exit status: 0 good, 2 usage or a broken file.\n";
 
 static void text(const char *key, struct str s, const char *end)
 {
@@ -37,7 +38,8 @@ static void hosts(const struct config_list *l)
 
 	printf("\"hosts\": {");
 	for (i = 0; i < l->n; i++) {
-		const char *eq = memchr(l->at[i].p, '=', l->at[i].n), *at = eq + 1, *end = l->at[i].p + l->at[i].n;
+		const char *eq = memchr(l->at[i].p, '=', l->at[i].n), *at = eq + 1,
+			   *end = l->at[i].p + l->at[i].n;
 
 		printf("%s", i ? ", " : "");
 		json_print_text((struct str){ l->at[i].p, (size_t)(eq - l->at[i].p) });
@@ -75,13 +77,15 @@ static void show(const struct config *c)
 	list("allow_private", &c->allow_private, " },\n  ");
 	list("synthetic", &c->synthetic, ",\n  ");
 	printf("\"audit\": { \"sync\": \"%s\" },\n", c->audit_sync_each ? "each" : "batch");
-	printf("  \"uids\": { \"broker\": %u, \"audit\": %u, \"compile\": %u, \"proxy_first\": %u },\n", c->uid_broker, c->uid_audit,
-	       c->uid_compile, c->uid_proxy_first);
+	printf("  \"uids\": { \"broker\": %u, \"audit\": %u, \"compile\": %u, \"proxy_first\": %u "
+	       "},\n",
+	       c->uid_broker, c->uid_audit, c->uid_compile, c->uid_proxy_first);
 	printf("  \"limits\": {\n");
 	for (i = 0; i < limit_rows_n; i++) {
 		memcpy(&v, (const char *)&c->limits + limit_rows[i].offset, sizeof(v));
-		printf("    \"%s\": %llu%s // %s; past it: %s\n", limit_rows[i].key, (unsigned long long)v, i + 1 < limit_rows_n ? "," : "",
-		       limit_rows[i].unit, limit_rows[i].past);
+		printf("    \"%s\": %llu%s // %s; past it: %s\n", limit_rows[i].key,
+		       (unsigned long long)v, i + 1 < limit_rows_n ? "," : "", limit_rows[i].unit,
+		       limit_rows[i].past);
 	}
 	printf("  }\n}\n");
 }

@@ -13,7 +13,8 @@
 static const char usage[] = "Usage: egret job list [--json]\n"
 			    "       egret job show JOB [--json]\n"
 			    "       egret job end JOB\n"
-			    "The jobs that run here: one line each, all that is known of one, or its end (its processes are killed).\n"
+			    "The jobs that run here: one line each, all that is known of one, or "
+			    "its end (its processes are killed).\n"
 			    "Exit status: 0 done, 1 no such job or no egretd, 2 usage.\n";
 
 static int list(int sock, bool json)
@@ -75,7 +76,9 @@ static int one(int sock, uint16_t type, const char *name, bool json)
 
 int verb_job(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	bool json = false, is_list, is_show, is_end;
 	int o, sock, r;
 
@@ -93,8 +96,12 @@ int verb_job(int argc, char **argv)
 		return fputs(usage, stderr), 2;
 	sock = cli_connect();
 	if (sock < 0)
-		return cli_fail(1, "no egretd answers: %s; systemctl start egretd, or egret run starts one for its job", strerror(-sock));
-	r = is_list ? list(sock, json) : one(sock, is_show ? MSG_JOB_SHOW : MSG_JOB_END, argv[optind + 1], json);
+		return cli_fail(1,
+				"no egretd answers: %s; systemctl start egretd, or egret run "
+				"starts one for its job",
+				strerror(-sock));
+	r = is_list ? list(sock, json)
+		    : one(sock, is_show ? MSG_JOB_SHOW : MSG_JOB_END, argv[optind + 1], json);
 	close(sock);
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egret run: one command as a job. Asks the running egretd, or starts one that ends with its last job; hands over descriptors, shows events on a
- * terminal, passes signals on, and ends with the command's own status (125: egret failed, 126 and 127 as a shell has them).
+ * egret run: one command as a job. Asks the running egretd, or starts one that ends with its last
+ * job; hands over descriptors, shows events on a terminal, passes signals on, and ends with the
+ * command's own status (125: egret failed, 126 and 127 as a shell has them).
  */
 #include "cli/cli.h"
 #include "cli/daemon_start.h"
@@ -28,11 +29,12 @@
 #define LABELS_MAX 24
 #define LINE_MAX_BYTES (64u << 10)
 #define ORPHANED_MS 300 /* the same when nobody will say that they are */
-#define AFTER_MS 6000 /* after the command's end: until its last events are here */
+#define AFTER_MS 6000	/* after the command's end: until its last events are here */
 
 static const char usage[] =
 	"Usage: egret run [OPTION]... [--] COMMAND [ARG]...\n"
-	"Runs a command as a job: what it sends out goes through egret, by the rules of one policy.\n"
+	"Runs a command as a job: what it sends out goes through egret, by the rules of one "
+	"policy.\n"
 	"\n"
 	"  --policy FILE      the policy (default: the installed one whose `for` fits)\n"
 	"  --credential FILE  a credential for this job; may be repeated\n"
@@ -43,7 +45,8 @@ static const char usage[] =
 	"  --label KEY=VALUE  a fact about the job, e.g. repo=acme/web; may be repeated\n"
 	"  --quiet            no event lines on the terminal\n"
 	"\n"
-	"Exit status: the command's own; 125 egret failed, 126 the command cannot be executed, 127 it was not found,\n"
+	"Exit status: the command's own; 125 egret failed, 126 the command cannot be executed, 127 "
+	"it was not found,\n"
 	"2 usage, configuration or policy. See egret-run(1).\n";
 
 struct run {
@@ -63,7 +66,7 @@ struct run {
 	int events_out;
 	char job[64];
 	bool started, ended;
-	bool orphaned; /* egretd died before the job's end */
+	bool orphaned;	 /* egretd died before the job's end */
 	int exit_status; /* -1: not known yet */
 	unsigned denied;
 	struct buf lines;
@@ -72,11 +75,16 @@ struct run {
 static int parse(struct run *r, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "policy", required_argument, NULL, 'p' }, { "credential", required_argument, NULL, 'c' },
-		{ "config", required_argument, NULL, 'f' }, { "events", required_argument, NULL, 'e' },
-		{ "net", required_argument, NULL, 'n' },    { "user", required_argument, NULL, 'u' },
-		{ "label", required_argument, NULL, 'l' },  { "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
+		{ "policy", required_argument, NULL, 'p' },
+		{ "credential", required_argument, NULL, 'c' },
+		{ "config", required_argument, NULL, 'f' },
+		{ "events", required_argument, NULL, 'e' },
+		{ "net", required_argument, NULL, 'n' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "label", required_argument, NULL, 'l' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int o;
 
@@ -149,7 +157,8 @@ static int choose_user(struct run *r)
 		} else if (!pw) {
 			return cli_fail(2, "--user %s: no such user", r->user);
 		}
-	} else if (sudo && str_u64(str_of(sudo), &number) == 0 && number > 0 && number < UINT32_MAX) {
+	} else if (sudo && str_u64(str_of(sudo), &number) == 0 && number > 0 &&
+		   number < UINT32_MAX) {
 		pw = getpwuid((uid_t)number);
 		r->uid = (uid_t)number;
 		r->gid = pw ? pw->pw_gid : (gid_t)number;
@@ -183,11 +192,13 @@ static int open_events(struct run *r)
 	r->follow[0] = r->follow[1] = -1;
 	if (r->events && strcmp(r->events, "-")) {
 		struct stat st;
-		int fd = open(r->events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+		int fd =
+			open(r->events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 
 		if (fd < 0 || fstat(fd, &st) < 0)
 			return cli_fail(2, "--events %s: %s", r->events, strerror(errno));
-		/* A file goes to the audit process as it is: its lines are never late. What could block does not. */
+		/* A file goes to the audit process as it is: its lines are never late. What could
+		 * block does not. */
 		if (S_ISREG(st.st_mode)) {
 			r->follow[1] = fd;
 			return 0;
@@ -212,7 +223,8 @@ static int ask(struct run *r, const struct source_list *sources)
 		return cli_fail(125, "the working folder cannot be named: %s", strerror(errno));
 	e = spec_write(r->command, environ, &spec);
 	if (e < 0)
-		return cli_fail(125, "the command and its environment are too large: %s", strerror(-e));
+		return cli_fail(125, "the command and its environment are too large: %s",
+				strerror(-e));
 	if (pipe2(r->status, O_CLOEXEC) < 0)
 		return cli_fail(125, "no pipe: %s", strerror(errno));
 	msg_begin(&m, MSG_RUN, 1);
@@ -252,7 +264,8 @@ static void show_line(struct run *r, struct str line)
 {
 	struct buf text;
 
-	/* What every lookup of a resolver library does is in the stream, but says nothing to the person at the terminal. */
+	/* What every lookup of a resolver library does is in the stream, but says nothing to the
+	 * person at the terminal. */
 	bool sorting = memmem(line.p, line.n, "\"reason\":\"udp_connect\"", 22) != NULL;
 
 	if (!sorting && memmem(line.p, line.n, "\"verdict\":\"deny\"", 16))
@@ -306,7 +319,8 @@ static int on_daemon(struct run *r)
 	if (e == -EAGAIN)
 		return -1;
 	if (e < 0) {
-		/* The job goes on without egretd (running jobs do); the status pipe tells its end. */
+		/* The job goes on without egretd (running jobs do); the status pipe tells its end.
+		 */
 		r->ended = r->orphaned = true;
 		if (!r->started)
 			return cli_fail(125, "egretd ended before the job began; its log says why");
@@ -331,7 +345,8 @@ static int on_daemon(struct run *r)
 				line = memchr(at, '\n', (size_t)(end - at));
 				if (!line)
 					line = end;
-				text_escape(shown, sizeof(shown), (struct str){ at, (size_t)(line - at) });
+				text_escape(shown, sizeof(shown),
+					    (struct str){ at, (size_t)(line - at) });
 				cli_fail(0, "%s", shown);
 			}
 			msg_in_done(&m);
@@ -360,14 +375,18 @@ static void on_signal(struct run *r, int sigfd)
 
 static int watch_job(struct run *r, int sigfd)
 {
-	struct pollfd p[] = { { r->sock, POLLIN, 0 }, { r->status[0], POLLIN, 0 }, { r->follow[0], POLLIN, 0 }, { sigfd, POLLIN, 0 } };
+	struct pollfd p[] = { { r->sock, POLLIN, 0 },
+			      { r->status[0], POLLIN, 0 },
+			      { r->follow[0], POLLIN, 0 },
+			      { sigfd, POLLIN, 0 } };
 	uint32_t status;
 	int wait = -1, e;
 
 	for (;;) {
 		if (r->ended && r->exit_status >= 0)
 			p[1].fd = -1;
-		/* Everything is over when egretd said so, the status is known and the events' pipe is empty. */
+		/* Everything is over when egretd said so, the status is known and the events' pipe
+		 * is empty. */
 		if (r->ended && r->exit_status >= 0 && p[2].fd < 0)
 			return r->exit_status;
 		e = poll(p, ARRAY_SIZE(p), wait);
@@ -411,7 +430,8 @@ int verb_run(int argc, char **argv)
 	if (e >= 0)
 		return e;
 	if (getenv("EGRET_JOB") && access("/run/egret/ca.pem", F_OK) == 0)
-		return cli_fail(125, "this is already inside job %s: a job may not start another", getenv("EGRET_JOB"));
+		return cli_fail(125, "this is already inside job %s: a job may not start another",
+				getenv("EGRET_JOB"));
 	if (r.policy)
 		e = sources_policy(&sources, r.policy);
 	for (i = 0; e < 0 && i < r.ncredentials; i++)
@@ -445,7 +465,10 @@ int verb_run(int argc, char **argv)
 		return e;
 	e = watch_job(&r, sigfd);
 	if (r.denied && r.events_out < 0 && !r.quiet && r.follow[0] >= 0 && !isatty(STDERR_FILENO))
-		fprintf(stderr, "egret: %u refused in job %s; egret events --job %s --verdict deny shows them\n", r.denied, r.job, r.job);
+		fprintf(stderr,
+			"egret: %u refused in job %s; egret events --job %s --verdict deny shows "
+			"them\n",
+			r.denied, r.job, r.job);
 	buf_done(&r.lines);
 	if (r.orphaned && geteuid() == 0)
 		daemon_sweep(r.config);

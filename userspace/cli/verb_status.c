@@ -50,7 +50,9 @@ static void print_lines(const struct msg_in *m, bool json)
 
 int verb_status(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	bool json = false, first = true;
 	struct msg_out q;
 	struct msg_in m;
@@ -67,11 +69,15 @@ int verb_status(int argc, char **argv)
 		return fputs(usage, stderr), 2;
 	sock = cli_connect();
 	if (sock < 0)
-		return cli_fail(1, "no egretd answers: %s; systemctl start egretd, or egret run starts one for its job", strerror(-sock));
+		return cli_fail(1,
+				"no egretd answers: %s; systemctl start egretd, or egret run "
+				"starts one for its job",
+				strerror(-sock));
 	msg_begin(&q, MSG_STATUS, 1);
 	r = cli_ask(sock, &q, &m);
 	if (r < 0 || m.type != MSG_STATUS)
-		return cli_fail(1, "egretd gave no answer%s%s", r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
+		return cli_fail(1, "egretd gave no answer%s%s", r < 0 ? ": " : "",
+				r < 0 ? strerror(-r) : "");
 	printf("%s", json ? "{" : "");
 	print_lines(&m, json);
 	printf("%s", json ? "\"job_list\":[" : "\n");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See config.h. One table says every key; an unknown one is an error with its place and the nearest known word. */
+/* See config.h. One table says every key; an unknown one is an error with its place and the nearest
+ * known word. */
 #include "config/config.h"
 
 #include "policy/scan.h"
@@ -24,7 +25,7 @@ struct key {
 	enum key_kind kind;
 	size_t offset;
 	bool (*fits)(struct str); /* of a text or each text of a list; NULL: anything */
-	const char *form; /* what fits, in words */
+	const char *form;	  /* what fits, in words */
 };
 
 static bool is_path(struct str s)
@@ -101,11 +102,13 @@ static const struct key keys[] = {
 	{ "run", "policy", KEY_TEXT, AT(run_policy), is_name, "the name of an installed policy" },
 	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, confined" },
 	{ "", "upstream", KEY_OBJECT, 0, NULL, NULL },
-	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver, "addresses, with a port if it is not 53" },
+	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver,
+	  "addresses, with a port if it is not 53" },
 	{ "upstream", "hosts", KEY_HOSTS, AT(hosts), is_addr, "lists of addresses" },
 	{ "upstream", "ca_file", KEY_TEXT, AT(upstream_ca_file), is_path, "an absolute path" },
 	{ "upstream", "ca_extra", KEY_LIST, AT(upstream_ca_extra), is_path, "absolute paths" },
-	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), is_block, "address blocks, as 10.0.5.0/24" },
+	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), is_block,
+	  "address blocks, as 10.0.5.0/24" },
 	{ "", "synthetic", KEY_LIST, AT(synthetic), is_block, "one IPv4 and one IPv6 block" },
 	{ "", "audit", KEY_OBJECT, 0, NULL, NULL },
 	{ "audit", "sync", KEY_SYNC, AT(audit_sync_each), NULL, NULL },
@@ -128,14 +131,17 @@ static void wrong(const struct loading *l, const struct node *n, const char *wha
 	diag_add(l->d, l->f, n->at, n->key, "%s%s%s", what, form ? ": " : "", form ? form : "");
 }
 
-static void unknown(const struct loading *l, const struct node *n, const char *what, const char *const *words, size_t nwords)
+static void unknown(const struct loading *l, const struct node *n, const char *what,
+		    const char *const *words, size_t nwords)
 {
 	const char *near = word_near(n->key, words, nwords);
 
-	diag_add(l->d, l->f, n->key_at, n->key, "%s%s%s%s", what, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	diag_add(l->d, l->f, n->key_at, n->key, "%s%s%s%s", what, near ? "; did you mean \"" : "",
+		 near ? near : "", near ? "\"?" : "");
 }
 
-static void load_list(const struct loading *l, const struct key *k, const struct node *n, struct config_list *to)
+static void load_list(const struct loading *l, const struct key *k, const struct node *n,
+		      struct config_list *to)
 {
 	const struct node *at;
 
@@ -155,7 +161,8 @@ static void load_list(const struct loading *l, const struct key *k, const struct
 }
 
 /* { "name": ["ip", "ip"] } -> "name=ip,ip" */
-static void load_hosts(const struct loading *l, const struct key *k, const struct node *n, struct config_list *to)
+static void load_hosts(const struct loading *l, const struct key *k, const struct node *n,
+		       struct config_list *to)
 {
 	const struct node *host, *at;
 	char line[1024];
@@ -170,10 +177,11 @@ static void load_hosts(const struct loading *l, const struct key *k, const struc
 		bool good = host->kind == NODE_ARRAY && host->count > 0 && host->key.n <= 253;
 
 		for (at = good ? host->first : NULL; good && at; at = at->next) {
-			good = at->kind == NODE_STRING && is_addr(at->text) && (size_t)len + at->text.n + 2 < sizeof(line);
+			good = at->kind == NODE_STRING && is_addr(at->text) &&
+			       (size_t)len + at->text.n + 2 < sizeof(line);
 			if (good)
-				len += snprintf(line + len, sizeof(line) - (size_t)len, "%s%.*s", at == host->first ? "" : ",",
-						STR_ARG(at->text));
+				len += snprintf(line + len, sizeof(line) - (size_t)len, "%s%.*s",
+						at == host->first ? "" : ",", STR_ARG(at->text));
 		}
 		if (!good)
 			wrong(l, host, "must be a list of at least one address", NULL);
@@ -197,15 +205,19 @@ static void load_limits(const struct loading *l, const struct node *n)
 	for (i = 0; i < limit_rows_n && nwords < ARRAY_SIZE(words); i++)
 		words[nwords++] = limit_rows[i].key;
 	for (at = n->first; at; at = at->next) {
-		int r = at->kind == NODE_NUMBER && at->number >= 0 ? limits_set(&l->c->limits, at->key, (uint64_t)at->number) : -EINVAL;
+		int r = at->kind == NODE_NUMBER && at->number >= 0
+				? limits_set(&l->c->limits, at->key, (uint64_t)at->number)
+				: -EINVAL;
 
 		if (r == -ENOENT)
 			unknown(l, at, "no such limit", words, nwords);
 		else if (r == -ERANGE)
 			for (i = 0; i < limit_rows_n; i++) {
 				if (str_is(at->key, limit_rows[i].key))
-					diag_add(l->d, l->f, at->at, at->key, "must be %llu to %llu %s",
-						 (unsigned long long)limit_rows[i].min, (unsigned long long)limit_rows[i].max,
+					diag_add(l->d, l->f, at->at, at->key,
+						 "must be %llu to %llu %s",
+						 (unsigned long long)limit_rows[i].min,
+						 (unsigned long long)limit_rows[i].max,
 						 limit_rows[i].unit);
 			}
 		else if (r < 0)
@@ -239,7 +251,8 @@ static void load_key(const struct loading *l, const struct key *k, const struct 
 		load_object(l, n, k->name);
 		break;
 	case KEY_SYNC:
-		if (n->kind != NODE_STRING || (!str_is(n->text, "batch") && !str_is(n->text, "each")))
+		if (n->kind != NODE_STRING ||
+		    (!str_is(n->text, "batch") && !str_is(n->text, "each")))
 			wrong(l, n, "must be \"batch\" or \"each\"", NULL);
 		else
 			*(bool *)field = str_is(n->text, "each");
@@ -295,7 +308,9 @@ static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, si
 		return -EINVAL;
 	}
 	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		snprintf(why, n, "%s: owned by uid %u with mode %04o; it must be root's and writable by root alone: chown root %s && chmod go-w %s",
+		snprintf(why, n,
+			 "%s: owned by uid %u with mode %04o; it must be root's and writable by "
+			 "root alone: chown root %s && chmod go-w %s",
 			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
 		return -EPERM;
 	}
@@ -339,7 +354,8 @@ static void add(struct config *c, struct config_list *l, const char *text)
 		l->at[l->n++] = arena_str(&c->arena, str_of(text));
 }
 
-/* The host's own resolver file: nameservers unless the configuration names some, and the suffixes that jobs' lookups get from it. */
+/* The host's own resolver file: nameservers unless the configuration names some, and the suffixes
+ * that jobs' lookups get from it. */
 static void load_resolv(struct config *c)
 {
 	char line[1024], *save, *word;
@@ -379,7 +395,8 @@ static int load_drop_ins(const char *path, struct config *c, char *why, size_t n
 	const char *slash = strrchr(path, '/');
 	int count, i, r = 0;
 
-	snprintf(folder, sizeof(folder), "%.*s/conf.d", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	snprintf(folder, sizeof(folder), "%.*s/conf.d", slash ? (int)(slash - path) : 1,
+		 slash ? path : ".");
 	count = scandir(folder, &list, is_drop_in, alphasort);
 	for (i = 0; i < count; i++) {
 		snprintf(file, sizeof(file), "%s/%s", folder, list[i]->d_name);
@@ -398,7 +415,9 @@ static int check(const struct config *c, char *why, size_t n)
 	for (i = 0; i < c->synthetic.n; i++)
 		*(memchr(c->synthetic.at[i].p, ':', c->synthetic.at[i].n) ? &v6 : &v4) += 1;
 	if (v4 != 1 || v6 != 1) {
-		snprintf(why, n, "synthetic: must hold one IPv4 and one IPv6 block, as 198.18.0.0/15 and fd65:6772:6574:1::/64");
+		snprintf(why, n,
+			 "synthetic: must hold one IPv4 and one IPv6 block, as 198.18.0.0/15 and "
+			 "fd65:6772:6574:1::/64");
 		return -EINVAL;
 	}
 	if (c->limits.ring_bytes & (c->limits.ring_bytes - 1)) {

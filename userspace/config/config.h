@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: /etc/egret/egret.json (or --config FILE) and drop-ins in conf.d beside it, closed world, every key has a default
- * (docs/man/egret.json.5). These are root's own files: egretd parses them itself, after checking that nobody else can write them.
+ * The configuration: /etc/egret/egret.json (or --config FILE) and drop-ins in conf.d beside it,
+ * closed world, every key has a default (docs/man/egret.json.5). These are root's own files: egretd
+ * parses them itself, after checking that nobody else can write them.
  */
 #ifndef EGRET_CONFIG_CONFIG_H
 #define EGRET_CONFIG_CONFIG_H
@@ -22,22 +23,25 @@ struct config {
 	struct arena arena; /* all strings; each ends in NUL */
 	struct str state_dir, run_dir;
 	struct config_list policies, credentials; /* folders */
-	struct str run_policy; /* the installed policy of `egret run` by callers who are no admins; n = 0: they are refused */
-	struct config_list require; /* "tc", "lsm", "confined" */
+	struct str run_policy; /* the installed policy of `egret run` by callers who are no admins;
+				  n = 0: they are refused */
+	struct config_list require;	/* "tc", "lsm", "confined" */
 	struct config_list nameservers; /* "ip" or "ip:port"; empty: those of /etc/resolv.conf */
-	struct config_list hosts; /* "name=ip,ip" */
-	struct str upstream_ca_file; /* instead of the system's roots; n = 0: the system's */
+	struct config_list hosts;	/* "name=ip,ip" */
+	struct str upstream_ca_file;	/* instead of the system's roots; n = 0: the system's */
 	struct config_list upstream_ca_extra;
 	struct config_list allow_private;
 	struct config_list synthetic;
 	struct config_list search; /* resolver suffixes: of /etc/resolv.conf */
 	struct limits limits;
 	bool audit_sync_each;
-	/* Numeric, no passwd entry needed: broker, audit and compiler, then one for each proxy that can run at once. */
+	/* Numeric, no passwd entry needed: broker, audit and compiler, then one for each proxy that
+	 * can run at once. */
 	unsigned uid_broker, uid_audit, uid_compile, uid_proxy_first;
 };
 
-/* path NULL: CONFIG_DEFAULT if it exists, else the defaults. 0; -EINVAL and friends with a sentence "FILE:LINE:COLUMN: key: what". */
+/* path NULL: CONFIG_DEFAULT if it exists, else the defaults. 0; -EINVAL and friends with a sentence
+ * "FILE:LINE:COLUMN: key: what". */
 int config_load(const char *path, struct config *ret, char *why, size_t n) MUST_CHECK;
 void config_done(struct config *c);
 /* "egret" for the standard run_dir, else a short name made from run_dir: names cgroups and pins. */

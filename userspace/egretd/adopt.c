@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See adopt.h. The frames read here were written by an egretd; they passed through no other process's hands, only through its keeping. */
+/* See adopt.h. The frames read here were written by an egretd; they passed through no other
+ * process's hands, only through its keeping. */
 #include "egretd/adopt.h"
 
 #include "egretd/job.h"
@@ -32,11 +33,14 @@ void adopt_note_services(struct daemon *d)
 
 	services_path(d, path, sizeof(path));
 	n = snprintf(text, sizeof(text), "audit %d %llu\nbroker %d %llu\n", (int)d->audit.child.pid,
-		     (unsigned long long)child_started(d->audit.child.pid), (int)d->broker.child.pid,
+		     (unsigned long long)child_started(d->audit.child.pid),
+		     (int)d->broker.child.pid,
 		     (unsigned long long)child_started(d->broker.child.pid));
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || write(fd, text, (size_t)n) != n)
-		log_warn("%s cannot be written: a new egretd would not find the services of this one", path);
+		log_warn("%s cannot be written: a new egretd would not find the services of this "
+			 "one",
+			 path);
 }
 
 static int park_open(struct daemon *d)
@@ -67,8 +71,8 @@ static int park_take(struct daemon *d, const struct child *broker)
 	return 0;
 }
 
-/* Empties a cgroup of ours. It is made anew after cgroup.kill: 6.18 also kills what is later cloned straight into a cgroup that was ever
- * killed when the parent's own cgroup was not. */
+/* Empties a cgroup of ours. It is made anew after cgroup.kill: 6.18 also kills what is later cloned
+ * straight into a cgroup that was ever killed when the parent's own cgroup was not. */
 static int renew(struct daemon *d, const char *name, int *fd)
 {
 	bool populated = true;
@@ -107,10 +111,12 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 	}
 	if (f)
 		fclose(f);
-	/* Without the broker's parking place the jobs are lost, and so is the audit process's knowledge of them. */
+	/* Without the broker's parking place the jobs are lost, and so is the audit process's
+	 * knowledge of them. */
 	if (d->broker.child.pid > 0 && park_take(d, &d->broker.child) == 0)
 		return 0;
-	/* They are no children of this process: SIGKILL, and their cgroups are emptied by cgroup_kill below. */
+	/* They are no children of this process: SIGKILL, and their cgroups are emptied by
+	 * cgroup_kill below. */
 	child_kill(&d->audit.child, SIGKILL);
 	child_kill(&d->broker.child, SIGKILL);
 	child_done(&d->audit.child);
@@ -121,7 +127,10 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 	if (r == 0)
 		r = renew(d, "work", &d->cg.work);
 	if (r < 0) {
-		snprintf(why, n, "processes of an earlier egretd below %s cannot be ended: end them by hand", d->cg.own_path);
+		snprintf(
+			why, n,
+			"processes of an earlier egretd below %s cannot be ended: end them by hand",
+			d->cg.own_path);
 		return r;
 	}
 	r = park_open(d);
@@ -136,14 +145,19 @@ struct kept_fd {
 	uint16_t tag;
 	size_t offset;
 };
-#define FD(tag, field) { tag, offsetof(struct job, field) }
+#define FD(tag, field)                           \
+	{                                        \
+		tag, offsetof(struct job, field) \
+	}
 static const struct kept_fd kept[] = {
-	FD(TAG_FD_NETNS, ns.netns),	    FD(TAG_FD_TCP, ns.tcp4),	       FD(TAG_FD_TCP6, ns.tcp6),
-	FD(TAG_FD_DNS_UDP, ns.dns_udp4),    FD(TAG_FD_DNS_UDP6, ns.dns_udp6),  FD(TAG_FD_DNS_TCP, ns.dns_tcp4),
-	FD(TAG_FD_DNS_TCP6, ns.dns_tcp6),   FD(TAG_FD_RING, ring.data),	       FD(TAG_FD_RING_ACK, ring.ack),
-	FD(TAG_FD_RING_ACK_RO, ring.ack_ro), FD(TAG_FD_RING_WAKE, ring.wake),  FD(TAG_FD_RING_SPACE, ring.space),
-	FD(TAG_FD_NAMES, names),	    FD(TAG_FD_POLICY, policies[0]),    FD(TAG_FD_POLICY2, policies[1]),
-	FD(TAG_FD_CREDS, creds),
+	FD(TAG_FD_NETNS, ns.netns),	  FD(TAG_FD_TCP, ns.tcp4),
+	FD(TAG_FD_TCP6, ns.tcp6),	  FD(TAG_FD_DNS_UDP, ns.dns_udp4),
+	FD(TAG_FD_DNS_UDP6, ns.dns_udp6), FD(TAG_FD_DNS_TCP, ns.dns_tcp4),
+	FD(TAG_FD_DNS_TCP6, ns.dns_tcp6), FD(TAG_FD_RING, ring.data),
+	FD(TAG_FD_RING_ACK, ring.ack),	  FD(TAG_FD_RING_ACK_RO, ring.ack_ro),
+	FD(TAG_FD_RING_WAKE, ring.wake),  FD(TAG_FD_RING_SPACE, ring.space),
+	FD(TAG_FD_NAMES, names),	  FD(TAG_FD_POLICY, policies[0]),
+	FD(TAG_FD_POLICY2, policies[1]),  FD(TAG_FD_CREDS, creds),
 };
 
 static int *fd_of(struct job *j, const struct kept_fd *k)
@@ -201,7 +215,8 @@ void park_jobs(struct daemon *d)
 		msg_in_done(&m);
 	for (j = d->jobs; j; j = j->next)
 		if (j->state == JOB_RUNNING && park(d, j) < 0)
-			log_warn("job %s: cannot be parked; it would not outlive this egretd", j->name);
+			log_warn("job %s: cannot be parked; it would not outlive this egretd",
+				 j->name);
 }
 
 static int unpark(struct daemon *d, struct msg_in *m)
@@ -257,7 +272,8 @@ static int unpark(struct daemon *d, struct msg_in *m)
 	return 0;
 }
 
-/* Cgroups of jobs that nobody knows: what was being made when egretd died. Their processes end here; they were refused all along. */
+/* Cgroups of jobs that nobody knows: what was being made when egretd died. Their processes end
+ * here; they were refused all along. */
 static void sweep(struct daemon *d)
 {
 	int dir = openat(d->cg.jobs, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See authority.h. Reads what the kernel says of a process; names in cgroup paths were chosen by others and are only compared. */
+/* See authority.h. Reads what the kernel says of a process; names in cgroup paths were chosen by
+ * others and are only compared. */
 #include "egretd/authority.h"
 
 #include <errno.h>
@@ -56,10 +57,12 @@ static bool same_namespace(int proc, const char *name, const char *as)
 	if (stat(path, &ours) < 0)
 		return false;
 	snprintf(path, sizeof(path), "ns/%s", name);
-	return fstatat(proc, path, &theirs, 0) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+	return fstatat(proc, path, &theirs, 0) == 0 && theirs.st_dev == ours.st_dev &&
+	       theirs.st_ino == ours.st_ino;
 }
 
-/* Where the process stands relative to the jobs' slice. An unreadable cgroup file counts as inside: no authority. */
+/* Where the process stands relative to the jobs' slice. An unreadable cgroup file counts as inside:
+ * no authority. */
 static void place(const struct daemon *d, int proc, struct caller *c)
 {
 	cleanup_free char *text = mem_new(16384);
@@ -68,7 +71,8 @@ static void place(const struct daemon *d, int proc, struct caller *c)
 	struct str path;
 
 	c->in_job = true;
-	if (read_small(proc, "cgroup", text, 16384) < 0 || authority_cgroup_path(str_of(text), &path) < 0)
+	if (read_small(proc, "cgroup", text, 16384) < 0 ||
+	    authority_cgroup_path(str_of(text), &path) < 0)
 		return;
 	if (!str_starts(path, slice) || (path.n > n && path.p[n] != '/')) {
 		c->in_job = false;
@@ -114,7 +118,8 @@ int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, s
 	}
 	place(d, proc, &c);
 	c.admin = c.uid == 0 && !c.in_job && same_namespace(proc, "pid", "/proc/self") &&
-		  (same_namespace(proc, "mnt", "/proc/self") || same_namespace(proc, "mnt", "/proc/1"));
+		  (same_namespace(proc, "mnt", "/proc/self") ||
+		   same_namespace(proc, "mnt", "/proc/1"));
 	/* All of this was about the process that connected only if that one still lives. */
 	alive = (struct pollfd){ .fd = pidfd, .events = POLLIN };
 	if (poll(&alive, 1, 0) != 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is on the other end of the control socket: the uid is not enough (uid 0 in a container is uid 0 here), so the peer's cgroup
- * and namespaces count too, read by a pidfd that is checked again afterwards.
+ * Who is on the other end of the control socket: the uid is not enough (uid 0 in a container is uid
+ * 0 here), so the peer's cgroup and namespaces count too, read by a pidfd that is checked again
+ * afterwards.
  */
 #ifndef EGRET_EGRETD_AUTHORITY_H
 #define EGRET_EGRETD_AUTHORITY_H
@@ -14,9 +15,9 @@ struct caller {
 	gid_t gid;
 	gid_t groups[64];
 	unsigned ngroups;
-	bool in_job; /* its cgroup is below the jobs' slice */
+	bool in_job;  /* its cgroup is below the jobs' slice */
 	char job[24]; /* then: the job's name, if it is one of ours */
-	bool admin; /* uid 0, in no managed cgroup, in the host's pid and mount namespaces */
+	bool admin;   /* uid 0, in no managed cgroup, in the host's pid and mount namespaces */
 	int pidfd;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See child.h. Called by services.c, job.c and compile.c. Reads nothing from the children here.
- * Between clone and exec only async-signal-safe calls are made, though egretd has one thread: the child shares nothing but
- * descriptors, and everything that could fail is prepared before.
+ * Between clone and exec only async-signal-safe calls are made, though egretd has one thread: the
+ * child shares nothing but descriptors, and everything that could fail is prepared before.
  */
 #include "egretd/child.h"
 
@@ -46,13 +46,15 @@ const char *child_folder(void)
 	return folder;
 }
 
-/* In the child: never returns. Its exit status says which step failed; the log of egretd names the program. */
+/* In the child: never returns. Its exit status says which step failed; the log of egretd names the
+ * program. */
 static _Noreturn void become(const struct child_plan *plan, const char *path, int sock, int spare)
 {
 	char *const argv[] = { (char *)plan->program, (char *)plan->arg, NULL };
 	char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 #ifdef EGRET_ASAN
-	char *const asan_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "ASAN_OPTIONS=detect_leaks=0", NULL };
+	char *const asan_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+				   "ASAN_OPTIONS=detect_leaks=0", NULL };
 	char *const *env = asan_env;
 	(void)plain_env;
 #else
@@ -77,7 +79,10 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, in
 	for (i = 0; plan->park && i < 2; i++)
 		if (keep_park[i] < 0 || dup2(keep_park[i], PROTO_PARK_FD + i) < 0)
 			_exit(121);
-	if (close_range(plan->park ? PROTO_PARK_FD + 2 : keep_spare >= 0 ? PROTO_SPARE_FD + 1 : PROTO_SOCKET_FD + 1, ~0u, 0) < 0)
+	if (close_range(plan->park	  ? PROTO_PARK_FD + 2
+			: keep_spare >= 0 ? PROTO_SPARE_FD + 1
+					  : PROTO_SOCKET_FD + 1,
+			~0u, 0) < 0)
 		_exit(122);
 	if (!plan->keep_root) {
 		if (setgroups(0, NULL) < 0 || setresgid(plan->gid, plan->gid, plan->gid) < 0 ||
@@ -105,8 +110,10 @@ int child_start(const struct child_plan *plan, struct child *ret, char *why, siz
 	snprintf(path, sizeof(path), "%s/%s", child_folder(), plan->program);
 	if (access(path, X_OK) < 0) {
 		r = -errno;
-		snprintf(why, why_n, "%s cannot be started: %s; install egret whole, or run egretd from its build folder", path,
-			 strerror(errno));
+		snprintf(why, why_n,
+			 "%s cannot be started: %s; install egret whole, or run egretd from its "
+			 "build folder",
+			 path, strerror(errno));
 		return r;
 	}
 	r = msg_pair(pair);
@@ -114,7 +121,8 @@ int child_start(const struct child_plan *plan, struct child *ret, char *why, siz
 		snprintf(why, why_n, "no socket for %s: %s", plan->program, strerror(-r));
 		return r;
 	}
-	/* clone3 shares no memory here (no CLONE_VM): stdio buffers of the child are never flushed, it ends by exec or _exit. */
+	/* clone3 shares no memory here (no CLONE_VM): stdio buffers of the child are never flushed,
+	 * it ends by exec or _exit. */
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		become(plan, path, pair[1], plan->keep_root ? -1 : pair[0]);
@@ -202,7 +210,8 @@ bool child_reap(struct child *c, int *ret_status)
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0) {
 		if (errno != ECHILD)
 			return false;
-		/* Taken up from an earlier egretd: not ours to wait for, but the pidfd tells its end. */
+		/* Taken up from an earlier egretd: not ours to wait for, but the pidfd tells its
+		 * end. */
 		if (poll(&(struct pollfd){ .fd = c->pidfd, .events = POLLIN }, 1, 0) <= 0)
 			return false;
 		*ret_status = -1;

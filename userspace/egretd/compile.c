@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See compile.h. Trusts of the compiler's answer: that the packs are sealed memfds; their bytes are checked by pack_open and policy_open. */
+/* See compile.h. Trusts of the compiler's answer: that the packs are sealed memfds; their bytes are
+ * checked by pack_open and policy_open. */
 #include "egretd/compile.h"
 
 #include <errno.h>
@@ -32,7 +33,8 @@ static void finish(struct compile *c, int err, const char *text, int policies, i
 
 static void on_late(struct timer *t)
 {
-	finish(t->owner, -ETIMEDOUT, "the policies took longer than 10 s to read; make them smaller", -1, -1);
+	finish(t->owner, -ETIMEDOUT,
+	       "the policies took longer than 10 s to read; make them smaller", -1, -1);
 }
 
 static void on_answer(struct watch *w, uint32_t events)
@@ -45,7 +47,8 @@ static void on_answer(struct watch *w, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		finish(c, -EPROTO, "egret-compile ended without an answer; the log says why", -1, -1);
+		finish(c, -EPROTO, "egret-compile ended without an answer; the log says why", -1,
+		       -1);
 		return;
 	}
 	if (m.type == MSG_COMPILED) {
@@ -68,8 +71,9 @@ static void on_answer(struct watch *w, uint32_t events)
 	finish(c, -EPROTO, "egret-compile gave an answer of another form", -1, -1);
 }
 
-int compile_start(struct daemon *d, const struct compile_source *sources, unsigned n, unsigned flags, compile_fn done,
-		  void *owner, struct compile **ret, char *why, size_t why_n)
+int compile_start(struct daemon *d, const struct compile_source *sources, unsigned n,
+		  unsigned flags, compile_fn done, void *owner, struct compile **ret, char *why,
+		  size_t why_n)
 {
 	struct child_plan plan = { .program = "egret-compile",
 				   .cgroup_dir = d->cg.work,
@@ -81,7 +85,8 @@ int compile_start(struct daemon *d, const struct compile_source *sources, unsign
 	int r;
 
 	if (n > COMPILE_SOURCES_MAX) {
-		snprintf(why, why_n, "%u policy and credential files; at most %u are read at once", n, COMPILE_SOURCES_MAX);
+		snprintf(why, why_n, "%u policy and credential files; at most %u are read at once",
+			 n, COMPILE_SOURCES_MAX);
 		return -E2BIG;
 	}
 	c = mem_new(sizeof(*c));

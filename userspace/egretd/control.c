@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See control.h. Who asks is established once, when the connection is accepted (authority.c); a frame of another form ends the
- * connection. What needs an admin says so in words.
+ * See control.h. Who asks is established once, when the connection is accepted (authority.c); a
+ * frame of another form ends the connection. What needs an admin says so in words.
  */
 #include "egretd/control.h"
 
@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #define IDLE_MS 300
-#define BROKER_BIT 0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not have it */
+#define BROKER_BIT                                                                             \
+	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
+		       have it */
 
 struct client {
 	struct client *next;
@@ -70,7 +72,8 @@ void client_send(struct client *c, struct msg_out *m)
 	}
 	if (msg_send(c->watch.fd, m) < 0) {
 		msg_out_done(m);
-		/* Not freed here: the caller of this may still hold it. The watch sees the end at once. */
+		/* Not freed here: the caller of this may still hold it. The watch sees the end at
+		 * once. */
 		shutdown(c->watch.fd, SHUT_RDWR);
 	}
 }
@@ -169,10 +172,12 @@ static void answer_status(struct client *c, uint32_t question)
 static struct job *named_job(struct client *c, struct msg_in *m)
 {
 	struct str name;
-	struct job *j = msg_get_str(m, TAG_JOB_NAME, 64, &name) == 0 ? job_by_name(c->d, name) : NULL;
+	struct job *j =
+		msg_get_str(m, TAG_JOB_NAME, 64, &name) == 0 ? job_by_name(c->d, name) : NULL;
 
 	if (!j || !may_see(c, j)) {
-		client_failed(c, m->id, -ENOENT, "no such job runs here: egret job list shows those that do");
+		client_failed(c, m->id, -ENOENT,
+			      "no such job runs here: egret job list shows those that do");
 		return NULL;
 	}
 	return j;
@@ -211,7 +216,8 @@ static void hand_to_broker(struct client *c, struct msg_in *m)
 	msg_begin(&out, m->type, c->broker_serial);
 	if (msg_get_str(m, TAG_NAME, PROTO_NAME_MAX, &name) == 0) {
 		msg_put_str(&out, TAG_NAME, name);
-		admin_event(c, EVENT_ADMIN_SECRET, m->type == MSG_SECRET_SET ? "set" : "removed", name);
+		admin_event(c, EVENT_ADMIN_SECRET, m->type == MSG_SECRET_SET ? "set" : "removed",
+			    name);
 	}
 	if (m->type == MSG_SECRET_SET) {
 		r = msg_take_fd(m, TAG_FD_VALUE, &value);
@@ -223,7 +229,8 @@ static void hand_to_broker(struct client *c, struct msg_in *m)
 		close(value);
 	if (r < 0) {
 		c->broker_serial = 0;
-		client_failed(c, m->id, r, "egret-broker is being started anew: try again in a moment");
+		client_failed(c, m->id, r,
+			      "egret-broker is being started anew: try again in a moment");
 	}
 }
 
@@ -276,7 +283,8 @@ static void answer_signal(struct client *c, struct msg_in *m)
 	if (!j)
 		return;
 	if (j != c->job || msg_get_u64(m, TAG_CODE, &sig) < 0 || sig == 0 || sig > 64) {
-		client_failed(c, m->id, -EPERM, "signals go only to the command that this connection started");
+		client_failed(c, m->id, -EPERM,
+			      "signals go only to the command that this connection started");
 		return;
 	}
 	child_kill(&j->init, (int)sig);
@@ -331,7 +339,9 @@ static bool answer(struct client *c, struct msg_in *m)
 		return true;
 	case MSG_RELOAD:
 		if (!c->who.admin || c->reloading) {
-			client_failed(c, m->id, -EPERM, "policies are read again for root on the host only, one reload at a time");
+			client_failed(c, m->id, -EPERM,
+				      "policies are read again for root on the host only, one "
+				      "reload at a time");
 			return true;
 		}
 		c->reload_question = m->id;
@@ -395,16 +405,20 @@ int control_open(struct daemon *d, char *why, size_t n)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int r;
 
-	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock", d->config.run_dir.p) >= sizeof(sa.sun_path)) {
-		snprintf(why, n, "run_dir %s is too long for a socket in it (107 bytes)", d->config.run_dir.p);
+	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock",
+			     d->config.run_dir.p) >= sizeof(sa.sun_path)) {
+		snprintf(why, n, "run_dir %s is too long for a socket in it (107 bytes)",
+			 d->config.run_dir.p);
 		return -ENAMETOOLONG;
 	}
-	(void)unlink(sa.sun_path); /* run_dir is locked by this process: what is there is of a dead egretd */
+	(void)unlink(sa.sun_path); /* run_dir is locked by this process: what is there is of a dead
+				      egretd */
 	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->control < 0 || bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 || chmod(sa.sun_path, 0666) < 0 ||
-	    listen(d->control, 128) < 0) {
+	if (d->control < 0 || bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    chmod(sa.sun_path, 0666) < 0 || listen(d->control, 128) < 0) {
 		r = -errno;
-		snprintf(why, n, "the control socket %s cannot be made: %s", sa.sun_path, strerror(-r));
+		snprintf(why, n, "the control socket %s cannot be made: %s", sa.sun_path,
+			 strerror(-r));
 		return r;
 	}
 	/* Everybody may connect; what they may ask is decided by authority.c. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control socket: run_dir/control.sock, framed and bounded (base/msg.h), one question at a time a client. */
+/* The control socket: run_dir/control.sock, framed and bounded (base/msg.h), one question at a time
+ * a client. */
 #ifndef EGRET_EGRETD_CONTROL_H
 #define EGRET_EGRETD_CONTROL_H
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egretd: what its rooms share. One loop; no room blocks but for the milliseconds that a namespace takes. It loads kernel programs, makes
- * cgroups, namespaces, listeners and rings, starts and reaps egret's other programs, and answers on the control socket.
+ * egretd: what its rooms share. One loop; no room blocks but for the milliseconds that a namespace
+ * takes. It loads kernel programs, makes cgroups, namespaces, listeners and rings, starts and reaps
+ * egret's other programs, and answers on the control socket.
  *
- * P5: no byte that came from a network, a job, an image or an engine is interpreted here. Policies and credentials are read by
- * egret-compile; frames on the control socket have fixed fields with bounds.
+ * P5: no byte that came from a network, a job, an image or an engine is interpreted here. Policies
+ * and credentials are read by egret-compile; frames on the control socket have fixed fields with
+ * bounds.
  */
 #ifndef EGRET_EGRETD_DAEMON_H
 #define EGRET_EGRETD_DAEMON_H
@@ -38,7 +40,8 @@ struct service {
 	bool ready;
 };
 
-/* Policies and credentials of the folders in the configuration, compiled. Replaced whole, or not at all. */
+/* Policies and credentials of the folders in the configuration, compiled. Replaced whole, or not at
+ * all. */
 struct library {
 	struct pack policies, credentials;
 	void *policies_map, *credentials_map;
@@ -55,7 +58,7 @@ struct daemon {
 	struct kernel *kernel;
 	struct library library;
 	struct service audit, broker;
-	int log_fd; /* events.ndjson, append */
+	int log_fd;		  /* events.ndjson, append */
 	int store_key, store_dir; /* the broker's; -1 in the store's case when there is none */
 	int roots[CONFIG_LIST_MAX];
 	unsigned nroots;
@@ -68,7 +71,8 @@ struct daemon {
 	struct job *jobs;
 	unsigned njobs;
 	uint32_t serial; /* of questions to services */
-	bool once; /* started by `egret run`: end when the last job is over and nobody is connected */
+	bool once; /* started by `egret run`: end when the last job is over and nobody is connected
+		    */
 	struct timer idle;
 	bool served; /* the start succeeded */
 	bool stopping;
@@ -79,7 +83,8 @@ struct daemon {
 /* services.c */
 int services_start(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void services_stop(struct daemon *d);
-/* To a service: 0 or -errno. A service that is away gets its jobs anew when it is back, so callers need not keep the message. */
+/* To a service: 0 or -errno. A service that is away gets its jobs anew when it is back, so callers
+ * need not keep the message. */
 int service_send(struct service *s, struct msg_out *m) MUST_CHECK;
 /* An event of egretd itself. job 0: none. */
 void daemon_event(struct daemon *d, uint64_t job, const struct event *e);
@@ -87,10 +92,11 @@ void daemon_event(struct daemon *d, uint64_t job, const struct event *e);
 /* library.c */
 int library_open(int policies_fd, int credentials_fd, struct library *ret) MUST_CHECK;
 void library_close(struct library *l);
-/* Compiles the configured folders. At start: waits. Later (SIGHUP, MSG_RELOAD): done(owner) with 0, or -errno and a text; a broken file
- * changes nothing. */
+/* Compiles the configured folders. At start: waits. Later (SIGHUP, MSG_RELOAD): done(owner) with 0,
+ * or -errno and a text; a broken file changes nothing. */
 int library_load(struct daemon *d, char *why, size_t n) MUST_CHECK;
-void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text), void *owner);
+void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text),
+		    void *owner);
 
 /* control.c */
 int control_open(struct daemon *d, char *why, size_t n) MUST_CHECK;

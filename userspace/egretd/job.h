@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job: a cgroup and a network namespace (a set of them in a later issue: the kernel's tables and the messages already have it so), one proxy, one
- * ring, one line in `egret job list`. Made by MSG_RUN; ends with its command, with `egret job end`, or with the `egret run` that asked for it.
+ * A job: a cgroup and a network namespace (a set of them in a later issue: the kernel's tables and
+ * the messages already have it so), one proxy, one ring, one line in `egret job list`. Made by
+ * MSG_RUN; ends with its command, with `egret job end`, or with the `egret run` that asked for it.
  *
  *   job_run.c    what the caller asked for, policies and credentials chosen      JOB_CHOOSING
  *   job_make.c   cgroup, namespace, ring, kernel tables; proxy, broker, audit    JOB_MAKING
@@ -27,12 +28,12 @@ struct job {
 	struct job *next;
 	struct daemon *d;
 	struct client *client; /* who asked and waits; NULL when gone */
-	uint32_t question; /* id of its MSG_RUN */
+	uint32_t question;     /* id of its MSG_RUN */
 	uint64_t id;
 	char name[24];
 	uint32_t serial; /* id of the questions about this job to services */
 	enum job_state state;
-	unsigned waiting; /* enum job_wait */
+	unsigned waiting;   /* enum job_wait */
 	struct arena arena; /* facts, cwd, names */
 
 	uid_t uid, caller_uid;
@@ -48,7 +49,7 @@ struct job {
 	struct compile *compile;
 	int policies[JOB_POLICIES_MAX]; /* packs of one image; [0] decides, [1] narrows */
 	unsigned npolicies;
-	int creds; /* pack, or -1 */
+	int creds;	    /* pack, or -1 */
 	struct library own; /* what was given with the job */
 	struct str policy_name, policy_digest;
 	struct kernel_dial *dials;
@@ -74,7 +75,8 @@ struct job {
 	uint64_t started_us;
 };
 
-/* What is parked of a job besides descriptors and texts (adopt.c): read only by an egretd of the same build's form. */
+/* What is parked of a job besides descriptors and texts (adopt.c): read only by an egretd of the
+ * same build's form. */
 struct job_words {
 	uint64_t id, cookie, started_us, proxy_started, init_started;
 	struct egret_listener listener;
@@ -87,25 +89,28 @@ struct job_words {
 };
 
 struct job *job_new(struct daemon *d);
-void job_taken_up(struct job *j); /* a running job of an earlier egretd: its processes are watched again */
+void job_taken_up(
+	struct job *j); /* a running job of an earlier egretd: its processes are watched again */
 
 /* MSG_RUN. Takes descriptors out of m. Answers the client by itself, now or later. */
 struct caller;
 void job_run(struct daemon *d, struct client *c, const struct caller *who, struct msg_in *m);
 void job_make(struct job *j); /* policies are chosen */
-int job_select(struct job *j, char *why, size_t n) MUST_CHECK; /* job_select.c: policy, credentials, placeholders, dials */
+int job_select(struct job *j, char *why,
+	       size_t n) MUST_CHECK; /* job_select.c: policy, credentials, placeholders, dials */
 void job_answered(struct job *j, unsigned wait); /* one of the things waited for has come */
 void job_start_command(struct job *j);
 /* Says why to the client and takes the job down. */
 void job_fail(struct job *j, const char *why);
-void job_end(struct job *j); /* idempotent */
+void job_end(struct job *j);	 /* idempotent */
 void job_drained(struct job *j); /* the audit process has read the last of it */
 
 /* job_proxy.c */
 int proxy_start(struct job *j, char *why, size_t n) MUST_CHECK;
 void proxy_taken_up(struct job *j); /* watches an adopted one, or starts another */
 void proxy_stop(struct job *j);
-int proxy_ready(struct job *j, bool ready) MUST_CHECK; /* opens or closes the job's door in the kernel */
+int proxy_ready(struct job *j,
+		bool ready) MUST_CHECK; /* opens or closes the job's door in the kernel */
 
 /* Questions about a job to the services, also asked anew when a service was started anew. */
 int job_ask_audit(struct job *j) MUST_CHECK;

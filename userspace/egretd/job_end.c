@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The last step: processes killed, proxy drained, events read to the last one, then everything of the job removed. job_end() is called
- * again by each thing that it waits for, and goes on where it stands.
+ * The last step: processes killed, proxy drained, events read to the last one, then everything of
+ * the job removed. job_end() is called again by each thing that it waits for, and goes on where it
+ * stands.
  */
 #include "egretd/job.h"
 
@@ -50,7 +51,8 @@ static void job_free(struct job *j)
 	if (j->proxy_cgroup >= 0)
 		(void)!kernel_cage_del(d->kernel, j->proxy_cgroup_id);
 	if (j->cgroup >= 0 && (r = cgroup_wait_empty(j->cgroup, 1000)) < 0)
-		log_warn("job %s: processes are left in its cgroup: %s; they stay refused", j->name, strerror(-r));
+		log_warn("job %s: processes are left in its cgroup: %s; they stay refused", j->name,
+			 strerror(-r));
 	close_fd(&j->cgroup);
 	close_fd(&j->proxy_cgroup);
 	(void)!cgroup_remove(d->cg.jobs, j->name);
@@ -99,7 +101,9 @@ static void on_drain_late(struct timer *t)
 {
 	struct job *j = t->owner;
 
-	log_warn("job %s: the audit process did not read the last events in time; they stay in the ring until it does", j->name);
+	log_warn("job %s: the audit process did not read the last events in time; they stay in the "
+		 "ring until it does",
+		 j->name);
 	over(j);
 }
 
@@ -116,7 +120,8 @@ static void drain(struct job *j)
 	struct msg_out m;
 
 	event_begin(&e, EVENT_JOB_END, VERDICT_NONE, REASON_NONE);
-	if (j->exit_status >= 0) /* a command that an earlier egretd started has told its status to `egret run` alone */
+	if (j->exit_status >= 0) /* a command that an earlier egretd started has told its status to
+				    `egret run` alone */
 		event_num(&e, FIELD_EXIT_STATUS, (uint64_t)j->exit_status);
 	msg_begin(&m, MSG_JOB_CLOSE, j->serial);
 	msg_put_u64(&m, TAG_JOB, j->id);

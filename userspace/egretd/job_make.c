@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The second step: everything a job needs before its command may run. The cgroup is registered without EGRET_CG_READY, so that nothing in
- * it can connect until the proxy serves. Proxy, broker and audit process are asked at the same time; job_answered() counts.
+ * The second step: everything a job needs before its command may run. The cgroup is registered
+ * without EGRET_CG_READY, so that nothing in it can connect until the proxy serves. Proxy, broker
+ * and audit process are asked at the same time; job_answered() counts.
  */
 #include "egretd/job.h"
 
@@ -20,9 +21,13 @@ static void on_late(struct timer *t)
 	struct job *j = t->owner;
 	char why[160];
 
-	snprintf(why, sizeof(why), "the job was not ready within %d s: no answer from%s%s%s%s; egret doctor may say more", MAKE_MS / 1000,
-		 j->waiting & WAIT_PROXY ? " egret-proxy" : "", j->waiting & WAIT_BROKER ? " egret-broker" : "",
-		 j->waiting & WAIT_AUDIT ? " egret-audit" : "", j->waiting & WAIT_INIT ? " egret-init" : "");
+	snprintf(why, sizeof(why),
+		 "the job was not ready within %d s: no answer from%s%s%s%s; egret doctor may say "
+		 "more",
+		 MAKE_MS / 1000, j->waiting & WAIT_PROXY ? " egret-proxy" : "",
+		 j->waiting & WAIT_BROKER ? " egret-broker" : "",
+		 j->waiting & WAIT_AUDIT ? " egret-audit" : "",
+		 j->waiting & WAIT_INIT ? " egret-init" : "");
 	job_fail(j, why);
 }
 
@@ -34,7 +39,8 @@ static int make_cgroups(struct job *j, char *why, size_t n)
 	if (r == 0)
 		r = cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id);
 	if (r < 0) {
-		snprintf(why, n, "no cgroup for the job below %s: %s", d->cg.jobs_path, strerror(-r));
+		snprintf(why, n, "no cgroup for the job below %s: %s", d->cg.jobs_path,
+			 strerror(-r));
 		return r;
 	}
 	r = kernel_cgroup_set(d->kernel, j->cgroup_id, j->id, j->host_net ? EGRET_CG_HOST_NET : 0);
@@ -47,13 +53,15 @@ static int make_cgroups(struct job *j, char *why, size_t n)
 
 static int make_namespace(struct job *j, char *why, size_t n)
 {
-	int r = netns_open(j->d->cg.listen, j->host_net ? NETNS_SHARED : NETNS_NEW, -1, &j->ns, why, n);
+	int r = netns_open(j->d->cg.listen, j->host_net ? NETNS_SHARED : NETNS_NEW, -1, &j->ns, why,
+			   n);
 
 	if (r < 0)
 		return r;
 	r = kernel_listener_set(j->d->kernel, j->id, j->ns.cookie, &j->ns.listener);
 	if (r < 0)
-		snprintf(why, n, "the kernel's tables cannot take the job's listeners: %s", strerror(-r));
+		snprintf(why, n, "the kernel's tables cannot take the job's listeners: %s",
+			 strerror(-r));
 	return r;
 }
 
@@ -85,7 +93,8 @@ int job_ask_audit(struct job *j)
 	msg_put_fd(&m, TAG_FD_RING_SPACE, j->ring.space);
 	msg_put_u64(&m, TAG_ASSURANCE, j->facts.assurance);
 	for (i = 0; i < j->facts.n; i++) {
-		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key), STR_ARG(j->fact_list[i].value));
+		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key),
+			 STR_ARG(j->fact_list[i].value));
 		msg_put_str(&m, TAG_FACT, str_of(fact));
 	}
 	if (j->follow >= 0)
@@ -93,7 +102,8 @@ int job_ask_audit(struct job *j)
 	return service_send(&j->d->audit, &m);
 }
 
-/* The pair between a proxy and the broker: the broker gets its end now, the proxy's is kept until the proxy is told. */
+/* The pair between a proxy and the broker: the broker gets its end now, the proxy's is kept until
+ * the proxy is told. */
 int job_ask_broker(struct job *j)
 {
 	struct msg_out m;
@@ -126,8 +136,8 @@ void job_broker_opened(struct job *j, struct msg_in *m)
 	struct str sealed;
 	int ca = -1, bundle = -1, p12 = -1;
 
-	if (msg_get(m, TAG_SEALED, &sealed) < 0 || msg_take_fd(m, TAG_FD_CA, &ca) < 0 || msg_take_fd(m, TAG_FD_BUNDLE, &bundle) < 0 ||
-	    msg_take_fd(m, TAG_FD_P12, &p12) < 0) {
+	if (msg_get(m, TAG_SEALED, &sealed) < 0 || msg_take_fd(m, TAG_FD_CA, &ca) < 0 ||
+	    msg_take_fd(m, TAG_FD_BUNDLE, &bundle) < 0 || msg_take_fd(m, TAG_FD_P12, &p12) < 0) {
 		job_fail(j, "egret-broker's answer is not complete");
 	} else if (!j->sealed.n) {
 		j->sealed = arena_str(&j->arena, sealed);
@@ -164,7 +174,9 @@ void job_make(struct job *j)
 	if (r == 0)
 		r = proxy_start(j, why, sizeof(why));
 	if (r < 0) {
-		job_fail(j, why[0] ? why : "egret-broker or egret-audit is being started anew: try again in a moment");
+		job_fail(j, why[0] ? why
+				   : "egret-broker or egret-audit is being started anew: try again "
+				     "in a moment");
 		return;
 	}
 	j->waiting = WAIT_PROXY | WAIT_BROKER | WAIT_AUDIT;

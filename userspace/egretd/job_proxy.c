@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job's proxy: started with duplicates of the job's listeners under a uid of its own in the cage, told everything in one message, and
- * started anew when it dies. While there is none, the kernel refuses the job's connections (promise P6).
+ * A job's proxy: started with duplicates of the job's listeners under a uid of its own in the cage,
+ * told everything in one message, and started anew when it dies. While there is none, the kernel
+ * refuses the job's connections (promise P6).
  */
 #include "egretd/job.h"
 
@@ -102,7 +103,8 @@ static int tell(struct job *j)
 		memcpy(&value, (const char *)&c->limits + limit_rows[i].offset, sizeof(value));
 		if (value == limit_rows[i].def)
 			continue;
-		snprintf(text, sizeof(text), "%s=%llu", limit_rows[i].key, (unsigned long long)value);
+		snprintf(text, sizeof(text), "%s=%llu", limit_rows[i].key,
+			 (unsigned long long)value);
 		msg_put_str(&m, TAG_LIMIT, str_of(text));
 	}
 	r = msg_send(j->proxy.sock, &m);
@@ -124,7 +126,8 @@ static void on_message(struct watch *w, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		watch_del(w); /* the end is told by the pidfd; a frame of another form ends the proxy */
+		watch_del(w); /* the end is told by the pidfd; a frame of another form ends the
+				 proxy */
 		child_kill(&j->proxy, SIGKILL);
 		return;
 	}
@@ -133,7 +136,9 @@ static void on_message(struct watch *w, uint32_t events)
 		if (j->state == JOB_RUNNING) {
 			log_info("job %s: its proxy serves again", j->name);
 			if (proxy_ready(j, true) < 0)
-				log_err("job %s: the kernel's table cannot be changed; the job stays refused", j->name);
+				log_err("job %s: the kernel's table cannot be changed; the job "
+					"stays refused",
+					j->name);
 			park_jobs(j->d);
 		} else {
 			msg_in_done(&m);
@@ -172,14 +177,19 @@ static void on_ended(struct watch *w, uint32_t events)
 		return;
 	}
 	if (proxy_ready(j, false) < 0)
-		log_err("job %s: its proxy died and the kernel's table cannot be changed: connections wait unanswered", j->name);
-	log_warn("job %s: egret-proxy ended with status %d; the job is refused until a new one serves", j->name, status);
+		log_err("job %s: its proxy died and the kernel's table cannot be changed: "
+			"connections wait unanswered",
+			j->name);
+	log_warn("job %s: egret-proxy ended with status %d; the job is refused until a new one "
+		 "serves",
+		 j->name, status);
 	if (++j->proxy_failures > STEADY_FAILURES) {
 		job_fail(j, "its proxy cannot be kept running; the log says why");
 		return;
 	}
 	wait = AGAIN_MS << (j->proxy_failures > 7 ? 7 : j->proxy_failures - 1);
-	timer_set(j->d->loop, &j->proxy_again, wait > AGAIN_MAX_MS ? AGAIN_MAX_MS : wait, on_again, j);
+	timer_set(j->d->loop, &j->proxy_again, wait > AGAIN_MAX_MS ? AGAIN_MAX_MS : wait, on_again,
+		  j);
 }
 
 static void on_again(struct timer *t)
@@ -221,7 +231,9 @@ static int pick_uid(const struct job *me, uid_t *ret)
 
 int proxy_start(struct job *j, char *why, size_t n)
 {
-	struct child_plan plan = { .program = "egret-proxy", .cgroup_dir = j->proxy_cgroup, .arg = j->name };
+	struct child_plan plan = { .program = "egret-proxy",
+				   .cgroup_dir = j->proxy_cgroup,
+				   .arg = j->name };
 	int r = 0;
 
 	if (!j->proxy_uid)
@@ -250,7 +262,8 @@ int proxy_start(struct job *j, char *why, size_t n)
 
 void proxy_taken_up(struct job *j)
 {
-	if (j->proxy.pid > 0 && watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
+	if (j->proxy.pid > 0 &&
+	    watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
 	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0)
 		return;
 	if (proxy_ready(j, false) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first step of a job: what `egret run` asked for, as far as the caller may ask for it. Called by control.c with a checked frame; its strings are
- * bounded here, and those of the policy files go unread to egret-compile.
+ * The first step of a job: what `egret run` asked for, as far as the caller may ask for it. Called
+ * by control.c with a checked frame; its strings are bounded here, and those of the policy files go
+ * unread to egret-compile.
  */
 #include "egretd/authority.h"
 #include "egretd/compile.h"
@@ -59,7 +60,8 @@ void job_put(const struct job *j, struct msg_out *m)
 	msg_put_str(m, TAG_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
 	msg_put_u64(m, TAG_ASSURANCE, j->facts.assurance);
 	for (i = 0; i < j->facts.n; i++) {
-		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key), STR_ARG(j->fact_list[i].value));
+		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key),
+			 STR_ARG(j->fact_list[i].value));
 		msg_put_str(m, TAG_FACT, str_of(fact));
 	}
 	msg_put_str(m, TAG_WALL, STR("turn"));
@@ -91,7 +93,13 @@ struct job *job_new(struct daemon *d)
 		j->stdio[i] = -1;
 	for (i = 0; i < JOB_POLICIES_MAX; i++)
 		j->policies[i] = -1;
-	j->ns = (struct netns){ .netns = -1, .tcp4 = -1, .tcp6 = -1, .dns_udp4 = -1, .dns_udp6 = -1, .dns_tcp4 = -1, .dns_tcp6 = -1 };
+	j->ns = (struct netns){ .netns = -1,
+				.tcp4 = -1,
+				.tcp6 = -1,
+				.dns_udp4 = -1,
+				.dns_udp6 = -1,
+				.dns_tcp4 = -1,
+				.dns_tcp6 = -1 };
 	j->ring = (struct ring_fds){ -1, -1, -1, -1, -1 };
 	j->proxy = j->init = CHILD_NONE;
 	/* Never 0, never used before: 63 random bits. */
@@ -99,7 +107,8 @@ struct job *job_new(struct daemon *d)
 		if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id))
 			die("no random numbers: %s", strerror(errno));
 		j->id >>= 1;
-		snprintf(j->name, sizeof(j->name), "j-%012llx", (unsigned long long)(j->id & 0xffffffffffffull));
+		snprintf(j->name, sizeof(j->name), "j-%012llx",
+			 (unsigned long long)(j->id & 0xffffffffffffull));
 	} while (!j->id || job_by_name(d, str_of(j->name)));
 	j->serial = ++d->serial & 0x7fffffffu;
 	j->started_us = clock_wall_us();
@@ -111,13 +120,16 @@ struct job *job_new(struct daemon *d)
 
 static int take_label(struct job *j, struct str label, char *why, size_t n)
 {
-	static const char *const reserved[] = { "id", "n", "assurance" }; /* the stream says these of a job itself */
+	static const char *const reserved[] = {
+		"id", "n", "assurance"
+	}; /* the stream says these of a job itself */
 	const char *eq = memchr(label.p, '=', label.n);
 	struct str key = { label.p, eq ? (size_t)(eq - label.p) : 0 };
 	size_t i;
 
 	for (i = 0; eq && i < key.n; i++)
-		if (!((key.p[i] >= 'a' && key.p[i] <= 'z') || key.p[i] == '_' || (key.p[i] >= '0' && key.p[i] <= '9')))
+		if (!((key.p[i] >= 'a' && key.p[i] <= 'z') || key.p[i] == '_' ||
+		      (key.p[i] >= '0' && key.p[i] <= '9')))
 			eq = NULL;
 	for (i = 0; i < ARRAY_SIZE(reserved); i++)
 		if (str_is(key, reserved[i]))
@@ -129,7 +141,10 @@ static int take_label(struct job *j, struct str label, char *why, size_t n)
 		char shown[80];
 
 		text_escape(shown, sizeof(shown), label);
-		snprintf(why, n, "--label %s: write it as key=value, the key in lower case, once, and none of id, n, assurance", shown);
+		snprintf(why, n,
+			 "--label %s: write it as key=value, the key in lower case, once, and none "
+			 "of id, n, assurance",
+			 shown);
 		return -EINVAL;
 	}
 	if (j->facts.n == JOB_FACTS_MAX) {
@@ -137,13 +152,15 @@ static int take_label(struct job *j, struct str label, char *why, size_t n)
 		return -E2BIG;
 	}
 	j->fact_list[j->facts.n].key = arena_str(&j->arena, key);
-	j->fact_list[j->facts.n].value = arena_str(&j->arena, (struct str){ eq + 1, label.n - key.n - 1 });
+	j->fact_list[j->facts.n].value =
+		arena_str(&j->arena, (struct str){ eq + 1, label.n - key.n - 1 });
 	j->facts.n++;
 	return 0;
 }
 
 /* uid, gid and groups: an admin may name any; others are themselves. */
-static int take_user(struct job *j, const struct caller *who, const struct msg_in *m, char *why, size_t n)
+static int take_user(struct job *j, const struct caller *who, const struct msg_in *m, char *why,
+		     size_t n)
 {
 	uint64_t uid = who->uid, gid = who->gid, g;
 	struct str group;
@@ -158,8 +175,10 @@ static int take_user(struct job *j, const struct caller *who, const struct msg_i
 		snprintf(why, n, "--user: only root may run a job as somebody else");
 		return -EPERM;
 	}
-	if (uid >= j->d->config.uid_broker && uid < j->d->config.uid_proxy_first + CONFIG_PROXY_UIDS) {
-		snprintf(why, n, "--user: uid %llu belongs to egret's own programs", (unsigned long long)uid);
+	if (uid >= j->d->config.uid_broker &&
+	    uid < j->d->config.uid_proxy_first + CONFIG_PROXY_UIDS) {
+		snprintf(why, n, "--user: uid %llu belongs to egret's own programs",
+			 (unsigned long long)uid);
 		return -EPERM;
 	}
 	j->uid = (uid_t)uid;
@@ -175,10 +194,12 @@ static int take_user(struct job *j, const struct caller *who, const struct msg_i
 	return 0;
 }
 
-/* Could this job leave? uid 0 owns root's files and devices though it has no capability; the groups of disks and memory likewise. */
+/* Could this job leave? uid 0 owns root's files and devices though it has no capability; the groups
+ * of disks and memory likewise. */
 static bool is_confined(const struct job *j)
 {
-	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/xvda" };
+	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1",
+					       "/dev/xvda" };
 	struct stat st;
 	unsigned i, g;
 
@@ -239,7 +260,9 @@ static int take_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 			r = -EBADMSG;
 			break;
 		}
-		s->kind = str_is(kind, "policy") ? "policy" : str_is(kind, "include") ? "include" : "credential";
+		s->kind = str_is(kind, "policy")    ? "policy"
+			  : str_is(kind, "include") ? "include"
+						    : "credential";
 		snprintf(s->name, sizeof(s->name), "%.*s", STR_ARG(name));
 		r = msg_take_fd_of(m, field, &s->fd);
 		if (r == 0)
@@ -248,7 +271,8 @@ static int take_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 	if (r < 0)
 		snprintf(why, n, "the list of policy files is not well formed");
 	else if (count > 0)
-		r = compile_start(j->d, sources, count, j->admin ? 0 : COMPILE_CALLER_IS_NO_ADMIN, on_compiled, j, &j->compile, why, n);
+		r = compile_start(j->d, sources, count, j->admin ? 0 : COMPILE_CALLER_IS_NO_ADMIN,
+				  on_compiled, j, &j->compile, why, n);
 	for (i = 0; i < count; i++)
 		close(sources[i].fd);
 	return r < 0 ? r : (int)count;
@@ -263,7 +287,8 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 	int r, i;
 
 	snprintf(why, n, "the request is not complete");
-	if (msg_get_str(m, TAG_CWD, PROTO_TEXT_MAX, &cwd) < 0 || msg_take_fd(m, TAG_FD_SPEC, &j->spec) < 0 ||
+	if (msg_get_str(m, TAG_CWD, PROTO_TEXT_MAX, &cwd) < 0 ||
+	    msg_take_fd(m, TAG_FD_SPEC, &j->spec) < 0 ||
 	    msg_take_fd(m, TAG_FD_STATUS, &j->status) < 0)
 		return -EBADMSG;
 	for (i = 0; i < 3; i++) {
@@ -271,7 +296,8 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 			return -EBADMSG;
 		/* A directory would be a way into the caller's mount namespace. */
 		if (fstat(j->stdio[i], &st) < 0 || S_ISDIR(st.st_mode)) {
-			snprintf(why, n, "standard input, output and error must not be directories");
+			snprintf(why, n,
+				 "standard input, output and error must not be directories");
 			return -EINVAL;
 		}
 	}
@@ -304,7 +330,8 @@ static int admit(const struct daemon *d, const struct caller *who, char *why, si
 	unsigned i;
 
 	if (who->in_job) {
-		snprintf(why, n, "the caller is already inside job %s: a job may not start another", who->job[0] ? who->job : "?");
+		snprintf(why, n, "the caller is already inside job %s: a job may not start another",
+			 who->job[0] ? who->job : "?");
 		return -EPERM;
 	}
 	if (who->uid == 0 && !who->admin) {
@@ -312,7 +339,9 @@ static int admit(const struct daemon *d, const struct caller *who, char *why, si
 		return -EPERM;
 	}
 	if (!who->admin && d->config.run_policy.n == 0) {
-		snprintf(why, n, "no policy is named for your jobs: an admin sets \"run\": { \"policy\": NAME } in %s, or use sudo",
+		snprintf(why, n,
+			 "no policy is named for your jobs: an admin sets \"run\": { \"policy\": "
+			 "NAME } in %s, or use sudo",
 			 d->config_path ? d->config_path : CONFIG_DEFAULT);
 		return -EPERM;
 	}
@@ -325,8 +354,12 @@ static int admit(const struct daemon *d, const struct caller *who, char *why, si
 		return -ESHUTDOWN;
 	}
 	for (i = 0; i < d->config.require.n; i++) {
-		if (str_is(d->config.require.at[i], "lsm") || str_is(d->config.require.at[i], "tc")) {
-			snprintf(why, n, "the configuration requires the wall \"%s\", which does not stand here", d->config.require.at[i].p);
+		if (str_is(d->config.require.at[i], "lsm") ||
+		    str_is(d->config.require.at[i], "tc")) {
+			snprintf(why, n,
+				 "the configuration requires the wall \"%s\", which does not stand "
+				 "here",
+				 d->config.require.at[i].p);
 			return -EPERM;
 		}
 	}
@@ -353,7 +386,9 @@ void job_run(struct daemon *d, struct client *c, const struct caller *who, struc
 	r = take(j, who, m, why, sizeof(why));
 	for (i = 0; r >= 0 && i < d->config.require.n; i++) {
 		if (str_is(d->config.require.at[i], "confined") && !j->confined) {
-			snprintf(why, sizeof(why), "the configuration requires confined jobs: run it as a user other than root (--user)");
+			snprintf(why, sizeof(why),
+				 "the configuration requires confined jobs: run it as a user other "
+				 "than root (--user)");
 			r = -EPERM;
 		}
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which policy, which credentials: chosen from compiled images by the job's facts. Called by job_run.c once the files given with the job
- * are compiled. Decides nothing about traffic; fills what job_make.c hands to the proxy, the broker and the cage.
+ * Which policy, which credentials: chosen from compiled images by the job's facts. Called by
+ * job_run.c once the files given with the job are compiled. Decides nothing about traffic; fills
+ * what job_make.c hands to the proxy, the broker and the cage.
  */
 #include "egretd/job.h"
 
@@ -37,14 +38,21 @@ static int select_installed(struct job *j, struct str *ret, char *why, size_t n)
 	if (!j->admin) {
 		r = find_policy(k, j->d->config.run_policy, &at);
 		if (r < 0)
-			snprintf(why, n, "run.policy names %s, which is not among the installed policies", j->d->config.run_policy.p);
+			snprintf(why, n,
+				 "run.policy names %s, which is not among the installed policies",
+				 j->d->config.run_policy.p);
 	} else {
 		r = policy_select(k, &j->facts, &at, &other);
-		if (r == -ENOTUNIQ && policy_open(pack_at(k, at), &a) == 0 && policy_open(pack_at(k, other), &b) == 0)
-			snprintf(why, n, "policies %.*s and %.*s fit this job equally well: give one of them a higher priority",
+		if (r == -ENOTUNIQ && policy_open(pack_at(k, at), &a) == 0 &&
+		    policy_open(pack_at(k, other), &b) == 0)
+			snprintf(why, n,
+				 "policies %.*s and %.*s fit this job equally well: give one of "
+				 "them a higher priority",
 				 STR_ARG(policy_name(&a)), STR_ARG(policy_name(&b)));
 		else if (r < 0)
-			snprintf(why, n, "no installed policy is for this job: give --policy FILE, or label the job so that a policy's `for` fits");
+			snprintf(why, n,
+				 "no installed policy is for this job: give --policy FILE, or "
+				 "label the job so that a policy's `for` fits");
 	}
 	if (r == 0)
 		*ret = pack_at(k, at);
@@ -77,22 +85,29 @@ static int select_credentials(struct job *j, char *why, size_t n)
 			name = credential_name(&c);
 			if (credential_for(&c, &j->facts) < 0) {
 				if (p == 0) {
-					snprintf(why, n, "credential %.*s is not for this job: its `for` does not fit", STR_ARG(name));
+					snprintf(why, n,
+						 "credential %.*s is not for this job: its `for` "
+						 "does not fit",
+						 STR_ARG(name));
 					return -EPERM;
 				}
 				continue;
 			}
 			for (k = 0; k < count; k++)
-				twice |= credential_open(images[k], &seen) == 0 && str_eq(credential_name(&seen), name);
+				twice |= credential_open(images[k], &seen) == 0 &&
+					 str_eq(credential_name(&seen), name);
 			if (twice)
-				continue; /* one given with the job stands before an installed one of the same name */
+				continue; /* one given with the job stands before an installed one
+					     of the same name */
 			if (count == CREDENTIALS_MAX) {
-				snprintf(why, n, "more than %d credentials are for this job", CREDENTIALS_MAX);
+				snprintf(why, n, "more than %d credentials are for this job",
+					 CREDENTIALS_MAX);
 				return -E2BIG;
 			}
 			images[count++] = pack_at(packs[p], i);
 			at = 0;
-			while (credential_each_env(&c, &at, &env) && j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
+			while (credential_each_env(&c, &at, &env) &&
+			       j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
 				struct str value = credential_placeholder(&c);
 				size_t size = env.n + value.n + 2;
 				char *entry = arena_new(&j->arena, size);
@@ -160,8 +175,8 @@ static int nameserver_of(const char *text, struct kernel_dial *ret)
 	return 0;
 }
 
-/* What this job's proxy may dial inside the ranges that the cage closes: the nameservers, what the configuration allows to all, and the address
- * blocks that the job's own rules name. */
+/* What this job's proxy may dial inside the ranges that the cage closes: the nameservers, what the
+ * configuration allows to all, and the address blocks that the job's own rules name. */
 static int list_dials(struct job *j, const struct policy *p)
 {
 	const struct config *c = &j->d->config;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The third step: the proxy serves, so the door is opened and the command is started by egret-init, process 1 of the job's own pid namespace. The
- * descriptors of the caller are handed on unread.
+ * The third step: the proxy serves, so the door is opened and the command is started by egret-init,
+ * process 1 of the job's own pid namespace. The descriptors of the caller are handed on unread.
  */
 #include "egretd/job.h"
 
@@ -55,7 +55,8 @@ static void on_ended(struct watch *w, uint32_t events)
 
 void job_taken_up(struct job *j)
 {
-	if (j->init.pid > 0 && watch_add(j->d->loop, &j->init_ended, j->init.pidfd, EPOLLIN, on_ended, j) < 0)
+	if (j->init.pid > 0 &&
+	    watch_add(j->d->loop, &j->init_ended, j->init.pidfd, EPOLLIN, on_ended, j) < 0)
 		die("job %s: cannot be watched", j->name);
 	j->exit_status = -1;
 	proxy_taken_up(j);
@@ -86,7 +87,8 @@ static int tell(struct job *j)
 	msg_put_fd(&m, TAG_FD_P12, j->p12);
 	if (!j->host_net)
 		msg_put_fd(&m, TAG_FD_NETNS, j->ns.netns);
-	/* What acts on cgroups, kernel objects, egret or the host; /run as a whole is replaced by egret-init. */
+	/* What acts on cgroups, kernel objects, egret or the host; /run as a whole is replaced by
+	 * egret-init. */
 	msg_put_str(&m, TAG_HIDE, str_of(d->cg.mount.path));
 	if (d->cg.mount.hybrid)
 		msg_put_str(&m, TAG_HIDE, STR("/sys/fs/cgroup"));
@@ -121,7 +123,11 @@ static void close_given(struct job *j)
 
 void job_start_command(struct job *j)
 {
-	struct child_plan plan = { .program = "egret-init", .cgroup_dir = j->cgroup, .new_pid_ns = true, .keep_root = true, .arg = j->name };
+	struct child_plan plan = { .program = "egret-init",
+				   .cgroup_dir = j->cgroup,
+				   .new_pid_ns = true,
+				   .keep_root = true,
+				   .arg = j->name };
 	char why[WHY_MAX] = "";
 	struct event e;
 	int r = proxy_ready(j, true);
@@ -145,7 +151,9 @@ void job_start_command(struct job *j)
 	event_num(&e, FIELD_PROCESS_UID, j->uid);
 	event_text(&e, FIELD_NET, j->host_net ? STR("host") : STR("none"));
 	event_text(&e, FIELD_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
-	event_text(&e, FIELD_WALLS, j->host_net ? STR("turn sockets packets cage") : STR("turn sockets packets cage netns"));
+	event_text(&e, FIELD_WALLS,
+		   j->host_net ? STR("turn sockets packets cage")
+			       : STR("turn sockets packets cage netns"));
 	daemon_event(j->d, j->id, &e);
 	close_given(j);
 	j->waiting = WAIT_INIT;

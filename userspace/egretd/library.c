@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The installed policies and credentials: all *.json of the configured folders, compiled by egret-compile and kept as two packs. Read at start
- * and at SIGHUP; a broken file changes nothing. Called by main.c and control.c; job.c selects from it.
+ * The installed policies and credentials: all *.json of the configured folders, compiled by
+ * egret-compile and kept as two packs. Read at start and at SIGHUP; a broken file changes nothing.
+ * Called by main.c and control.c; job.c selects from it.
  */
 #include "egretd/compile.h"
 #include "egretd/daemon.h"
@@ -57,7 +58,8 @@ int library_open(int policies_fd, int credentials_fd, struct library *ret)
 	if (policies_fd >= 0)
 		r = map_pack(policies_fd, &l.policies, &l.policies_map, &l.policies_size);
 	if (r == 0 && credentials_fd >= 0)
-		r = map_pack(credentials_fd, &l.credentials, &l.credentials_map, &l.credentials_size);
+		r = map_pack(credentials_fd, &l.credentials, &l.credentials_map,
+			     &l.credentials_size);
 	for (i = 0; r == 0 && i < l.policies.count; i++)
 		r = policy_open(pack_at(&l.policies, i), &p);
 	for (i = 0; r == 0 && i < l.credentials.count; i++)
@@ -95,7 +97,9 @@ static int trusted(int fd, const char *path, char *why, size_t n)
 		return -EINVAL;
 	}
 	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		snprintf(why, n, "%s: owned by uid %u with mode %04o; it must be root's and writable by root alone: chown root %s && chmod go-w %s",
+		snprintf(why, n,
+			 "%s: owned by uid %u with mode %04o; it must be root's and writable by "
+			 "root alone: chown root %s && chmod go-w %s",
 			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
 		return -EPERM;
 	}
@@ -111,8 +115,10 @@ static int is_json(const struct dirent *e)
 {
 	size_t n = strlen(e->d_name);
 
-	return n > 5 && e->d_name[0] != '.' && !strcmp(e->d_name + n - 5, ".json") && strcmp(e->d_name, "policy.schema.json") &&
-	       strcmp(e->d_name, "credential.schema.json") && strcmp(e->d_name, "event.schema.json") &&
+	return n > 5 && e->d_name[0] != '.' && !strcmp(e->d_name + n - 5, ".json") &&
+	       strcmp(e->d_name, "policy.schema.json") &&
+	       strcmp(e->d_name, "credential.schema.json") &&
+	       strcmp(e->d_name, "event.schema.json") &&
 	       !(n > 10 && !strcmp(e->d_name + n - 10, ".test.json"));
 }
 
@@ -137,7 +143,8 @@ static int add_folder(struct sources *s, const char *folder, const char *kind, c
 		if (r < 0)
 			continue;
 		if (s->n == COMPILE_SOURCES_MAX) {
-			snprintf(why, n, "%s: more than %u policy and credential files in all", folder, COMPILE_SOURCES_MAX);
+			snprintf(why, n, "%s: more than %u policy and credential files in all",
+				 folder, COMPILE_SOURCES_MAX);
 			r = -E2BIG;
 			continue;
 		}
@@ -255,12 +262,14 @@ static void on_reloaded(void *owner, int err, const char *text, int policies, in
 	if (err < 0)
 		log_err("reload: nothing was changed: %s", text);
 	else
-		log_info("reload: %u policies, %u credentials", r->d->library.policies.count, r->d->library.credentials.count);
+		log_info("reload: %u policies, %u credentials", r->d->library.policies.count,
+			 r->d->library.credentials.count);
 	r->done(r->owner, err, text);
 	free(r);
 }
 
-void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text), void *owner)
+void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text),
+		    void *owner)
 {
 	struct sources s = { .n = 0 };
 	char why[WHY_MAX];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egretd: start, signals, end. Starting either succeeds whole or leaves nothing half-started and one sentence: exit 2 when the
- * configuration or the usage is wrong, 1 when the host cannot. The kernel programs stay pinned at the end of a daemon that is to come
- * back; one started by `egret run` (--once) takes its pins and cgroups away with it.
+ * egretd: start, signals, end. Starting either succeeds whole or leaves nothing half-started and
+ * one sentence: exit 2 when the configuration or the usage is wrong, 1 when the host cannot. The
+ * kernel programs stay pinned at the end of a daemon that is to come back; one started by `egret
+ * run` (--once) takes its pins and cgroups away with it.
  */
 #include "egretd/adopt.h"
 #include "egretd/control.h"
@@ -29,16 +30,20 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static const char usage[] = "Usage: egretd [--config FILE] [--check]\n"
-			    "The gatekeeper's daemon: loads the kernel programs, keeps jobs, their proxies and the control socket.\n"
-			    "\n"
-			    "  --config FILE  instead of " CONFIG_DEFAULT "\n"
-			    "  --check        read configuration, policies and credentials, say what is wrong, and end\n"
-			    "  --doctor       look at what this host has of what egret needs, and end [--json]\n"
-			    "  --once         end when no job and no caller is left (egret run starts it so)\n"
-			    "  --help, --version\n"
-			    "\n"
-			    "Exit status: 0 ended in order, 1 the host cannot, 2 usage or configuration. See egretd(8).\n";
+static const char usage[] =
+	"Usage: egretd [--config FILE] [--check]\n"
+	"The gatekeeper's daemon: loads the kernel programs, keeps jobs, their proxies and the "
+	"control socket.\n"
+	"\n"
+	"  --config FILE  instead of " CONFIG_DEFAULT "\n"
+	"  --check        read configuration, policies and credentials, say what is wrong, and "
+	"end\n"
+	"  --doctor       look at what this host has of what egret needs, and end [--json]\n"
+	"  --once         end when no job and no caller is left (egret run starts it so)\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 ended in order, 1 the host cannot, 2 usage or configuration. See "
+	"egretd(8).\n";
 
 void daemon_stop(struct daemon *d, int status)
 {
@@ -61,7 +66,9 @@ void daemon_stop(struct daemon *d, int status)
 
 static void reload_done(void *owner, int err, const char *text)
 {
-	sd_notify(0, err < 0 ? "READY=1\nSTATUS=the last reload failed; the policies before it are in force" : "READY=1\nSTATUS=serving");
+	sd_notify(0, err < 0 ? "READY=1\nSTATUS=the last reload failed; the policies before it are "
+			       "in force"
+			     : "READY=1\nSTATUS=serving");
 }
 
 static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *owner)
@@ -89,8 +96,10 @@ static void on_hostaddr(struct watch *w, uint32_t events)
 	size_t n = 0;
 
 	hostaddr_drain(w->fd);
-	if (hostaddr_list(&addrs, &n) < 0 || kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, n) < 0)
-		log_err("the host's addresses changed and cannot be told to the cage; it goes on with those before");
+	if (hostaddr_list(&addrs, &n) < 0 ||
+	    kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, n) < 0)
+		log_err("the host's addresses changed and cannot be told to the cage; it goes on "
+			"with those before");
 	free(addrs);
 }
 
@@ -113,7 +122,10 @@ static int lock_folder(const char *path, mode_t mode, int *ret_lock, char *why, 
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		close(fd);
-		snprintf(why, n, "another egretd uses %s: end it first, or give this one folders of its own", path);
+		snprintf(
+			why, n,
+			"another egretd uses %s: end it first, or give this one folders of its own",
+			path);
 		return -EBUSY;
 	}
 	*ret_lock = fd;
@@ -123,8 +135,9 @@ static int lock_folder(const char *path, mode_t mode, int *ret_lock, char *why, 
 static int open_files(struct daemon *d, char *why, size_t n)
 {
 	const struct config *c = &d->config;
-	const char *system_roots[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-				       "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
+	const char *system_roots[] = { "/etc/ssl/certs/ca-certificates.crt",
+				       "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+				       "/etc/ssl/cert.pem" };
 	char path[4200];
 	unsigned i;
 	int r = lock_folder(c->run_dir.p, 0755, &d->run_lock, why, n);
@@ -134,7 +147,8 @@ static int open_files(struct daemon *d, char *why, size_t n)
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s/events.ndjson", c->state_dir.p);
-	/* Append only, and made here: the audit process can add to it and nothing else. It reads the tail to go on counting. */
+	/* Append only, and made here: the audit process can add to it and nothing else. It reads
+	 * the tail to go on counting. */
 	d->log_fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (d->log_fd < 0) {
 		r = -errno;
@@ -147,20 +161,24 @@ static int open_files(struct daemon *d, char *why, size_t n)
 	if (r < 0)
 		return r;
 	for (i = 0; i < c->upstream_ca_extra.n + 1; i++) {
-		const char *roots = i ? c->upstream_ca_extra.at[i - 1].p : c->upstream_ca_file.n ? c->upstream_ca_file.p : NULL;
+		const char *roots = i			    ? c->upstream_ca_extra.at[i - 1].p
+				    : c->upstream_ca_file.n ? c->upstream_ca_file.p
+							    : NULL;
 		unsigned s;
 
 		for (s = 0; !roots && s < ARRAY_SIZE(system_roots); s++)
 			if (access(system_roots[s], R_OK) == 0)
 				roots = system_roots[s];
 		if (!roots) {
-			log_warn("this host has no CA bundle: install ca-certificates, or set upstream.ca_file; until then no upstream is trusted");
+			log_warn("this host has no CA bundle: install ca-certificates, or set "
+				 "upstream.ca_file; until then no upstream is trusted");
 			continue;
 		}
 		d->roots[d->nroots] = open(roots, O_RDONLY | O_CLOEXEC);
 		if (d->roots[d->nroots] < 0) {
 			r = -errno;
-			snprintf(why, n, "upstream.%s: %s: %s", i ? "ca_extra" : "ca_file", roots, strerror(-r));
+			snprintf(why, n, "upstream.%s: %s: %s", i ? "ca_extra" : "ca_file", roots,
+				 strerror(-r));
 			return r;
 		}
 		d->nroots++;
@@ -199,13 +217,26 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 	return r;
 }
 
-/* What egretd itself goes on with: loading and attaching programs, namespaces, mounts for jobs, uids of its children, reading other
- * processes' descriptors when it takes over. */
+/* What egretd itself goes on with: loading and attaching programs, namespaces, mounts for jobs,
+ * uids of its children, reading other processes' descriptors when it takes over. */
 static int cut_capabilities(void)
 {
-	static const int kept[] = { CAP_BPF,	 CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN,    CAP_SYS_PTRACE, CAP_SETUID,
-				    CAP_SETGID,	 CAP_SETPCAP, CAP_KILL,	     CAP_DAC_OVERRIDE, CAP_CHOWN,      CAP_FOWNER,
-				    CAP_IPC_LOCK, CAP_SYS_RESOURCE, CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH };
+	static const int kept[] = { CAP_BPF,
+				    CAP_PERFMON,
+				    CAP_NET_ADMIN,
+				    CAP_SYS_ADMIN,
+				    CAP_SYS_PTRACE,
+				    CAP_SETUID,
+				    CAP_SETGID,
+				    CAP_SETPCAP,
+				    CAP_KILL,
+				    CAP_DAC_OVERRIDE,
+				    CAP_CHOWN,
+				    CAP_FOWNER,
+				    CAP_IPC_LOCK,
+				    CAP_SYS_RESOURCE,
+				    CAP_NET_BIND_SERVICE,
+				    CAP_DAC_READ_SEARCH };
 	size_t i;
 
 	capng_get_caps_process();
@@ -215,7 +246,10 @@ static int cut_capabilities(void)
 		for (size_t k = 0; k < ARRAY_SIZE(kept); k++)
 			keep |= kept[k] == (int)i;
 		if (!keep)
-			(void)capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, (unsigned)i);
+			(void)capng_update(CAPNG_DROP,
+					   CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE |
+						   CAPNG_BOUNDING_SET,
+					   (unsigned)i);
 	}
 	return capng_apply(CAPNG_SELECT_BOTH) == 0 ? 0 : -EPERM;
 }
@@ -230,7 +264,8 @@ static int start(struct daemon *d, char *why, size_t n)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	d->loop = loop_new();
-	/* Answers to an earlier egretd's questions may still come in: no number of this one's is theirs. */
+	/* Answers to an earlier egretd's questions may still come in: no number of this one's is
+	 * theirs. */
 	if (getrandom(&d->serial, sizeof(d->serial), 0) != sizeof(d->serial))
 		return -EIO;
 	r = loop_signals(d->loop, &set, on_signal, d);
@@ -264,7 +299,8 @@ static void finish(struct daemon *d)
 	if (d->control >= 0)
 		control_close(d);
 	services_stop(d);
-	/* The pins stay for a daemon that is to come back, and always when another one's: only what this start made is taken away. */
+	/* The pins stay for a daemon that is to come back, and always when another one's: only what
+	 * this start made is taken away. */
 	fresh = d->kernel && !kernel_reused(d->kernel) && !d->served;
 	if (d->kernel)
 		kernel_free(d->kernel);
@@ -297,10 +333,15 @@ static int doctor(bool json)
 		missing |= p->required && !p->ok;
 		/* Sentences are ours, printable, and hold no quote. */
 		if (json)
-			printf("%s{\"name\":\"%s\",\"ok\":%s,\"required\":%s,\"text\":\"%s\"}", i ? "," : "", p->name,
-			       p->ok ? "true" : "false", p->required ? "true" : "false", p->sentence);
+			printf("%s{\"name\":\"%s\",\"ok\":%s,\"required\":%s,\"text\":\"%s\"}",
+			       i ? "," : "", p->name, p->ok ? "true" : "false",
+			       p->required ? "true" : "false", p->sentence);
 		else
-			printf("%-8s %-14s %s\n", p->ok ? "ok" : p->required ? "MISSING" : "absent", p->name, p->sentence);
+			printf("%-8s %-14s %s\n",
+			       p->ok	     ? "ok"
+			       : p->required ? "MISSING"
+					     : "absent",
+			       p->name, p->sentence);
 	}
 	printf("%s", json ? "]\n" : "");
 	return missing;
@@ -308,10 +349,14 @@ static int doctor(bool json)
 
 static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *ret_ready)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
-						 { "once", no_argument, NULL, 'o' },	      { "ready-fd", required_argument, NULL, 'r' },
-						 { "help", no_argument, NULL, 'h' },	      { "version", no_argument, NULL, 'v' },
-						 { "doctor", no_argument, NULL, 'd' },	      { "json", no_argument, NULL, 'j' },
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+						 { "check", no_argument, NULL, 'k' },
+						 { "once", no_argument, NULL, 'o' },
+						 { "ready-fd", required_argument, NULL, 'r' },
+						 { "help", no_argument, NULL, 'h' },
+						 { "version", no_argument, NULL, 'v' },
+						 { "doctor", no_argument, NULL, 'd' },
+						 { "json", no_argument, NULL, 'j' },
 						 { NULL, 0, NULL, 0 } };
 	bool look = false, json = false;
 	uint64_t fd;
@@ -362,7 +407,13 @@ static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *
 
 int main(int argc, char **argv)
 {
-	static struct daemon d = { .control = -1, .log_fd = -1, .store_key = -1, .store_dir = -1, .run_lock = -1, .state_lock = -1, .park = { -1, -1 } };
+	static struct daemon d = { .control = -1,
+				   .log_fd = -1,
+				   .store_key = -1,
+				   .store_dir = -1,
+				   .run_lock = -1,
+				   .state_lock = -1,
+				   .park = { -1, -1 } };
 	char why[WHY_MAX] = "";
 	bool check = false;
 	int ready = -1, r = parse(&d, argc, argv, &check, &ready);
@@ -372,7 +423,8 @@ int main(int argc, char **argv)
 	log_init("egretd");
 	umask(0022);
 	if (geteuid() != 0) {
-		fprintf(stderr, "egretd loads kernel programs: run it as root, by systemctl start egretd or with sudo\n");
+		fprintf(stderr, "egretd loads kernel programs: run it as root, by systemctl start "
+				"egretd or with sudo\n");
 		return 1;
 	}
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -393,19 +445,22 @@ int main(int argc, char **argv)
 		if (r < 0)
 			fprintf(stderr, "egretd: %s\n", why);
 		else
-			printf("%u policies, %u credentials: good\n", d.library.policies.count, d.library.credentials.count);
+			printf("%u policies, %u credentials: good\n", d.library.policies.count,
+			       d.library.credentials.count);
 		return r < 0 ? 2 : 0;
 	}
 	r = start(&d, why, sizeof(why));
 	if (r == -EBUSY && d.once)
-		return EX_TEMPFAIL; /* whoever holds the folders serves soon, or is just ending: `egret run` looks again */
+		return EX_TEMPFAIL; /* whoever holds the folders serves soon, or is just ending:
+				       `egret run` looks again */
 	if (r < 0) {
 		fprintf(stderr, "egretd: %s\n", why[0] ? why : strerror(-r));
 		finish(&d);
 		return r == -EINVAL ? 2 : 1;
 	}
 	if (!d.once)
-		log_info("serving; control socket %s/control.sock, events in %s/events.ndjson", d.config.run_dir.p, d.config.state_dir.p);
+		log_info("serving; control socket %s/control.sock, events in %s/events.ndjson",
+			 d.config.run_dir.p, d.config.state_dir.p);
 	if (ready >= 0) {
 		(void)!write(ready, "R", 1);
 		close(ready);

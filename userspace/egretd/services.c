@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit process and the broker: started before anything else, started anew when they die (promise P6: requests wait for the audit process;
- * leases that are out go on without the broker), and told of all living jobs again then. Called by main.c; answers go to job.h and control.h.
+ * The audit process and the broker: started before anything else, started anew when they die
+ * (promise P6: requests wait for the audit process; leases that are out go on without the broker),
+ * and told of all living jobs again then. Called by main.c; answers go to job.h and control.h.
  */
 #include "egretd/adopt.h"
 #include "egretd/control.h"
@@ -105,7 +106,8 @@ static void on_broker(struct daemon *d, struct msg_in *m)
 	switch (m->type) {
 	case MSG_EVENT: /* handed on unread: the audit process checks its form */
 		(void)!msg_get_u64(m, TAG_JOB, &job);
-		if (msg_get(m, TAG_RECORD, &record) == 0 && record.n <= EVENT_SIZE_MAX && send_event(d, job, record.p, record.n) < 0)
+		if (msg_get(m, TAG_RECORD, &record) == 0 && record.n <= EVENT_SIZE_MAX &&
+		    send_event(d, job, record.p, record.n) < 0)
 			log_err("an event of egret-broker was lost: the audit process is away");
 		break;
 	case MSG_JOB_OPENED:
@@ -277,7 +279,8 @@ static void on_again(struct timer *t)
 
 	if (start(s, why, sizeof(why)) < 0) {
 		log_err("%s", why);
-		timer_set(s->d->loop, &s->again, (uint64_t)AGAIN_MS << AGAIN_MAX_SHIFT, on_again, s);
+		timer_set(s->d->loop, &s->again, (uint64_t)AGAIN_MS << AGAIN_MAX_SHIFT, on_again,
+			  s);
 		return;
 	}
 	tell_jobs(s);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The auditor's voice: what an event is, in C. A record is a fixed head and fields (kinds.def, fields.def, reasons.def); the
- * audit process numbers it, adds time zone, node and job, and writes one JSON line (schema egret.event/1, policies/event.schema.json).
+ * The auditor's voice: what an event is, in C. A record is a fixed head and fields (kinds.def,
+ * fields.def, reasons.def); the audit process numbers it, adds time zone, node and job, and writes
+ * one JSON line (schema egret.event/1, policies/event.schema.json).
  *
  *   head:  le16 kind  u8 verdict  u8 0  le16 reason  le16 count  le64 time (wall, us)   then fields
  *   field: le16 field  le16 length  bytes (TEXT, DIGEST) | le64 (NUM, BOOL) | 16 bytes (ADDR)
  *
- * Text that does not fit a field's length is cut at a character and ends in "...". A record never passes EVENT_SIZE_MAX.
+ * Text that does not fit a field's length is cut at a character and ends in "...". A record never
+ * passes EVENT_SIZE_MAX.
  */
 #ifndef EGRET_EVENT_EVENT_H
 #define EGRET_EVENT_EVENT_H
@@ -41,7 +43,7 @@ enum event_field {
 	FIELDS_END
 };
 
-const char *event_kind_name(enum event_kind k); /* "http.request"; "?" when unknown */
+const char *event_kind_name(enum event_kind k);	      /* "http.request"; "?" when unknown */
 const char *event_verdict_name(enum event_verdict v); /* "allow"; "" for none */
 const char *reason_word(enum reason r);
 const char *reason_sentence(enum reason r);
@@ -54,7 +56,8 @@ struct event {
 	uint8_t bytes[EVENT_SIZE_MAX];
 };
 
-void event_begin(struct event *e, enum event_kind kind, enum event_verdict verdict, enum reason reason);
+void event_begin(struct event *e, enum event_kind kind, enum event_verdict verdict,
+		 enum reason reason);
 /* A field that does not fit the record any more is left out; required fields go first. */
 void event_text(struct event *e, enum event_field f, struct str s);
 void event_num(struct event *e, enum event_field f, uint64_t v); /* NUM and BOOL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From root to the job's user, for good. The families below are refused because no cgroup hook sees them (facts: packet sockets need a
- * capability that the job lost, but vsock and others need none), and io_uring because its socket operation passes no seccomp.
+ * From root to the job's user, for good. The families below are refused because no cgroup hook sees
+ * them (facts: packet sockets need a capability that the job lost, but vsock and others need none),
+ * and io_uring because its socket operation passes no seccomp.
  */
 #include "init/init.h"
 
@@ -20,13 +21,14 @@ static int close_families(char *why, size_t n)
 	static const int open_families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 	static const uint32_t other_abis[] = {
 #if defined(__x86_64__)
-		SCMP_ARCH_X86, SCMP_ARCH_X32,
+		SCMP_ARCH_X86,
+		SCMP_ARCH_X32,
 #elif defined(__aarch64__)
 		SCMP_ARCH_ARM,
 #endif
 	};
-	static const int whole_calls[] = { SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
-					   SCMP_SYS(socketcall) };
+	static const int whole_calls[] = { SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+					   SCMP_SYS(io_uring_register), SCMP_SYS(socketcall) };
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
 	size_t i, j;
 	int r = f ? 0 : -ENOMEM;
@@ -47,7 +49,8 @@ static int close_families(char *why, size_t n)
 					     SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)i));
 	}
 	if (r == 0)
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_GE, 64));
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+				     SCMP_A0_32(SCMP_CMP_GE, 64));
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);
@@ -61,12 +64,14 @@ int drop_to(uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups, char *why
 	int r;
 
 	capng_clear(CAPNG_SELECT_ALL);
-	/* The bounding set first, while it is still allowed; the other sets go with the uid or by the last apply. */
+	/* The bounding set first, while it is still allowed; the other sets go with the uid or by
+	 * the last apply. */
 	if (capng_apply(CAPNG_SELECT_BOUNDS) != 0) {
 		snprintf(why, n, "the bounding set cannot be emptied");
 		return -EPERM;
 	}
-	if (setgroups(ngroups, groups) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
+	if (setgroups(ngroups, groups) < 0 || setresgid(gid, gid, gid) < 0 ||
+	    setresuid(uid, uid, uid) < 0) {
 		r = -errno;
 		snprintf(why, n, "cannot become uid %u: %s", (unsigned)uid, strerror(-r));
 		return r;
@@ -80,7 +85,8 @@ int drop_to(uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups, char *why
 	if (r < 0)
 		return r;
 	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_apply(CAPNG_SELECT_CAPS) != 0 || capng_have_capabilities(CAPNG_SELECT_CAPS) > CAPNG_NONE) {
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0 ||
+	    capng_have_capabilities(CAPNG_SELECT_CAPS) > CAPNG_NONE) {
 		snprintf(why, n, "capabilities could not be dropped");
 		return -EPERM;
 	}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egret-init: the first process of a job that `egret run` starts. egretd has put it into the job's cgroup and made it process 1 of a new pid
- * namespace; here it reads one message, makes the rest of the job's world, drops every privilege and starts the command.
+ * egret-init: the first process of a job that `egret run` starts. egretd has put it into the job's
+ * cgroup and made it process 1 of a new pid namespace; here it reads one message, makes the rest of
+ * the job's world, drops every privilege and starts the command.
  *
- * Trusts: the message (from egretd). Does not trust: argv and environment of the command (copied, never interpreted but for variable names),
- * bundles of the caller (copied). The status pipe tells `egret run` the command's exit status, so that it arrives also when
- * egretd has died meanwhile.
+ * Trusts: the message (from egretd). Does not trust: argv and environment of the command (copied,
+ * never interpreted but for variable names), bundles of the caller (copied). The status pipe tells
+ * `egret run` the command's exit status, so that it arrives also when egretd has died meanwhile.
  */
 #include "init/init.h"
 
@@ -49,9 +50,12 @@ static int read_start(struct start *s, char *why, size_t n)
 	if (r < 0 || s->m.type != MSG_INIT_START)
 		return r < 0 ? r : -EBADMSG;
 	if (msg_get_u64(&s->m, TAG_UID, &s->uid) < 0 || msg_get_u64(&s->m, TAG_GID, &s->gid) < 0 ||
-	    msg_get_str(&s->m, TAG_CWD, PROTO_TEXT_MAX, &cwd) < 0 || msg_take_fd(&s->m, TAG_FD_SPEC, &spec_fd) < 0 ||
-	    msg_take_fd(&s->m, TAG_FD_STATUS, &s->status) < 0 || msg_take_fd(&s->m, TAG_FD_CA, &s->ca) < 0 ||
-	    msg_take_fd(&s->m, TAG_FD_BUNDLE, &s->bundle) < 0 || msg_take_fd(&s->m, TAG_FD_P12, &s->p12) < 0)
+	    msg_get_str(&s->m, TAG_CWD, PROTO_TEXT_MAX, &cwd) < 0 ||
+	    msg_take_fd(&s->m, TAG_FD_SPEC, &spec_fd) < 0 ||
+	    msg_take_fd(&s->m, TAG_FD_STATUS, &s->status) < 0 ||
+	    msg_take_fd(&s->m, TAG_FD_CA, &s->ca) < 0 ||
+	    msg_take_fd(&s->m, TAG_FD_BUNDLE, &s->bundle) < 0 ||
+	    msg_take_fd(&s->m, TAG_FD_P12, &s->p12) < 0)
 		return -EBADMSG;
 	for (i = 0; i < 3; i++)
 		if (msg_take_fd(&s->m, stdio_tags[i], &s->stdio[i]) < 0)
@@ -93,7 +97,8 @@ int main(void)
 	int r, i;
 
 	log_init("egret-init");
-	/* Not dumpable from here on: the job's own processes have the same uid and may not look in. */
+	/* Not dumpable from here on: the job's own processes have the same uid and may not look in.
+	 */
 	r = jail_early();
 	if (r == 0)
 		r = read_start(&s, why, sizeof(why));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Process 1 of the job: called last by main.c, already as the job's user and with nothing left to lose. Starts the command, hands
- * signals on to it, reaps every orphan, and ends with the command: the kernel then kills what is left in the pid namespace.
+ * Process 1 of the job: called last by main.c, already as the job's user and with nothing left to
+ * lose. Starts the command, hands signals on to it, reaps every orphan, and ends with the command:
+ * the kernel then kills what is left in the pid namespace.
  */
 #include "init/init.h"
 
@@ -14,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int handed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGALRM };
+static const int handed_on[] = { SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
+				 SIGUSR2, SIGWINCH, SIGCONT, SIGALRM };
 
 static _Noreturn void start(const struct spec *spec, char **envp, int fault)
 {
@@ -44,7 +46,8 @@ int reap_command(const struct spec *spec, char **envp, const char *cwd)
 		sigaddset(&set, handed_on[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (chdir(cwd) < 0) {
-		fprintf(stderr, "egret run: cannot enter %s as the job's user: %s\n", cwd, strerror(errno));
+		fprintf(stderr, "egret run: cannot enter %s as the job's user: %s\n", cwd,
+			strerror(errno));
 		return 126;
 	}
 	/* PATH decides as the job sees it. */
@@ -65,7 +68,8 @@ int reap_command(const struct spec *spec, char **envp, const char *cwd)
 		char name[256];
 
 		text_escape(name, sizeof(name), str_of(spec->argv[0]));
-		fprintf(stderr, "egret run: %s: %s\n", name, err == ENOENT ? "command not found" : strerror(err));
+		fprintf(stderr, "egret run: %s: %s\n", name,
+			err == ENOENT ? "command not found" : strerror(err));
 		waitpid(command, NULL, 0);
 		return err == ENOENT ? 127 : 126;
 	}

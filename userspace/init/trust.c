@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How clients in the job come to trust the job's CA without being changed: the combined bundle lies over the system's own bundle
- * files, and the variables that clients know point at it. Replacing variables get the combined bundle, additive ones the CA alone; one that the
- * caller has set already gets that file's content and the CA. Bytes of the caller's own bundles are copied, never parsed.
+ * How clients in the job come to trust the job's CA without being changed: the combined bundle lies
+ * over the system's own bundle files, and the variables that clients know point at it. Replacing
+ * variables get the combined bundle, additive ones the CA alone; one that the caller has set
+ * already gets that file's content and the CA. Bytes of the caller's own bundles are copied, never
+ * parsed.
  */
 #include "init/init.h"
 
@@ -19,13 +21,14 @@
 
 #define BUNDLE_MAX (16u << 20)
 
-/* Files that clients read when no variable says otherwise; those that the system has are covered. */
+/* Files that clients read when no variable says otherwise; those that the system has are covered.
+ */
 static const char *const system_bundles[] = {
 	"/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, Arch, Gentoo */
-	"/etc/pki/tls/certs/ca-bundle.crt", /* Fedora, RHEL */
+	"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 	"/etc/ssl/ca-bundle.pem", /* SUSE */
-	"/etc/ssl/cert.pem", /* Alpine */
+	"/etc/ssl/cert.pem",	  /* Alpine */
 	"/etc/pki/tls/cacert.pem",
 };
 static const char *const java_stores[] = { "/etc/ssl/certs/java/cacerts", "/etc/pki/java/cacerts",
@@ -61,15 +64,23 @@ static const struct trust_variable {
 	{ "DENO_TLS_CA_STORE", SWITCH, "system,mozilla" },
 };
 
-/* A proxy of the caller's is a host of the caller's network: the job reaches hosts through egret, and egret a parent proxy through its
- * own configuration. Compared without case. */
-static const char *const proxy_variables[] = { "http_proxy",	   "https_proxy",	       "all_proxy",
-					       "ftp_proxy",	   "no_proxy",		       "npm_config_proxy",
-					       "npm_config_https_proxy", "npm_config_http_proxy", "npm_config_noproxy",
-					       "global_agent_http_proxy", "cargo_http_proxy",  "pip_proxy" };
+/* A proxy of the caller's is a host of the caller's network: the job reaches hosts through egret,
+ * and egret a parent proxy through its own configuration. Compared without case. */
+static const char *const proxy_variables[] = { "http_proxy",
+					       "https_proxy",
+					       "all_proxy",
+					       "ftp_proxy",
+					       "no_proxy",
+					       "npm_config_proxy",
+					       "npm_config_https_proxy",
+					       "npm_config_http_proxy",
+					       "npm_config_noproxy",
+					       "global_agent_http_proxy",
+					       "cargo_http_proxy",
+					       "pip_proxy" };
 
-#define JAVA_OPTIONS                                                                                                   \
-	"-Djavax.net.ssl.trustStore=" TRUST_P12                                                                        \
+#define JAVA_OPTIONS                            \
+	"-Djavax.net.ssl.trustStore=" TRUST_P12 \
 	" -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=changeit"
 
 static int copy_all(int from, int to)
@@ -97,7 +108,8 @@ static int copy_all(int from, int to)
 
 static int write_file(const char *path, int from, char *why, size_t n)
 {
-	cleanup_close int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	cleanup_close int to =
+		open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	int r = to < 0 ? -errno : copy_all(from, to);
 
 	if (r < 0)
@@ -109,10 +121,13 @@ static void lay_over(const char *const *targets, size_t count, const char *from)
 {
 	size_t i;
 
-	/* A target that cannot be covered (a file system without it) leaves the variables to do the work. */
+	/* A target that cannot be covered (a file system without it) leaves the variables to do the
+	 * work. */
 	for (i = 0; i < count; i++)
-		if (access(targets[i], F_OK) == 0 && mount(from, targets[i], NULL, MS_BIND, NULL) == 0)
-			(void)!mount(NULL, targets[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
+		if (access(targets[i], F_OK) == 0 &&
+		    mount(from, targets[i], NULL, MS_BIND, NULL) == 0)
+			(void)!mount(NULL, targets[i], NULL,
+				     MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
 }
 
 int trust_install(int ca, int bundle, int p12, char *why, size_t n)
@@ -140,9 +155,11 @@ static const char *find(char *const *envp, const char *name)
 	return NULL;
 }
 
-/* The caller's own bundle with the job's CA behind it, as TRUST_DIR/NAME.pem. The file is opened with the user's rights. NULL: it is the
- * combined bundle already, or not readable, so it could not have worked before either. */
-static const char *extended(struct arena *a, const char *name, const char *file, uid_t uid, gid_t gid)
+/* The caller's own bundle with the job's CA behind it, as TRUST_DIR/NAME.pem. The file is opened
+ * with the user's rights. NULL: it is the combined bundle already, or not readable, so it could not
+ * have worked before either. */
+static const char *extended(struct arena *a, const char *name, const char *file, uid_t uid,
+			    gid_t gid)
 {
 	char path[160];
 	cleanup_close int from = -1, to = -1, ca = -1;
@@ -161,7 +178,8 @@ static const char *extended(struct arena *a, const char *name, const char *file,
 	snprintf(path, sizeof(path), TRUST_DIR "/%s.pem", name);
 	to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	ca = open(TRUST_CA, O_RDONLY | O_CLOEXEC);
-	if (to < 0 || ca < 0 || copy_all(from, to) < 0 || write(to, "\n", 1) != 1 || copy_all(ca, to) < 0)
+	if (to < 0 || ca < 0 || copy_all(from, to) < 0 || write(to, "\n", 1) != 1 ||
+	    copy_all(ca, to) < 0)
 		return NULL;
 	return arena_str(a, str_of(path)).p;
 }
@@ -195,7 +213,8 @@ static char *joined(struct arena *a, const char *name, const char *value, const 
 	return entry;
 }
 
-char **trust_environment(struct arena *a, char *const *envp, const struct msg_in *start, uid_t uid, gid_t gid)
+char **trust_environment(struct arena *a, char *const *envp, const struct msg_in *start, uid_t uid,
+			 gid_t gid)
 {
 	size_t count = 0, out = 0, i, at = 0;
 	const char *java = find(envp, "JAVA_TOOL_OPTIONS");
@@ -208,13 +227,15 @@ char **trust_environment(struct arena *a, char *const *envp, const struct msg_in
 		count++;
 	list = arena_new(a, (count + ARRAY_SIZE(variables) + 2) * sizeof(char *));
 	for (i = 0; envp[i]; i++) {
-		bool ours = is_proxy(envp[i]) || is_named(envp[i], "JAVA_TOOL_OPTIONS") || is_named(envp[i], "npm_config_cafile");
+		bool ours = is_proxy(envp[i]) || is_named(envp[i], "JAVA_TOOL_OPTIONS") ||
+			    is_named(envp[i], "npm_config_cafile");
 
 		for (size_t v = 0; !ours && v < ARRAY_SIZE(variables); v++)
 			ours = is_named(envp[i], variables[v].name);
 		for (at = 0; !ours && msg_each(start, TAG_SETENV, &at, &set);)
 			ours = memchr(set.p, '=', set.n) &&
-			       !strncmp(envp[i], set.p, (size_t)((char *)memchr(set.p, '=', set.n) - set.p) + 1);
+			       !strncmp(envp[i], set.p,
+					(size_t)((char *)memchr(set.p, '=', set.n) - set.p) + 1);
 		if (!ours)
 			list[out++] = envp[i];
 	}
@@ -225,11 +246,13 @@ char **trust_environment(struct arena *a, char *const *envp, const struct msg_in
 		if (v->kind != SWITCH && had && *had)
 			value = extended(a, v->name, had, uid, gid);
 		if (!value)
-			value = v->kind == SWITCH ? v->value : v->kind == ADDS ? TRUST_CA : TRUST_BUNDLE;
+			value = v->kind == SWITCH ? v->value
+				: v->kind == ADDS ? TRUST_CA
+						  : TRUST_BUNDLE;
 		list[out++] = joined(a, v->name, value, "");
 	}
-	list[out++] = java && *java ? joined(a, "JAVA_TOOL_OPTIONS", java, " " JAVA_OPTIONS) :
-				      joined(a, "JAVA_TOOL_OPTIONS", JAVA_OPTIONS, "");
+	list[out++] = java && *java ? joined(a, "JAVA_TOOL_OPTIONS", java, " " JAVA_OPTIONS)
+				    : joined(a, "JAVA_TOOL_OPTIONS", JAVA_OPTIONS, "");
 	for (at = 0; msg_each(start, TAG_SETENV, &at, &set);)
 		list[out++] = (char *)arena_str(a, set).p;
 	list[out] = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The job's view of the machine: called by main.c as root, before anything of the job runs. What lets a process act on
- * cgroups, kernel objects, egret itself, an engine or systemd is covered by empty read-only folders. The job has no capability, and in
- * a user namespace of its own these mounts are locked, so it cannot take them off.
+ * The job's view of the machine: called by main.c as root, before anything of the job runs. What
+ * lets a process act on cgroups, kernel objects, egret itself, an engine or systemd is covered by
+ * empty read-only folders. The job has no capability, and in a user namespace of its own these
+ * mounts are locked, so it cannot take them off.
  */
 #include "init/init.h"
 
@@ -30,9 +31,11 @@ int world_hide(const char *path, char *why, size_t n)
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : failed(why, n, "cannot look at", path);
+		return errno == ENOENT || errno == ENOTDIR ? 0
+							   : failed(why, n, "cannot look at", path);
 	if (S_ISDIR(st.st_mode)) {
-		if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "mode=555,size=4k") < 0)
+		if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+			  "mode=555,size=4k") < 0)
 			return failed(why, n, "cannot hide", path);
 	} else if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0) {
 		return failed(why, n, "cannot hide", path);
@@ -40,24 +43,28 @@ int world_hide(const char *path, char *why, size_t n)
 	return 0;
 }
 
-/* A job that runs as uid 0 owns what root owns, also without capabilities: kernel settings become read-only. */
+/* A job that runs as uid 0 owns what root owns, also without capabilities: kernel settings become
+ * read-only. */
 static int lock_settings(char *why, size_t n)
 {
-	static const char *const settings[] = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/sys" };
+	static const char *const settings[] = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq",
+						"/proc/bus", "/sys" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(settings); i++) {
 		if (access(settings[i], F_OK) < 0)
 			continue;
 		if (mount(settings[i], settings[i], NULL, MS_BIND | MS_REC, NULL) < 0 ||
-		    mount(NULL, settings[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		    mount(NULL, settings[i], NULL,
+			  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			  NULL) < 0)
 			return failed(why, n, "cannot make read-only", settings[i]);
 	}
 	return 0;
 }
 
-/* /run holds the sockets of engines, systemd, D-Bus, resolvers and egret: the job gets an empty one of its own, with the folders that
- * programs expect. */
+/* /run holds the sockets of engines, systemd, D-Bus, resolvers and egret: the job gets an empty one
+ * of its own, with the folders that programs expect. */
 static int own_run(const struct msg_in *start, char *why, size_t n)
 {
 	uint64_t uid = 0, gid = 0;
@@ -68,8 +75,8 @@ static int own_run(const struct msg_in *start, char *why, size_t n)
 		return -EBADMSG;
 	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
 		return failed(why, n, "cannot replace", "/run");
-	if (mkdir("/run/lock", 0777) < 0 || chmod("/run/lock", 01777) < 0 || mkdir("/run/user", 0755) < 0 ||
-	    mkdir(TRUST_DIR, 0755) < 0)
+	if (mkdir("/run/lock", 0777) < 0 || chmod("/run/lock", 01777) < 0 ||
+	    mkdir("/run/user", 0755) < 0 || mkdir(TRUST_DIR, 0755) < 0)
 		return failed(why, n, "cannot fill", "/run");
 	snprintf(path, sizeof(path), "/run/user/%llu", (unsigned long long)uid);
 	if (mkdir(path, 0700) < 0 || chown(path, (uid_t)uid, (gid_t)gid) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From files to images: the whole of what egret-compile does behind its socket, also called in-process by `egret policy`.
- * Opens nothing: sources are bytes. All errors of all sources are reported together.
+ * From files to images: the whole of what egret-compile does behind its socket, also called
+ * in-process by `egret policy`. Opens nothing: sources are bytes. All errors of all sources are
+ * reported together.
  */
 #ifndef EGRET_POLICY_COMPILE_H
 #define EGRET_POLICY_COMPILE_H
@@ -13,10 +14,11 @@
 #define COMPILE_BYTES_MAX (8u << 20)
 
 enum source_kind {
-	SOURCE_POLICY, /* gives an image (one more for each set of roles) */
+	SOURCE_POLICY,	/* gives an image (one more for each set of roles) */
 	SOURCE_INCLUDE, /* read when a policy includes it by name */
 	SOURCE_CREDENTIAL,
-	SOURCE_BASELINE /* a policy whose deny rules are added to every policy; an allow in it is an error */
+	SOURCE_BASELINE /* a policy whose deny rules are added to every policy; an allow in it is an
+			   error */
 };
 
 struct source {
@@ -25,7 +27,8 @@ struct source {
 	struct str text;
 };
 
-#define COMPILE_NO_REFERENCES 1u /* the caller is no admin: no store:, file:, exec: or provider references */
+#define COMPILE_NO_REFERENCES \
+	1u /* the caller is no admin: no store:, file:, exec: or provider references */
 
 struct compiled {
 	struct arena arena; /* holds the images */
@@ -35,7 +38,8 @@ struct compiled {
 };
 
 /* 0; -EINVAL with errors. Free with compiled_done in each case. */
-int policy_compile(const struct source *sources, size_t n, unsigned flags, struct compiled *ret) MUST_CHECK;
+int policy_compile(const struct source *sources, size_t n, unsigned flags,
+		   struct compiled *ret) MUST_CHECK;
 void compiled_done(struct compiled *c);
 
 #endif

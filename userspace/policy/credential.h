@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A credential's image: what the broker (where from), the proxy (where to) and egretd (for whom, and which placeholders the job holds)
- * need to know of it. Never a value. Same rules as policy images: checked once by credential_open.
+ * A credential's image: what the broker (where from), the proxy (where to) and egretd (for whom,
+ * and which placeholders the job holds) need to know of it. Never a value. Same rules as policy
+ * images: checked once by credential_open.
  */
 #ifndef EGRET_POLICY_CREDENTIAL_H
 #define EGRET_POLICY_CREDENTIAL_H
@@ -10,9 +11,10 @@
 
 enum provider { PROVIDER_STORE = 1 };
 enum inject_kind {
-	INJECT_HEADER = 1, /* name, format with one {token} */
-	INJECT_BASIC, /* format "user:{token}" */
-	INJECT_PLACEHOLDER_HEADER /* the placeholder's value inside this header (or inside its Basic form) is swapped */
+	INJECT_HEADER = 1,	  /* name, format with one {token} */
+	INJECT_BASIC,		  /* format "user:{token}" */
+	INJECT_PLACEHOLDER_HEADER /* the placeholder's value inside this header (or inside its Basic
+				     form) is swapped */
 };
 
 struct credential {
@@ -33,11 +35,13 @@ struct str credential_source(const struct credential *c); /* for `store`: the se
 bool credential_static(const struct credential *c);
 bool credential_client_auth_pass(const struct credential *c);
 uint64_t credential_ttl_ms(const struct credential *c); /* 0: the provider's */
-int credential_for(const struct credential *c, const struct facts *f); /* as policy_for; "any" fits with 0 keys */
+int credential_for(const struct credential *c,
+		   const struct facts *f); /* as policy_for; "any" fits with 0 keys */
 /* May it go to this canonical host? */
 bool credential_host(const struct credential *c, struct str host);
 /* Walks the injections for a host. Start with *at = 0. */
-bool credential_each_inject(const struct credential *c, struct str host, size_t *at, struct credential_inject *ret);
+bool credential_each_inject(const struct credential *c, struct str host, size_t *at,
+			    struct credential_inject *ret);
 /* What the job holds instead: value, and the environment variables that get it. n = 0 if none. */
 struct str credential_placeholder(const struct credential *c);
 bool credential_each_env(const struct credential *c, size_t *at, struct str *ret);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an image lies in memory: a head, tables of fixed records, and one area of strings that all of them point into. Private to
- * this folder: written by *_write.c, checked once by policy_open and credential_open, read by the matcher as it lies.
- * Images never leave the host that wrote them; a record is copied out before it is looked at, so alignment does not matter.
+ * How an image lies in memory: a head, tables of fixed records, and one area of strings that all of
+ * them point into. Private to this folder: written by *_write.c, checked once by policy_open and
+ * credential_open, read by the matcher as it lies. Images never leave the host that wrote them; a
+ * record is copied out before it is looked at, so alignment does not matter.
  */
 #ifndef EGRET_POLICY_IMAGE_H
 #define EGRET_POLICY_IMAGE_H
@@ -11,10 +12,10 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-endian");
 
-#define POLICY_MAGIC 0x31504745u /* "EGP1" */
+#define POLICY_MAGIC 0x31504745u     /* "EGP1" */
 #define CREDENTIAL_MAGIC 0x31434745u /* "EGC1" */
-#define PACK_MAGIC 0x314b4745u /* "EGK1" */
-#define DIGEST_TEXT_N 71 /* "sha256:" and 64 digits */
+#define PACK_MAGIC 0x314b4745u	     /* "EGK1" */
+#define DIGEST_TEXT_N 71	     /* "sha256:" and 64 digits */
 #define IMAGE_SIZE_MAX PACK_SIZE_MAX
 
 struct img_str {
@@ -39,7 +40,7 @@ enum policy_table {
 
 struct img_policy {
 	uint32_t magic, size;
-	char digest[72]; /* text over all that follows it, NUL */
+	char digest[72];      /* text over all that follows it, NUL */
 	uint32_t mode, kinds; /* kinds: bit a host_kind that some group has */
 	int64_t priority;
 	struct img_str name;
@@ -64,16 +65,17 @@ struct img_rule {
 struct img_entry {
 	uint64_t methods, until_us;
 	uint32_t rule;
-	uint8_t schemes, flags; /* schemes: bit an enum scheme, bit SCHEME_DIRECT */
+	uint8_t schemes, flags;	   /* schemes: bit an enum scheme, bit SCHEME_DIRECT */
 	uint16_t port_lo, port_hi; /* the first range */
-	uint16_t nports; /* further ranges */
+	uint16_t nports;	   /* further ranges */
 	uint32_t port;
 	struct img_str path;
 	uint32_t literal; /* bytes of path before its first star */
 	uint32_t query, nquery;
 	uint32_t rank, pad;
 };
-struct img_group { /* the entries of one host pattern: denies first, then allows, the most specific first */
+struct img_group { /* the entries of one host pattern: denies first, then allows, the most specific
+		      first */
 	struct img_str name;
 	uint32_t kind, entry, ndeny, nallow;
 };
@@ -92,10 +94,10 @@ struct img_credential {
 	uint64_t ttl_ms;
 	struct img_str name, source, placeholder;
 	struct img_table strings;
-	struct img_table fors, conds, values; /* as above */
-	struct img_table hosts; /* img_host */
+	struct img_table fors, conds, values;	/* as above */
+	struct img_table hosts;			/* img_host */
 	struct img_table injects, inject_hosts; /* img_inject, img_host */
-	struct img_table env; /* img_str */
+	struct img_table env;			/* img_str */
 };
 #define CREDENTIAL_STATIC 1u
 #define CREDENTIAL_CLIENT_AUTH_PASS 2u
@@ -109,7 +111,8 @@ struct img_inject {
 };
 
 /* Copies a record out. The caller has checked the table and the index. */
-#define IMG_GET(p, table, i, ret) memcpy((ret), (p) + (table).off + (size_t)(i) * sizeof(*(ret)), sizeof(*(ret)))
+#define IMG_GET(p, table, i, ret) \
+	memcpy((ret), (p) + (table).off + (size_t)(i) * sizeof(*(ret)), sizeof(*(ret)))
 
 static inline uint32_t hash_step(uint32_t h, char c)
 {
@@ -154,10 +157,12 @@ void image_out_init(struct image_out *o, const size_t *records, size_t n);
 void image_out_done(struct image_out *o, size_t n);
 uint32_t image_row(struct image_out *o, unsigned table, const void *record);
 struct img_str image_str(struct image_out *o, struct str s);
-void image_fors(struct image_out *o, const struct for_entry *fors, unsigned t_for, unsigned t_cond, unsigned t_value);
+void image_fors(struct image_out *o, const struct for_entry *fors, unsigned t_for, unsigned t_cond,
+		unsigned t_value);
 /* Head, tables, strings in the arena; places[i] gets table i's place. Then digest_seal. */
-int image_finish(struct image_out *o, struct arena *a, void *head, size_t head_n, struct img_table *places, size_t ntables,
-		 struct img_table *strings, struct str *ret) MUST_CHECK;
+int image_finish(struct image_out *o, struct arena *a, void *head, size_t head_n,
+		 struct img_table *places, size_t ntables, struct img_table *strings,
+		 struct str *ret) MUST_CHECK;
 /* Sets size and digest of a finished image, in place; both heads begin alike. */
 void image_seal(uint8_t *p, size_t n);
 bool image_sealed(const uint8_t *p, size_t n); /* digest and size fit */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the matcher: which groups of rules name a host, and whether one entry fits. Private to this folder. */
+/* Inside the matcher: which groups of rules name a host, and whether one entry fits. Private to
+ * this folder. */
 #ifndef EGRET_POLICY_MATCH_H
 #define EGRET_POLICY_MATCH_H
 
@@ -21,8 +22,10 @@ void entry_get(const struct hits *h, uint32_t i, struct img_entry *ret);
 bool entry_port(const struct hits *h, const struct img_entry *e, uint16_t port);
 bool entry_expired(const struct img_entry *e);
 bool entry_method(const struct img_entry *e, uint64_t bit);
-bool entry_path(const struct hits *h, const struct img_entry *e, const struct request_query *q, uint64_t bit);
-/* One pass over the entries that name the host or the address: denies (allow false) or allows. Start with *at = { 0 }. */
+bool entry_path(const struct hits *h, const struct img_entry *e, const struct request_query *q,
+		uint64_t bit);
+/* One pass over the entries that name the host or the address: denies (allow false) or allows.
+ * Start with *at = { 0 }. */
 struct hit_at {
 	uint32_t group, entry, block;
 };

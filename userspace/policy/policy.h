@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What egret decides by. Policies and credentials are written in JSON (shared form: docs/man/egret-policy.5), read and compiled
- * by egret-compile, which has no privileges, into flat images: little-endian, offsets checked once by policy_open, then used as
- * they lie, by the proxy, by egretd (whom is it for) and by `egret policy explain`. The code that decides is this library, for all three.
+ * What egret decides by. Policies and credentials are written in JSON (shared form:
+ * docs/man/egret-policy.5), read and compiled by egret-compile, which has no privileges, into flat
+ * images: little-endian, offsets checked once by policy_open, then used as they lie, by the proxy,
+ * by egretd (whom is it for) and by `egret policy explain`. The code that decides is this library,
+ * for all three.
  */
 #ifndef EGRET_POLICY_POLICY_H
 #define EGRET_POLICY_POLICY_H
@@ -17,13 +19,15 @@ struct pack {
 	uint32_t count;
 };
 #define PACK_SIZE_MAX (8u << 20)
-int pack_open(const void *p, size_t n, struct pack *ret) MUST_CHECK; /* 0 or -EBADMSG; p must outlive it */
+int pack_open(const void *p, size_t n,
+	      struct pack *ret) MUST_CHECK;	      /* 0 or -EBADMSG; p must outlive it */
 struct str pack_at(const struct pack *k, uint32_t i); /* image i; i < count */
 int pack_write(const struct str *images, uint32_t count, int *ret_fd) MUST_CHECK; /* sealed memfd */
 
 /* ---- a job's facts, as `for` sees them ---- */
 struct fact {
-	struct str key, value; /* keys: provider org repo repo_id ref sha event fork workflow job stage run_id environment actor runner */
+	struct str key, value; /* keys: provider org repo repo_id ref sha event fork workflow job
+				  stage run_id environment actor runner */
 };
 enum assurance { ASSURANCE_UNVERIFIED, ASSURANCE_RUNNER, ASSURANCE_SIGNED };
 struct facts {
@@ -39,22 +43,26 @@ struct policy {
 };
 enum policy_mode { POLICY_ENFORCE, POLICY_AUDIT };
 
-int policy_open(struct str image, struct policy *ret) MUST_CHECK; /* 0 or -EBADMSG: every offset, count and number checked */
+int policy_open(struct str image, struct policy *ret)
+	MUST_CHECK; /* 0 or -EBADMSG: every offset, count and number checked */
 struct str policy_name(const struct policy *p);
 struct str policy_digest(const struct policy *p); /* "sha256:..." of the canonical image */
 enum policy_mode policy_mode_of(const struct policy *p);
-/* How well `for` fits: -1 not at all, else the number of keys; *ret_priority for ties. A policy without `for` fits none. */
+/* How well `for` fits: -1 not at all, else the number of keys; *ret_priority for ties. A policy
+ * without `for` fits none. */
 int policy_for(const struct policy *p, const struct facts *f, int64_t *ret_priority);
-/* Walks the address blocks that rules name (direct, tcp:// and https:// with an address): for the cage. Start with *at = 0. */
+/* Walks the address blocks that rules name (direct, tcp:// and https:// with an address): for the
+ * cage. Start with *at = 0. */
 struct policy_block {
 	uint8_t addr[16]; /* mapped form */
-	uint8_t prefix; /* 0..128 in the mapped form */
+	uint8_t prefix;	  /* 0..128 in the mapped form */
 	uint16_t port_lo, port_hi;
 };
 bool policy_each_block(const struct policy *p, size_t *at, struct policy_block *ret);
-/* Exactly one of a pack: the policy for these facts. 0 and *ret_index; -ENOENT: none; -ENOTUNIQ: two fit equally, both names in the
- * indexes. */
-int policy_select(const struct pack *k, const struct facts *f, uint32_t *ret_index, uint32_t *ret_other) MUST_CHECK;
+/* Exactly one of a pack: the policy for these facts. 0 and *ret_index; -ENOENT: none; -ENOTUNIQ:
+ * two fit equally, both names in the indexes. */
+int policy_select(const struct pack *k, const struct facts *f, uint32_t *ret_index,
+		  uint32_t *ret_other) MUST_CHECK;
 
 /* ---- deciding ---- */
 enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_TLS, SCHEME_TCP };
@@ -62,46 +70,52 @@ enum scheme { SCHEME_HTTP, SCHEME_HTTPS, SCHEME_TLS, SCHEME_TCP };
 struct verdict {
 	enum event_verdict verdict; /* ALLOW, DENY, WOULD_DENY */
 	enum reason reason;
-	struct str rule; /* id of the rule that decided; n = 0 if none */
+	struct str rule;    /* id of the rule that decided; n = 0 if none */
 	struct str nearest; /* on a deny without rule: the rule that came closest, as "id: text" */
 	struct str credential; /* name, or n = 0 */
-	uint32_t rule_index; /* in its policy; UINT32_MAX if none */
+	uint32_t rule_index;   /* in its policy; UINT32_MAX if none */
 };
 
 /* A connection whose name is known (or n = 0: only an address). What could be done on it? */
 enum conn_way {
-	CONN_OPEN, /* some http(s) rule could match a request here, or refusals are to be said in words: open it */
-	CONN_PASS, /* tls:// or tcp:// or direct allows it: pass through unopened */
+	CONN_OPEN,  /* some http(s) rule could match a request here, or refusals are to be said in
+		       words: open it */
+	CONN_PASS,  /* tls:// or tcp:// or direct allows it: pass through unopened */
 	CONN_REFUSE /* nothing to say it in (not TLS, not HTTP) or an address no rule names */
 };
 struct conn_query {
-	enum scheme scheme; /* HTTPS for a ClientHello, HTTP for a first HTTP byte, TCP for another */
+	enum scheme
+		scheme;	 /* HTTPS for a ClientHello, HTTP for a first HTTP byte, TCP for another */
 	struct str host; /* canonical (host_canonical) or n = 0 */
-	const uint8_t *addr; /* 16 bytes, the real address dialled, or NULL when it was a synthetic one */
+	const uint8_t
+		*addr; /* 16 bytes, the real address dialled, or NULL when it was a synthetic one */
 	uint16_t port;
 };
-enum conn_way policy_connection(const struct policy *p, const struct conn_query *q, struct verdict *ret);
+enum conn_way policy_connection(const struct policy *p, const struct conn_query *q,
+				struct verdict *ret);
 
 struct request_query {
-	enum scheme scheme; /* HTTP or HTTPS */
-	struct str host; /* canonical; an address literal for rules that name one */
+	enum scheme scheme;  /* HTTP or HTTPS */
+	struct str host;     /* canonical; an address literal for rules that name one */
 	const uint8_t *addr; /* as above */
 	uint16_t port;
 	struct str method; /* as sent, case-sensitive */
-	struct str path; /* canonical (target_canonical) */
-	struct str query; /* without '?', as sent */
+	struct str path;   /* canonical (target_canonical) */
+	struct str query;  /* without '?', as sent */
 };
 void policy_request(const struct policy *p, const struct request_query *q, struct verdict *ret);
-/* The JSON line that would allow the request, e.g. { "allow": "POST https://api.github.com/gists" } */
+/* The JSON line that would allow the request, e.g. { "allow": "POST https://api.github.com/gists" }
+ */
 int policy_suggest(const struct request_query *q, struct buf *to) MUST_CHECK;
 
 /* ---- canonical forms: what is matched is what is sent ---- */
 #define HOST_MAX 253
-/* Lower case, A-labels (IDNA), one trailing dot dropped; LDH labels of 1-63 with '_' allowed inside; no address literal. Writes at most
- * HOST_MAX + 1 bytes. 0 or -EINVAL. */
+/* Lower case, A-labels (IDNA), one trailing dot dropped; LDH labels of 1-63 with '_' allowed
+ * inside; no address literal. Writes at most HOST_MAX + 1 bytes. 0 or -EINVAL. */
 int host_canonical(struct str host, char *to, size_t *ret_n) MUST_CHECK;
-/* "host", "host:port", "[v6]:port", "v4:port" as in Host and :authority. *ret_port 0 if absent; *ret_addr_known says that it is
- * an address (mapped form in ret_addr, strict dotted quad or RFC 5952-readable only), else host is canonical. */
+/* "host", "host:port", "[v6]:port", "v4:port" as in Host and :authority. *ret_port 0 if absent;
+ * *ret_addr_known says that it is an address (mapped form in ret_addr, strict dotted quad or RFC
+ * 5952-readable only), else host is canonical. */
 struct authority {
 	char host[HOST_MAX + 1];
 	size_t host_n; /* 0 for an address */
@@ -111,15 +125,18 @@ struct authority {
 };
 int authority_parse(struct str s, struct authority *ret) MUST_CHECK; /* 0 or -EINVAL */
 
-/* An origin-form target ("/a/b?q"): percent-encoding normalised (unreserved decoded, hex upper-cased), empty and dot segments:
- * "." and ".." and "//" are refused as ambiguous except a plain "/". Refused: %2f %5c %00-%1f %7f, '\', ';' in a segment, double
- * encoding (%25 followed by two hex digits), non-ASCII or control bytes, fragments, bad escapes. Path and query written
- * to `to` (same bytes are matched and sent). 0, -EINVAL (*ret_why says in words), -EMSGSIZE. */
+/* An origin-form target ("/a/b?q"): percent-encoding normalised (unreserved decoded, hex
+ * upper-cased), empty and dot segments:
+ * "." and ".." and "//" are refused as ambiguous except a plain "/". Refused: %2f %5c %00-%1f %7f,
+ * '\', ';' in a segment, double encoding (%25 followed by two hex digits), non-ASCII or control
+ * bytes, fragments, bad escapes. Path and query written to `to` (same bytes are matched and sent).
+ * 0, -EINVAL (*ret_why says in words), -EMSGSIZE. */
 struct target {
-	struct str path; /* in to */
+	struct str path;  /* in to */
 	struct str query; /* in to, without '?'; p = NULL when there is none */
 	struct str whole; /* path and query, as sent */
 };
-int target_canonical(struct str raw, struct buf *to, struct target *ret, const char **ret_why) MUST_CHECK;
+int target_canonical(struct str raw, struct buf *to, struct target *ret,
+		     const char **ret_why) MUST_CHECK;
 
 #endif

@@ -141,8 +141,8 @@ static void note_failure(struct entry *e)
 {
 	struct event ev;
 
-	record_begin(e->creds->px, &ev, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL, NULL,
-		     NULL, STR(""));
+	record_begin(e->creds->px, &ev, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL,
+		     NULL, NULL, STR(""));
 	event_text(&ev, FIELD_CREDENTIAL_NAME, credential_name(&e->lease.cred));
 	event_text(&ev, FIELD_MESSAGE, str_of(e->fault));
 	record_note(e->creds->px, &ev);
@@ -250,7 +250,8 @@ static void broker_lost(struct credentials *c)
 
 void creds_broker_changed(struct credentials *c)
 {
-	/* What was asked of the old one is not answered any more; the next ask watches the new one. */
+	/* What was asked of the old one is not answered any more; the next ask watches the new one.
+	 */
 	if (c)
 		broker_lost(c);
 }

@@ -386,7 +386,8 @@ static void change_broker(struct msg_in *m)
 	int fd;
 
 	if (!self.serving) {
-		loop_stop(self.px.loop, 1); /* the CA was asked of the old one: egretd starts us again */
+		loop_stop(self.px.loop,
+			  1); /* the CA was asked of the old one: egretd starts us again */
 		return;
 	}
 	if (msg_take_fd(m, TAG_FD_BROKER, &fd))

@@ -291,7 +291,8 @@ static const struct {
 	{ "splice without", act_splice, ALL & ~JAIL_MAY_SPLICE, false, true },
 	{ "fsync", act_fsync, JAIL_MAY_SYNC, true, false },
 	{ "fsync without", act_fsync, ALL & ~JAIL_MAY_SYNC, false, true },
-	{ "clear append without sockets", act_clear_append, JAIL_MAY_SYNC | JAIL_MAY_PASS_FDS, false, true },
+	{ "clear append without sockets", act_clear_append, JAIL_MAY_SYNC | JAIL_MAY_PASS_FDS,
+	  false, true },
 	{ "setuid", act_setuid, ALL, false, true },
 	{ "io_uring", act_io_uring, ALL, false, true },
 #ifndef EGRET_ASAN /* the sanitizers' runtime maps shadow memory and sets thread names */

@@ -462,8 +462,7 @@ static void test_credential_fails(void **state)
 		"HTTP/1.1 502 egret could not get credential gh (there is no secret \"gh\"); the "
 		"request was not sent (event 48213)\r\n");
 	assert_int_equal(rig.dialled, 0);
-	assert_string_equal(rig.events,
-			    "http.request:deny:credential ");
+	assert_string_equal(rig.events, "http.request:deny:credential ");
 	job_leaves();
 	/* The broker is dead: refused; with a lease out: served. */
 	close(rig.broker);
