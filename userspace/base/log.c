@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 static char log_name[32] = "egret";
+static bool log_quiet;	 /* EGRET_QUIET: only what is wrong; for the egretd of one `egret run` */
 static bool log_journal; /* journald reads stderr: lines start with <priority> */
 
 void log_init(const char *program)
 {
 	snprintf(log_name, sizeof(log_name), "%s", program);
 	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	log_quiet = getenv("EGRET_QUIET") != NULL;
 }
 
 PRINTF_LIKE(2, 0) static void log_line(int priority, const char *fmt, va_list ap)
@@ -63,6 +65,8 @@ void log_info(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (log_quiet)
+		return;
 	va_start(ap, fmt);
 	log_line(6, fmt, ap);
 	va_end(ap);

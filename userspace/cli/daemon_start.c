@@ -102,8 +102,62 @@ static int start_one(const char *config)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 2 ? 2 : 125;
 }
 
+static struct str said(const struct msg_in *m, const char *key)
+{
+	size_t at = 0, n = strlen(key);
+	struct str line;
+
+	while (msg_each(m, TAG_TEXT, &at, &line))
+		if (line.n > n && line.p[n] == '=' && !memcmp(line.p, key, n))
+			return (struct str){ line.p + n + 1, line.n - n - 1 };
+	return STR("");
+}
+
+/* Is the configuration that was asked for the one in force? -1: yes; EX_TEMPFAIL: no, but that
+ * egretd is about to end; else an exit status. */
+static int same_config(int sock, const char *config, const char *digest)
+{
+	struct msg_out q;
+	struct msg_in m;
+	int e = -1;
+
+	msg_begin(&q, MSG_STATUS, 1);
+	if (cli_ask(sock, &q, &m) < 0)
+		return EX_TEMPFAIL;
+	if (m.type != MSG_STATUS)
+		e = EX_TEMPFAIL;
+	else if (!str_is(said(&m, "config_digest"), digest) &&
+		 str_is(said(&m, "ends_when_idle"), "yes") && str_is(said(&m, "jobs"), "0"))
+		e = EX_TEMPFAIL;
+	else if (!str_is(said(&m, "config_digest"), digest))
+		e = cli_fail(2,
+			     "--config %s: an egretd with another configuration runs in the same "
+			     "run_dir: leave --config out, or give the file a run_dir of its own",
+			     config);
+	msg_in_done(&m);
+	return e;
+}
+
+/* The jobs that follow the answer to MSG_STATUS are not for us: a fresh connection asks on. */
+static int connect_checked(const char *dir, const char *config, const char *digest, int *ret)
+{
+	int sock = connect_to(dir), e;
+
+	*ret = -1;
+	if (sock < 0 || !config) {
+		*ret = sock;
+		return -1;
+	}
+	e = same_config(sock, config, digest);
+	if (e < 0)
+		*ret = connect_to(dir);
+	close(sock);
+	return e;
+}
+
 int daemon_connect(const char *config, int *ret_sock)
 {
+	char digest[65] = "";
 	cleanup_free struct config *c = mem_new(sizeof(*c));
 	const char *run_dir = getenv("EGRET_RUN_DIR");
 	char why[1024], dir[PATH_MAX];
@@ -114,13 +168,20 @@ int daemon_connect(const char *config, int *ret_sock)
 		if (e < 0 && (config || geteuid() == 0))
 			return cli_fail(2, "%s", why);
 		snprintf(dir, sizeof(dir), "%s", e < 0 ? "/run/egret" : c->run_dir.p);
+		snprintf(digest, sizeof(digest), "%s", e < 0 ? "" : c->digest);
 		if (e == 0)
 			config_done(c);
 	} else {
 		snprintf(dir, sizeof(dir), "%s", run_dir);
 	}
 	for (tries = 0; tries < TRIES; tries++) {
-		sock = connect_to(dir);
+		e = connect_checked(dir, config, digest, &sock);
+		if (e == EX_TEMPFAIL) {
+			usleep(TRY_US);
+			continue;
+		}
+		if (e >= 0)
+			return e;
 		if (sock >= 0) {
 			*ret_sock = sock;
 			return -1;

@@ -4,6 +4,7 @@
 #include "config/config.h"
 
 #include "policy/scan.h"
+#include "policy/sha256.h"
 #include "policy/model.h"
 
 #include <arpa/inet.h>
@@ -322,6 +323,19 @@ static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, si
 	return 0;
 }
 
+/* The digest of all files so far. */
+static void digest_add(struct config *c, struct str text)
+{
+	uint8_t both[64 + 32], sum[32];
+	size_t i;
+
+	memcpy(both, c->digest, 64);
+	sha256(text.p, text.n, both + 64);
+	sha256(both, sizeof(both), sum);
+	for (i = 0; i < sizeof(sum); i++)
+		snprintf(c->digest + 2 * i, 3, "%02x", sum[i]);
+}
+
 static int load_file(const char *path, struct config *c, char *why, size_t n)
 {
 	cleanup_free char *text = NULL;
@@ -334,6 +348,7 @@ static int load_file(const char *path, struct config *c, char *why, size_t n)
 	if (r < 0)
 		return r;
 	f.text.p = text;
+	digest_add(c, f.text);
 	diag_init(&d);
 	root = json_load(&c->arena, &f, &d);
 	if (root)

@@ -175,6 +175,7 @@ static int park(struct daemon *d, struct job *j)
 				   .admin = j->admin,
 				   .host_net = j->host_net,
 				   .confined = j->confined,
+				   .own_policy = j->own_policy,
 				   .npolicies = j->npolicies,
 				   .assurance = j->facts.assurance,
 				   .cookie = j->ns.cookie,
@@ -240,6 +241,7 @@ static int unpark(struct daemon *d, struct msg_in *m)
 	j->admin = w.admin;
 	j->host_net = w.host_net;
 	j->confined = w.confined;
+	j->own_policy = w.own_policy;
 	j->npolicies = w.npolicies;
 	j->facts.list = j->fact_list;
 	j->facts.assurance = w.assurance;

@@ -46,20 +46,37 @@ const char *child_folder(void)
 	return folder;
 }
 
+/* Nothing of egretd's own environment but where the log goes to and how much. */
+static char *const *environment(void)
+{
+	static char journal[128], quiet[32];
+	static char *list[5];
+	const char *stream = getenv("JOURNAL_STREAM"), *silent = getenv("EGRET_QUIET");
+	unsigned n = 0;
+
+	list[n++] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	if (stream) {
+		snprintf(journal, sizeof(journal), "JOURNAL_STREAM=%s", stream);
+		list[n++] = journal;
+	}
+	if (silent) {
+		snprintf(quiet, sizeof(quiet), "EGRET_QUIET=1");
+		list[n++] = quiet;
+	}
+#ifdef EGRET_ASAN
+	list[n++] = "ASAN_OPTIONS=detect_leaks=0"; /* the leak check traces itself, which the jail
+						      refuses */
+#endif
+	list[n] = NULL;
+	return list;
+}
+
 /* In the child: never returns. Its exit status says which step failed; the log of egretd names the
  * program. */
-static _Noreturn void become(const struct child_plan *plan, const char *path, int sock, int spare)
+static _Noreturn void become(const struct child_plan *plan, const char *path, char *const *env,
+			     int sock, int spare)
 {
 	char *const argv[] = { (char *)plan->program, (char *)plan->arg, NULL };
-	char *const plain_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-#ifdef EGRET_ASAN
-	char *const asan_env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-				   "ASAN_OPTIONS=detect_leaks=0", NULL };
-	char *const *env = asan_env;
-	(void)plain_env;
-#else
-	char *const *env = plain_env;
-#endif
 	sigset_t none;
 	int keep_sock, keep_spare, keep_park[2] = { -1, -1 }, i;
 
@@ -125,7 +142,7 @@ int child_start(const struct child_plan *plan, struct child *ret, char *why, siz
 	 * it ends by exec or _exit. */
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		become(plan, path, pair[1], plan->keep_root ? -1 : pair[0]);
+		become(plan, path, environment(), pair[1], plan->keep_root ? -1 : pair[0]);
 	r = -errno;
 	close(pair[1]);
 	if (pid < 0) {

@@ -147,6 +147,8 @@ static void answer_status(struct client *c, uint32_t question)
 	put_line(&m, "state_dir", d->config.state_dir.p);
 	put_line(&m, "run_dir", d->config.run_dir.p);
 	put_line(&m, "jobs_cgroup", d->cg.jobs_path);
+	put_line(&m, "config_digest", d->config.digest);
+	put_line(&m, "ends_when_idle", d->once ? "yes" : "no");
 	put_line(&m, "audit", d->audit.ready ? "running" : "away");
 	put_line(&m, "broker", d->broker.ready ? "running" : "away");
 	snprintf(text, sizeof(text), "%u", d->library.policies.count);
@@ -453,6 +455,6 @@ void daemon_check_idle(struct daemon *d)
 {
 	if (d->stopping && !d->njobs)
 		loop_stop(d->loop, 0);
-	else if (d->once && !d->njobs && !d->nclients)
+	else if (d->once && !d->njobs && !d->nclients && !d->idle.loop)
 		timer_set(d->loop, &d->idle, IDLE_MS, on_idle, d);
 }

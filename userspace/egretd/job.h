@@ -40,6 +40,7 @@ struct job {
 	gid_t gid, groups[JOB_GROUPS_MAX];
 	unsigned ngroups;
 	bool admin, host_net, confined;
+	bool own_policy; /* judged by a file that came with it: a reload changes nothing for it */
 	bool draining; /* the proxy has ended; the audit process reads what is left */
 	struct fact fact_list[JOB_FACTS_MAX];
 	struct facts facts;
@@ -85,7 +86,7 @@ struct job_words {
 	pid_t proxy, init;
 	unsigned npolicies;
 	enum assurance assurance;
-	bool admin, host_net, confined;
+	bool admin, host_net, confined, own_policy;
 };
 
 struct job *job_new(struct daemon *d);
@@ -98,6 +99,7 @@ void job_run(struct daemon *d, struct client *c, const struct caller *who, struc
 void job_make(struct job *j); /* policies are chosen */
 int job_select(struct job *j, char *why,
 	       size_t n) MUST_CHECK; /* job_select.c: policy, credentials, placeholders, dials */
+void jobs_reload(struct daemon *d);
 void job_answered(struct job *j, unsigned wait); /* one of the things waited for has come */
 void job_start_command(struct job *j);
 /* Says why to the client and takes the job down. */

@@ -163,12 +163,17 @@ void job_end(struct job *j)
 
 void job_fail(struct job *j, const char *why)
 {
+	bool told = false;
+
 	if (j->client && j->state != JOB_RUNNING && j->state != JOB_ENDING) {
 		client_failed(j->client, j->question, -EINVAL, why);
+		told = true;
 		client_owns(j->client, NULL);
 		j->client = NULL;
 	}
-	log_warn("job %s: %s", j->name, why);
+	/* The egretd of one `egret run` shares its terminal. */
+	if (!told || !j->d->once)
+		log_warn("job %s: %s", j->name, why);
 	compile_cancel(j->compile);
 	j->compile = NULL;
 	if (j->state == JOB_CHOOSING) {

@@ -153,6 +153,8 @@ static void on_message(struct watch *w, uint32_t events)
 			job_fail(j, shown);
 			return;
 		}
+		/* It could not take a new policy: another one starts with it. */
+		child_kill(&j->proxy, SIGKILL);
 	} else if (m.type != MSG_OK) {
 		child_kill(&j->proxy, SIGKILL);
 	}

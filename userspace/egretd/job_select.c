@@ -215,6 +215,7 @@ int job_select(struct job *j, char *why, size_t n)
 	int r = 0;
 
 	why[0] = 0;
+	j->own_policy = j->own.policies.count > 0;
 	if (j->own.policies.count > 0 && j->admin)
 		base = pack_at(&j->own.policies, 0);
 	else

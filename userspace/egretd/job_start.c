@@ -116,9 +116,7 @@ static void close_given(struct job *j)
 	close(j->spec);
 	close(j->status);
 	j->spec = j->status = -1;
-	if (j->follow >= 0)
-		close(j->follow);
-	j->follow = -1;
+	/* `follow` stays: an audit process that is started anew gets it again. */
 }
 
 void job_start_command(struct job *j)

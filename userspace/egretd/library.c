@@ -6,6 +6,7 @@
  */
 #include "egretd/compile.h"
 #include "egretd/daemon.h"
+#include "egretd/job.h"
 
 #include "base/log.h"
 
@@ -256,6 +257,8 @@ static void on_reloaded(void *owner, int err, const char *text, int policies, in
 	r->d->reload = NULL;
 	if (err == 0)
 		err = adopt(r->d, policies, credentials);
+	if (err == 0)
+		jobs_reload(r->d);
 	event_begin(&e, EVENT_POLICY_LOAD, VERDICT_NONE, REASON_NONE);
 	event_text(&e, FIELD_MESSAGE, err < 0 ? str_of(text) : STR("policies were read again"));
 	daemon_event(r->d, 0, &e);
@@ -283,6 +286,7 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 	r = gather(d, &s, why, sizeof(why));
 	if (r == 0 && s.n == 0) {
 		library_close(&d->library);
+		jobs_reload(d);
 		done(owner, 0, "");
 		return;
 	}

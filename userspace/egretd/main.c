@@ -420,6 +420,8 @@ int main(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	if (d.once)
+		setenv("EGRET_QUIET", "1", 1); /* it and its children share a person's terminal */
 	log_init("egretd");
 	umask(0022);
 	if (geteuid() != 0) {

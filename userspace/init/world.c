@@ -100,6 +100,11 @@ int world_enter(const struct msg_in *start, int netns, char *why, size_t n)
 		return failed(why, n, "cannot keep mounts apart below", "/");
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return failed(why, n, "cannot mount", "/proc");
+	/* The network part of /sys is that of the namespace it was mounted from. Host network: the
+	 * host's is the right one. */
+	if (netns >= 0 &&
+	    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) < 0)
+		return failed(why, n, "cannot mount", "/sys");
 	r = lock_settings(why, n);
 	if (r < 0)
 		return r;

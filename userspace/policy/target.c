@@ -69,6 +69,13 @@ static const char *path_write(struct str raw, struct buf *to, int *ret_err)
 	for (size_t i = 0; i < raw.n && *ret_err == 0; i++) {
 		unsigned c = (unsigned char)raw.p[i];
 
+		/* "/./" means "/" to everybody, and apt asks so for flat repositories. Only as it
+		 * is written: an encoded dot is refused below. */
+		if (c == '.' && i > 0 && raw.p[i - 1] == '/' && i + 1 < raw.n &&
+		    raw.p[i + 1] == '/') {
+			i++;
+			continue;
+		}
 		if (c == '%') {
 			why = path_escape(raw, i, to, ret_err);
 			if (why)
