@@ -37,7 +37,7 @@ if command -v mandoc >/dev/null && compgen -G 'docs/man/*.[158]' >/dev/null; the
 fi
 if command -v cppcheck >/dev/null; then
 	empty "cppcheck finds nothing" "$(cppcheck -q -j2 --std=c11 --enable=warning,portability --inline-suppr --suppress=missingInclude \
-		--suppress=unknownMacro --suppress=wrongPrintfScanfArgNum --suppress=preprocessorErrorDirective -D_GNU_SOURCE '-DMUST_CHECK=' '-DPRINTF_LIKE(a,b)=' --template='{file}:{line}: {id}: {message}' \
+		--suppress=unknownMacro --suppress=wrongPrintfScanfArgNum --suppress=preprocessorErrorDirective -D_GNU_SOURCE '-DMUST_CHECK=' '-DPRINTF_LIKE(a,b)=' '-DSTR_ARG(s)=(int)(s).n,(s).p' --template='{file}:{line}: {id}: {message}' \
 		$(printf '%s\n' "${c[@]}" | grep '^userspace/.*\.c$') 2>&1)"
 else
 	skip "cppcheck" "not installed"

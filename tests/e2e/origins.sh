@@ -51,7 +51,7 @@ origins_conf() {
 		  log_format story '\$host \$ssl_server_name \$request_method \$request_uri \$status \$http_authorization';
 		  access_log $TMP/www/access.log story;
 		  default_type application/octet-stream; types { text/html html; text/plain txt; application/json json; }
-		  client_max_body_size 0; keepalive_requests 100000; sendfile on;
+		  client_max_body_size 0; keepalive_requests ${ORIGIN_KEEPALIVE:-100000}; sendfile on;
 		  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:1m;
 		  client_body_temp_path $TMP/www/nginx/b; proxy_temp_path $TMP/www/nginx/p; fastcgi_temp_path $TMP/www/nginx/f;
 		  uwsgi_temp_path $TMP/www/nginx/u; scgi_temp_path $TMP/www/nginx/s;
@@ -80,7 +80,7 @@ origins_up() {
 	need nginx openssl curl ip nsenter
 	[ -n "$EGRET_DIRECT" ] || need_egret
 	net_up || { fail "network namespaces could be made"; exit 1; }
-	local san=
+	local n san=
 	for n in $NAMES; do san+="DNS:$n,"; done
 	pki_ca outside && pki_ca other
 	pki_leaf outside good "${san}IP:$GOOD" && pki_leaf outside evil DNS:evil.test

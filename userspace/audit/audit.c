@@ -147,11 +147,14 @@ static int start(struct served *s, struct msg_in *m)
 {
 	struct audit *a = &s->a;
 	struct str node;
+	uint64_t flags;
 	int r = msg_get_str(m, TAG_NODE, EVENT_NODE_MAX, &node);
 
 	if (r)
 		return r;
 	memcpy(a->node, node.p, node.n);
+	if (!msg_get_u64(m, TAG_FLAGS, &flags))
+		a->sync_each = flags & AUDIT_SYNC_EACH;
 	r = start_log(a, m);
 	if (!r)
 		r = start_kernel(s, m);

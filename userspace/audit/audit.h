@@ -98,6 +98,7 @@ struct audit {
 	struct batch batch;
 	struct timer again, retry, sync;
 	uint64_t stuck_since; /* clock_now, 0: the log can be written */
+	bool sync_each;	      /* acknowledged means on disk */
 	uint64_t unsynced;    /* records appended since the last good fdatasync */
 	struct kernel_events *kernel;
 	bool kernel_ready;

@@ -257,6 +257,14 @@ static int append(struct audit *a)
 		if (r <= 0)
 			return r ? -errno : -ENOSPC;
 		b->written += (size_t)r;
+		if (!a->sync_each)
+			acknowledge(a);
+	}
+	if (a->sync_each) {
+		/* A failed one is not tried again, for the kernel may have dropped what it could
+		 * not write: this process ends, the requests that wait for it are refused. */
+		if (fdatasync(a->log) && errno != EINVAL && errno != EROFS)
+			die("events.ndjson: cannot be written to disk: %s", strerror(errno));
 		acknowledge(a);
 	}
 	b->lines.n = 0;

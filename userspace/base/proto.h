@@ -23,6 +23,9 @@
 #define PROTO_TEXT_MAX 4096
 #define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
 
+#define PROXY_SYNC_EACH 1u /* a decision waits until its record is on disk */
+#define AUDIT_SYNC_EACH 1u /* a batch is written to disk before it is acknowledged */
+
 enum proto_type {
 	/* answers to any question: id is the question's */
 	MSG_OK = 1,
@@ -36,9 +39,9 @@ enum proto_type {
 		     * FD_RING_SPACE, FD_RECORDS, FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or
 		     * "ip:port"), HOSTS* ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the
 		     * host's own), SEARCH* (resolver suffixes), LIMIT* ("key=number"), NET
-		     * ("none"|"host"), SYNTHETIC* (CIDR: one IPv4, one IPv6), FD_NAMES (memfd kept
-		     * by egretd: the table of synthetic addresses, so that a proxy started anew
-		     * knows what its forerunner handed out; empty at first) */
+		     * ("none"|"host"), SYNTHETIC* (CIDR: one IPv4, one IPv6), FLAGS (PROXY_*),
+		     * FD_NAMES (memfd kept by egretd: the table of synthetic addresses, so that a
+		     * proxy started anew knows what its forerunner handed out; empty at first) */
 	MSG_PROXY_READY,  /* proxy -> egretd: listeners are served */
 	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on;
 			     answered OK or FAILED */
@@ -67,8 +70,8 @@ enum proto_type {
 	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
 
 	/* egretd -> audit */
-	MSG_AUDIT_START =
-		64,	/* FD_LOG (append, readable), FD_KERNEL_EVENTS?, FD_KERNEL_LOST?, NODE */
+	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
+				 FD_KERNEL_LOST?, NODE */
 	MSG_RING_OPEN,	/* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT*
 			 * ("key=value"), ASSURANCE,  FD_FOLLOW* (get this job's lines too) -> OK */
 	MSG_RING_CLOSE, /* JOB: drain what is left -> OK */

@@ -33,7 +33,8 @@ struct config {
 	struct config_list allow_private;
 	struct config_list synthetic;
 	struct config_list search; /* resolver suffixes: of /etc/resolv.conf */
-	char digest[65]; /* SHA-256 of what was read, in hex: two egretds with one digest decide alike */
+	char digest[65]; /* SHA-256 of what was read, in hex: two egretds with one digest decide
+			    alike */
 	struct limits limits;
 	bool audit_sync_each;
 	/* Numeric, no passwd entry needed: broker, audit and compiler, then one for each proxy that

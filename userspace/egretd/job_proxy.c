@@ -72,6 +72,7 @@ static int tell(struct job *j)
 		return r;
 	msg_begin(&m, MSG_PROXY_START, 1);
 	msg_put_u64(&m, TAG_JOB, j->id);
+	msg_put_u64(&m, TAG_FLAGS, c->audit_sync_each ? PROXY_SYNC_EACH : 0);
 	msg_put_str(&m, TAG_NET, j->host_net ? STR("host") : STR("none"));
 	put_fd(&m, TAG_FD_TCP, j->ns.tcp4);
 	put_fd(&m, TAG_FD_TCP, j->ns.tcp6);

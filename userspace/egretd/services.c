@@ -164,6 +164,7 @@ static int tell_audit(struct daemon *d)
 	msg_put_fd(&m, TAG_FD_LOG, d->log_fd);
 	msg_put_fd(&m, TAG_FD_KERNEL_EVENTS, events);
 	msg_put_fd(&m, TAG_FD_KERNEL_LOST, lost);
+	msg_put_u64(&m, TAG_FLAGS, d->config.audit_sync_each ? AUDIT_SYNC_EACH : 0);
 	msg_put_str(&m, TAG_NODE, str_of(d->node));
 	return service_send(&d->audit, &m);
 }

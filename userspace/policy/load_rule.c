@@ -205,7 +205,7 @@ static struct rule *load_rule(const struct load *l, const struct node *n, unsign
 		r->id = arena_str(l->a, (struct str){ text, (size_t)k });
 	}
 	r->deny = deny != NULL;
-	if ((direct ? rule_direct_parse(l, what, r) : rule_pattern_parse(l, what, r)) < 0)
+	if ((what == direct ? rule_direct_parse(l, what, r) : rule_pattern_parse(l, what, r)) < 0)
 		return NULL;
 	k = snprintf(text, sizeof(text), "%.*s %.*s", STR_ARG(what->key), STR_ARG(what->text));
 	r->text = arena_str(l->a, (struct str){ text, (size_t)k });

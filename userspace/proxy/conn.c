@@ -217,7 +217,7 @@ static void pass(struct conn *c, enum event_kind kind, const struct verdict *v,
 		if (hello->alpn)
 			event_text(&e, FIELD_TLS_ALPN, str_of(hello->alpn_first));
 	}
-	wait = record_wait(c->px, &e, false, tunnel_recorded, c);
+	wait = record_decision(c->px, &e, tunnel_recorded, c);
 	if (wait)
 		c->wait = wait;
 }

@@ -210,7 +210,7 @@ static void on_upstream(void *owner, struct upstream *u, const struct upstream_f
 		event_text(&e, FIELD_NEAREST, x->rq.verdict.nearest);
 	/* May answer at once, and the session may be gone then. */
 	x->want_record = NULL;
-	w = record_wait(s->px, &e, false, on_recorded, s);
+	w = record_decision(s->px, &e, on_recorded, s);
 	if (w)
 		s->x.want_record = w;
 }

@@ -38,6 +38,7 @@ struct proxy {
 	struct upstreams *upstreams; /* resolver, dialler, pool */
 	struct credentials *creds;   /* may be NULL: none for this job */
 	unsigned connections;	     /* open now, against limits.connections */
+	bool sync_each; /* audit.sync: each: a decision is on disk before its bytes go out */
 	bool stopping;
 };
 
@@ -81,6 +82,10 @@ struct record_wait;
 typedef void (*record_fn)(void *owner, int err, uint64_t n_or_seq);
 struct record_wait *record_wait(struct proxy *px, const struct event *e, bool want_seq,
 				record_fn fn, void *owner);
+/* For a decision that bytes wait for: fn(owner, 0, n) once it is in the ring, or with sync_each on
+ * disk. */
+struct record_wait *record_decision(struct proxy *px, const struct event *e, record_fn fn,
+				    void *owner);
 void record_wait_cancel(struct record_wait *w);
 int records_start(struct proxy *px) MUST_CHECK; /* watches the ring's space descriptor */
 void records_stop(void); /* before the loop goes: what still waits is dropped */

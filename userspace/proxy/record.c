@@ -27,6 +27,7 @@ struct record_wait {
 	struct kept *e; /* NULL: written, waits for its number only */
 	uint64_t n;
 	bool want_seq;
+	bool must; /* without a number nothing goes out (audit.sync: each) */
 	record_fn fn;
 	void *owner;
 };
@@ -164,7 +165,7 @@ static void on_timeout(struct timer *t)
 	struct record_wait *w = t->owner;
 
 	/* A record that is written stays written; only its number is not known. */
-	wait_over(w, w->e ? -ETIMEDOUT : 0, 0);
+	wait_over(w, w->e || w->must ? -ETIMEDOUT : 0, 0);
 }
 
 /* 1: done, *ret is what to say; 0: go on waiting. */
@@ -177,6 +178,11 @@ static int try_seq(struct proxy *px, uint64_t n, uint64_t *ret)
 	if (r < 0)
 		*ret = 0;
 	return 1;
+}
+
+static uint64_t seq_wait_ms(const struct record_wait *w)
+{
+	return w->must ? w->px->limits.ring_wait_ms : SEQ_WAIT_MS;
 }
 
 static bool try_wait(struct record_wait *w)
@@ -193,7 +199,7 @@ static bool try_wait(struct record_wait *w)
 			return true;
 		}
 		free(TAKE_PTR(w->e));
-		timer_set(w->px->loop, &w->timer, SEQ_WAIT_MS, on_timeout, w);
+		timer_set(w->px->loop, &w->timer, seq_wait_ms(w), on_timeout, w);
 	}
 	if (!try_seq(w->px, w->n, &seq))
 		return false;
@@ -224,8 +230,8 @@ again:
 	}
 }
 
-struct record_wait *record_wait(struct proxy *px, const struct event *e, bool want_seq,
-				record_fn fn, void *owner)
+static struct record_wait *wait_start(struct proxy *px, const struct event *e, bool want_seq,
+				      bool must, record_fn fn, void *owner)
 {
 	struct record_wait *w;
 	bool ahead = false;
@@ -251,6 +257,7 @@ struct record_wait *record_wait(struct proxy *px, const struct event *e, bool wa
 	w->n = n;
 	w->e = r == 0 ? NULL : keep(e);
 	w->want_seq = want_seq;
+	w->must = must;
 	w->fn = fn;
 	w->owner = owner;
 	if (!rec.tail)
@@ -258,8 +265,21 @@ struct record_wait *record_wait(struct proxy *px, const struct event *e, bool wa
 	w->back = rec.tail;
 	*rec.tail = w;
 	rec.tail = &w->next;
-	timer_set(px->loop, &w->timer, w->e ? px->limits.ring_wait_ms : SEQ_WAIT_MS, on_timeout, w);
+	timer_set(px->loop, &w->timer, w->e ? px->limits.ring_wait_ms : seq_wait_ms(w), on_timeout,
+		  w);
 	return w;
+}
+
+struct record_wait *record_wait(struct proxy *px, const struct event *e, bool want_seq,
+				record_fn fn, void *owner)
+{
+	return wait_start(px, e, want_seq, false, fn, owner);
+}
+
+struct record_wait *record_decision(struct proxy *px, const struct event *e, record_fn fn,
+				    void *owner)
+{
+	return wait_start(px, e, px->sync_each, px->sync_each, fn, owner);
 }
 
 int records_start(struct proxy *px)

@@ -208,6 +208,7 @@ static void adopt(const struct policies *s)
 
 static const char *read_start(struct msg_in *m, struct proxy *px)
 {
+	uint64_t flags;
 	struct str ranges[LIST_MAX], net = STR("none");
 	unsigned nranges = strings(m, TAG_SYNTHETIC, ranges);
 	struct policies s;
@@ -216,6 +217,8 @@ static const char *read_start(struct msg_in *m, struct proxy *px)
 	if (msg_get_u64(m, TAG_JOB, &px->job) || msg_take_fd(m, TAG_FD_RECORDS, &px->records) ||
 	    msg_take_fd(m, TAG_FD_BROKER, &px->broker))
 		return "the job, its records or its broker are missing";
+	if (!msg_get_u64(m, TAG_FLAGS, &flags))
+		px->sync_each = flags & PROXY_SYNC_EACH;
 	if (!msg_get_str(m, TAG_NET, 16, &net))
 		px->host_net = str_is(net, "host");
 	why = read_limits(m, &px->limits);

@@ -200,6 +200,7 @@ static void stream_call(struct stream *s, bool readable, bool writable)
 {
 	bool freed = false;
 
+	/* cppcheck-suppress autoVariables ; taken back below, unless there is no stream any more */
 	s->freed = &freed;
 	if (readable && s->on_read)
 		s->on_read(s->owner);
