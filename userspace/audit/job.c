@@ -154,20 +154,23 @@ static void broken(struct audit_job *j)
 	j->ready = false;
 }
 
-/* A proxy does not speak for egretd. */
+/* What a proxy speaks of. Leases are the broker's to tell, jobs, policies and admins egretd's. */
 static bool kind_allowed(enum event_kind k)
 {
 	switch (k) {
-	case EVENT_JOB_START:
-	case EVENT_JOB_END:
-	case EVENT_ADMIN_SECRET:
-	case EVENT_ADMIN_POLICY:
-	case EVENT_ADMIN_OVERRIDE:
-	case EVENT_ADMIN_JOB:
-	case EVENT_GUARD_ABSENT:
-		return false;
-	default:
+	case EVENT_CONNECT:
+	case EVENT_CONNECT_END:
+	case EVENT_DNS_QUERY:
+	case EVENT_HTTP_REQUEST:
+	case EVENT_HTTP_RESPONSE:
+	case EVENT_TLS_PASSTHROUGH:
+	case EVENT_TLS_CLIENT_REJECTED:
+	case EVENT_CREDENTIAL_FAIL:
+	case EVENT_LIMIT_HIT:
+	case EVENT_LOST:
 		return true;
+	default:
+		return false;
 	}
 }
 

@@ -202,7 +202,8 @@ static bool end(struct flow *f)
 	for (size_t i = 0; f->scrub && i < n; i++) {
 		size_t sure;
 
-		/* Values lie in the arena, so they can be written over. */
+		/* Both lie in the arena, so they can be written over. */
+		scrub_bytes(f->scrub, (char *)t[i].written.p, t[i].written.n, true, &sure);
 		scrub_bytes(f->scrub, (char *)t[i].value.p, t[i].value.n, true, &sure);
 	}
 	return h1_write_end(&f->out, t, n) == 0;

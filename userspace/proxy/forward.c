@@ -377,9 +377,12 @@ static bool on_answer_head(struct flow *f, void *owner)
 	if (f->scrub) {
 		/* The head lies in the arena, so it can be written over; the length stays. */
 		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
-		for (size_t i = 0; i < h->n; i++)
+		for (size_t i = 0; i < h->n; i++) {
+			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].written.p,
+						   h->fields[i].written.n, true, &sure);
 			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].value.p,
 						   h->fields[i].value.n, true, &sure);
+		}
 	}
 	if (h->status / 100 == 1)
 		return interim(s, h);

@@ -113,11 +113,17 @@ void inject_strip(const struct credential *c, struct str host, struct head *h)
 	struct str placeholder = credential_placeholder(c);
 	struct credential_inject in;
 
+	bool looked_for = false;
+
 	if (credential_client_auth_pass(c))
 		return;
-	strip_name(h, STR("authorization"), placeholder);
-	for (size_t at = 0; credential_each_inject(c, host, &at, &in);)
+	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
 		strip_name(h, in.header, placeholder);
+		looked_for = looked_for || str_is(in.header, "authorization");
+	}
+	/* Where no binding looks for the placeholder it is only a way to keep the client's own. */
+	if (!looked_for)
+		head_drop(h, "authorization");
 }
 
 /* Every `what` in s becomes `by`, in locked memory. */

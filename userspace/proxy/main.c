@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,17 @@ static int libraries(void)
 	if (RAND_bytes(&b, 1) != 1)
 		return -1;
 	return resolve_early();
+}
+
+/* limits.connections is the bound; each of them takes two descriptors, a tunnel six. */
+static void more_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l))
+		return;
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
 int main(int argc, char **argv)
@@ -62,6 +74,7 @@ int main(int argc, char **argv)
 		log_err("cannot give up privileges");
 		return 1;
 	}
+	more_descriptors();
 	/* One heap, given back early: a proxy that idles is small. */
 	(void)mallopt(M_ARENA_MAX, 1);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);

@@ -285,8 +285,8 @@ static void test_hostile_ring_stops_alone(void **state)
 {
 	int log = log_make();
 	struct auditor a = auditor_start(log, 0);
-	struct ring_fds bad, good, liar;
-	struct ring_writer *w, *v, *u;
+	struct ring_fds bad, good, liar, forger;
+	struct ring_writer *w, *v, *u, *x;
 	struct log_sum *s = mem_new(sizeof(*s));
 	struct event e;
 	uint64_t n, huge = 1u << 30;
@@ -296,7 +296,9 @@ static void test_hostile_ring_stops_alone(void **state)
 	assert_int_equal(ring_create(64 << 10, &liar), 0);
 	ring_tell(&a, &bad, 1, "j-bad", -1);
 	ring_tell(&a, &good, 2, "j-good", -1);
+	assert_int_equal(ring_create(64 << 10, &forger), 0);
 	ring_tell(&a, &liar, 3, "j-liar", -1);
+	ring_tell(&a, &forger, 4, "j-forger", -1);
 	w = proxy_of(&bad);
 	v = proxy_of(&good);
 	u = proxy_of(&liar);
@@ -308,13 +310,21 @@ static void test_hostile_ring_stops_alone(void **state)
 	assert_int_equal(ring_write(u, &e, &n), 0);
 	assert_true(number(v, say(v, 1), 2000) > 0);
 	assert_int_equal(number(u, n, 200), 0);
+	/* In the broker's. */
+	x = proxy_of(&forger);
+	event_begin(&e, EVENT_CREDENTIAL_LEASE, VERDICT_NONE, REASON_NONE);
+	assert_int_equal(ring_write(x, &e, &n), 0);
+	assert_int_equal(number(x, n, 200), 0);
 	ring_end(&a, 1);
 	ring_end(&a, 2);
 	ring_end(&a, 3);
+	ring_end(&a, 4);
 	assert_int_equal(auditor_end(&a, 0), 0);
 	log_read(log, s);
-	assert_int_equal(s->alerts, 2);
-	assert_int_equal(s->lines, 3);
+	assert_int_equal(s->alerts, 3);
+	assert_int_equal(s->lines, 4);
+	ring_writer_free(x);
+	ring_fds_done(&forger);
 	ring_writer_free(w);
 	ring_writer_free(v);
 	ring_writer_free(u);

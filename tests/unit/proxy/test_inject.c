@@ -143,6 +143,9 @@ static void test_placeholder(void **state)
 	one(swap, "a.test", "Authorization: Basic b3duOm93bg==\r\n", NULL);
 	one(swap, "a.test", "Authorization: Basic !!!!\r\n", NULL);
 	one(key, "a.test", "X-Api-Key: " MARK "\r\nAuthorization: own\r\n", "x-api-key=" TOKEN ";");
+	/* A placeholder where none is looked for does not keep the client's own. */
+	one(key, "a.test", "X-Api-Key: " MARK "\r\nAuthorization: Digest own, opaque=" MARK "\r\n",
+	    "x-api-key=" TOKEN ";");
 	/* Its other places do not count. */
 	not_wanted(key, "a.test", "X-Other: " MARK "\r\n", "x-other=" MARK ";");
 }

@@ -397,8 +397,12 @@ static void test_dial_faults(void **state)
 	assert_string_equal(hear(rig.origin[0]), "<end>");
 }
 
+#define SECRET_HEX "7333637233742f76616c75652b30313233343536373839"
+
 static void test_credential(void **state)
 {
+	const char *heard;
+
 	job_connects(true, "gh.test", 443);
 	say(rig.client, "POST /releases HTTP/1.1\r\nHost: gh.test\r\nAuthorization: Bearer "
 			"own\r\nContent-Length: 0\r\n"
@@ -411,8 +415,13 @@ static void test_credential(void **state)
 			    "\r\nContent-Length: 0\r\n\r\n");
 	/* What comes back of it is overwritten, wherever it is cut. */
 	say(rig.origin[0],
-	    "HTTP/1.1 200 OK\r\nContent-Length: 31\r\nX-Echo: " SECRET "\r\n\r\nabc s3cr3t/val");
-	assert_says(hear(rig.client), "X-Echo: ***********************\r\n");
+	    "HTTP/1.1 200 OK\r\nContent-Length: 31\r\nX-Echo: " SECRET "\r\nX-" SECRET_HEX ": 1\r\n"
+	    "\r\nabc s3cr3t/val");
+	heard = hear(rig.client);
+	assert_says(heard, "X-Echo: ***********************\r\n");
+	/* A name is as good a place as a value. */
+	assert_null(strstr(heard, SECRET_HEX));
+	assert_says(heard, "X-*");
 	say(rig.origin[0], "ue+0123456789 end");
 	assert_string_equal(hear(rig.client), "*********************** end");
 	/* The lease itself is the broker's to record. */
