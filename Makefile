@@ -43,9 +43,16 @@ BINS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(bin-$(p)))
 srcs = $(filter-out userspace/$(1)/main.c,$(wildcard userspace/$(1)/*.c))
 objs = $(patsubst userspace/%.c,$(BUILD)/obj/%.o,$(call srcs,$(1)))
 archive = $(BUILD)/lib/lib$(1).a
-LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(BUILD)/lib/libllhttp.a
+# llhttp comes as a library where Debian has one (libllhttp-dev, from 13 on); in Debian 12 as generated C in node-llhttp, built here as
+# it is.
+ifneq ($(wildcard /usr/share/llhttp/llhttp.c),)
+LLHTTP := $(BUILD)/lib/libllhttp.a
+else
+LDLIBS += -lllhttp
+endif
+LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(LLHTTP)
 
-.PHONY: all build deps run test check bench soak fuzz install fmt lint clean help FORCE
+.PHONY: all build programs deps run test check bench soak fuzz install fmt lint clean help FORCE
 .DEFAULT_GOAL := help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -53,7 +60,10 @@ LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(BUILD)/lib/libllhttp.a
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build all: deps-build $(BINS) ## all programs, into build/bin
+# In two steps: what is there to build with is looked at after the packages are installed.
+build all: deps-build ## all programs, into build/bin
+	@$(MAKE) --no-print-directory programs
+programs: $(BINS)
 
 $(BUILD)/obj/%.o: userspace/%.c
 	@mkdir -p $(@D)
@@ -76,7 +86,6 @@ $(BUILD)/bin/$(bin-$(1)): $(BUILD)/obj/$(1)/main.o $(call archive,$(1)) $(LIBARC
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
-# llhttp comes as generated C in Debian's node-llhttp; it is built here as it is.
 $(BUILD)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -I/usr/share/include/llhttp $(OPT) -fPIE -w -c $< -o $@

@@ -25,7 +25,7 @@ $(FUZZ_BUILD)/lib/libeverything.a: $(FUZZ_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
-$(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(BUILD)/lib/libllhttp.a
+$(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(LLHTTP)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $^ -Wl,--as-needed $(LDLIBS)
 -include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
