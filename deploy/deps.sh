@@ -46,6 +46,8 @@ plain=$(tr ' |\t' '\n\n\n' <<<"$words" | sed 's/@.*//' | sort -u | sed '/^$/d')
 while read -r name status; do
 	[ "$status" = installed ] && have[$name]=1
 done < <(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $plain 2>/dev/null || true)
+# From Debian 13 on node-llhttp is there without the sources that are wanted of it.
+[ -e /usr/share/llhttp/llhttp.c ] || unset 'have[node-llhttp]'
 
 want=()
 for word in $words; do
