@@ -108,7 +108,7 @@ static int drop_capabilities(char *why, size_t size)
 	capng_clear(CAPNG_SELECT_BOTH);
 	/* The bounding set can be emptied only with CAP_SETPCAP; without new privileges it opens
 	 * nothing. What counts is read back. */
-	capng_apply(CAPNG_SELECT_BOTH);
+	(void)!capng_apply(CAPNG_SELECT_BOTH);
 	if (capng_get_caps_process() == 0 &&
 	    capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
 		return 0;
