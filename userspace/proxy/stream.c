@@ -24,7 +24,8 @@ struct stream {
 	bool read_wants_write, write_wants_read;
 	bool drained; /* the last read found nothing: wait for the socket */
 	bool failed;  /* TLS met a fatal error: no orderly end is possible */
-	bool *freed;  /* set while callbacks run */
+	bool calling; /* callbacks run: what they free is given back behind them */
+	bool freed;
 };
 
 static void stream_event(struct watch *w, uint32_t events);
@@ -47,8 +48,14 @@ static void stream_unwatch(struct stream *s)
 {
 	watch_del(&s->watch);
 	timer_del(&s->kick);
-	if (s->freed)
-		*s->freed = true;
+}
+
+/* The memory at once, or behind the callback that is running. */
+static void stream_release(struct stream *s)
+{
+	s->freed = true;
+	if (!s->calling)
+		free(s);
 }
 
 struct stream *stream_free(struct stream *s)
@@ -58,7 +65,7 @@ struct stream *stream_free(struct stream *s)
 	stream_unwatch(s);
 	SSL_free(s->ssl);
 	close(s->fd);
-	free(s);
+	stream_release(s);
 	return NULL;
 }
 
@@ -68,7 +75,7 @@ int stream_detach(struct stream *s, int *ret_fd)
 		return -EINVAL;
 	stream_unwatch(s);
 	*ret_fd = s->fd;
-	free(s);
+	stream_release(s);
 	return 0;
 }
 
@@ -198,18 +205,16 @@ void stream_want(struct stream *s, stream_fn on_read, stream_fn on_write, void *
 /* Calls the reader, then the writer; either may free the stream or change what is wanted. */
 static void stream_call(struct stream *s, bool readable, bool writable)
 {
-	bool freed = false;
-
-	/* cppcheck-suppress autoVariables ; taken back below, unless there is no stream any more */
-	s->freed = &freed;
+	s->calling = true;
 	if (readable && s->on_read)
 		s->on_read(s->owner);
-	if (!freed && writable && s->on_write)
+	if (!s->freed && writable && s->on_write)
 		s->on_write(s->owner);
-	if (freed)
-		return;
-	s->freed = NULL;
-	stream_update(s);
+	s->calling = false;
+	if (s->freed)
+		free(s);
+	else
+		stream_update(s);
 }
 
 static void stream_event(struct watch *w, uint32_t events)
