@@ -239,7 +239,8 @@ static int cut_capabilities(void)
 				    CAP_DAC_READ_SEARCH };
 	size_t i;
 
-	capng_get_caps_process();
+	if (capng_get_caps_process() != 0)
+		return -EPERM;
 	for (i = 0; i <= CAP_LAST_CAP; i++) {
 		bool keep = false;
 
