@@ -116,9 +116,9 @@ static void want_space(struct ring_writer *w)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
+int ring_put(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
 {
-	uint64_t need, asleep;
+	uint64_t need;
 	struct ring_mark *mark;
 	uint8_t head[RING_RECORD_HEAD] = { 0 };
 	int r;
@@ -131,6 +131,8 @@ int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
 		want_space(w);
 		r = room(w, need);
 	}
+	if (r == -EAGAIN)
+		ring_wake(w); /* it may not know yet of what fills the ring */
 	if (r)
 		return r;
 	head[0] = (uint8_t)e->n;
@@ -143,14 +145,29 @@ int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
 	atomic_store_explicit(&mark->position, w->head, memory_order_relaxed);
 	atomic_store_explicit(&mark->count, w->count, memory_order_relaxed);
 	atomic_store_explicit(&w->map.head->head, w->head, memory_order_release);
+	*ret_n = w->count;
+	return 0;
+}
+
+void ring_wake(struct ring_writer *w)
+{
+	uint64_t asleep;
+
 	atomic_thread_fence(memory_order_seq_cst);
 	asleep = atomic_load_explicit(&w->map.ack->asleep, memory_order_relaxed);
 	if ((asleep & 1) && asleep != w->woken) {
 		w->woken = asleep;
 		wake_reader(w);
 	}
-	*ret_n = w->count;
-	return 0;
+}
+
+int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
+{
+	int r = ring_put(w, e, ret_n);
+
+	if (r == 0)
+		ring_wake(w);
+	return r;
 }
 
 int ring_seq(struct ring_writer *w, uint64_t n, uint64_t *ret_seq)

@@ -107,7 +107,10 @@ static void on_idle(struct timer *t)
 
 void pool_put(struct pool *p, struct pooled *c)
 {
-	if (!p->max || !p->idle_ms || stream_is_stale(c->u.stream)) {
+	/* What is in the socket by now is told by on_bytes; only what TLS has read already is not.
+	 */
+	if (!p->max || !p->idle_ms ||
+	    (stream_has_buffered(c->u.stream) && stream_is_stale(c->u.stream))) {
 		pooled_free(c);
 		return;
 	}

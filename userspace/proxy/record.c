@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define NOTES_MAX 256u	  /* events that nothing waits for, kept while the ring is full */
+#define WAKE_MS 2u	  /* a record is in the ring at once; its reader is woken for many */
 #define SEQ_WAIT_MS 1000u /* how long a refusal waits for its number */
 
 struct kept {
@@ -34,6 +35,7 @@ struct record_wait {
 
 static struct {
 	struct watch watch;
+	struct timer wake;
 	struct record_wait *waits, **tail;
 	struct kept *notes, **notes_tail;
 	unsigned nnotes;
@@ -72,9 +74,27 @@ void record_begin(const struct proxy *px, struct event *e, enum event_kind kind,
 	}
 }
 
+static void on_wake(struct timer *t)
+{
+	const struct proxy *px = t->owner;
+
+	ring_wake(px->ring);
+}
+
+/* Into the ring, where it outlives this process. The audit process is woken at once only by who
+ * waits for it: on a busy machine each wake costs both sides more than the record does. */
+static int put(struct proxy *px, const struct event *e, uint64_t *ret_n)
+{
+	int r = ring_put(px->ring, e, ret_n);
+
+	if (r == 0 && !rec.wake.loop)
+		timer_set(px->loop, &rec.wake, WAKE_MS, on_wake, px);
+	return r;
+}
+
 int record_write(struct proxy *px, const struct event *e, uint64_t *ret_n)
 {
-	return ring_write(px->ring, e, ret_n);
+	return put(px, e, ret_n);
 }
 
 static struct kept *keep(const struct event *e)
@@ -92,7 +112,7 @@ static bool flush_notes(struct proxy *px)
 	while (rec.notes) {
 		struct kept *k = rec.notes;
 
-		if (ring_write(px->ring, &k->e, &n) == -EAGAIN)
+		if (put(px, &k->e, &n) == -EAGAIN)
 			return false;
 		rec.notes = k->next;
 		if (!rec.notes)
@@ -106,7 +126,7 @@ static bool flush_notes(struct proxy *px)
 		record_begin(px, &e, EVENT_LOST, VERDICT_NONE, REASON_LIMIT, NULL, NULL, STR(""));
 		event_num(&e, FIELD_LOST_COUNT, rec.lost);
 		event_text(&e, FIELD_LOST_WHERE, STR("proxy"));
-		if (ring_write(px->ring, &e, &n) == -EAGAIN)
+		if (put(px, &e, &n) == -EAGAIN)
 			return false;
 		rec.lost = 0;
 	}
@@ -118,7 +138,7 @@ void record_note(struct proxy *px, const struct event *e)
 	struct kept *k;
 	uint64_t n;
 
-	if (flush_notes(px) && ring_write(px->ring, e, &n) != -EAGAIN)
+	if (flush_notes(px) && put(px, e, &n) != -EAGAIN)
 		return;
 	if (rec.nnotes >= NOTES_MAX) {
 		rec.lost++;
@@ -173,8 +193,10 @@ static int try_seq(struct proxy *px, uint64_t n, uint64_t *ret)
 {
 	int r = ring_seq(px->ring, n, ret);
 
-	if (r == -EAGAIN)
+	if (r == -EAGAIN) {
+		ring_wake(px->ring);
 		return 0;
+	}
 	if (r < 0)
 		*ret = 0;
 	return 1;
@@ -191,7 +213,7 @@ static bool try_wait(struct record_wait *w)
 	int r;
 
 	if (w->e) {
-		r = ring_write(w->px->ring, &w->e->e, &w->n);
+		r = put(w->px, &w->e->e, &w->n);
 		if (r == -EAGAIN)
 			return false;
 		if (r < 0 || !w->want_seq) {
@@ -242,7 +264,7 @@ static struct record_wait *wait_start(struct proxy *px, const struct event *e, b
 	for (w = rec.waits; w && !ahead; w = w->next)
 		ahead = w->e != NULL;
 	if (!ahead && flush_notes(px)) {
-		r = ring_write(px->ring, e, &n);
+		r = put(px, e, &n);
 		if (r != -EAGAIN && (r < 0 || !want_seq)) {
 			fn(owner, r, n);
 			return NULL;
@@ -289,6 +311,9 @@ int records_start(struct proxy *px)
 
 void records_stop(void)
 {
+	if (rec.wake.loop)
+		on_wake(&rec.wake);
+	timer_del(&rec.wake);
 	watch_del(&rec.watch);
 	while (rec.waits)
 		record_wait_cancel(rec.waits);
