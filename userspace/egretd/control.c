@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define IDLE_MS 300
+#define CLIENTS_A_USER 32 /* of one uid that is not root's: nobody keeps the others out */
 #define BROKER_BIT                                                                             \
 	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
 		       have it */
@@ -374,6 +375,16 @@ static void on_client(struct watch *w, uint32_t events)
 		client_free(c);
 }
 
+static unsigned clients_of(const struct daemon *d, uid_t uid)
+{
+	const struct client *c;
+	unsigned n = 0;
+
+	for (c = d->clients; c; c = c->next)
+		n += c->who.uid == uid;
+	return n;
+}
+
 static void on_accept(struct watch *w, uint32_t events)
 {
 	struct daemon *d = w->owner;
@@ -396,6 +407,11 @@ static void on_accept(struct watch *w, uint32_t events)
 	d->clients = c;
 	d->nclients++;
 	r = caller_of(d, fd, &c->who, why, sizeof(why));
+	if (r == 0 && c->who.uid != 0 && clients_of(d, c->who.uid) > CLIENTS_A_USER) {
+		snprintf(why, sizeof(why), "uid %u has %d connections already",
+			 (unsigned)c->who.uid, CLIENTS_A_USER);
+		r = -EBUSY;
+	}
 	if (r < 0)
 		client_failed(c, 0, r, why);
 	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0)

@@ -122,7 +122,11 @@ static void on_broker(struct daemon *d, struct msg_in *m)
 		if (msg_get_str(m, TAG_TEXT, PROTO_TEXT_MAX, &text) < 0)
 			text = STR("egret-broker failed");
 		text_escape(shown, sizeof(shown), text);
-		job_fail(j, shown);
+		/* A job that runs goes on with what it has. */
+		if (j->state == JOB_MAKING)
+			job_fail(j, shown);
+		else
+			log_err("job %s: egret-broker: %s", j->name, shown);
 		break;
 	default:
 		if (!j)
