@@ -66,6 +66,7 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/egret-test.XXXXXX") || exit 1
 chmod 755 "$TMP"
 PIDS=()
 NETNS=()
+HOSTNS=
 AT_EXIT=()
 
 at_exit() { AT_EXIT=("$1" "${AT_EXIT[@]}"); }
@@ -85,6 +86,24 @@ stop_pid() { # pid: asks, waits, insists
 	wait "$1" 2>/dev/null
 	return 0
 }
+# Nothing of this test's egret stays, whatever was killed: first what runs in its namespace, which may be ending by itself, then pins and
+# cgroups, which a short egretd on the same run_dir takes with it.
+egret_sweep() {
+	local name
+	[ -n "$HOSTNS" ] && [ -d "$TMP/run" ] || return 0
+	wait_for 3 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]" || kill -9 $(ip netns pids "$HOSTNS") 2>/dev/null
+	wait_for 5 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
+	name=$(egret_instance "$TMP/run")
+	if [ -d "/sys/fs/bpf/egret/$name" ] || [ -d "$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egretd-$name.slice" ]; then
+		echo "{ \"state_dir\": \"$TMP/state\", \"run_dir\": \"$TMP/run\" }" >"$TMP/sweep.json"
+		timeout -k 2 15 nsenter --net="/run/netns/$HOSTNS" "$BUILD/bin/egretd" --config "$TMP/sweep.json" --once >/dev/null 2>&1
+	fi
+}
+egret_instance() { # run_dir: the name that egretd makes of it, for slices and pins
+	local i hash=2166136261
+	for ((i = 0; i < ${#1}; i++)); do hash=$(((hash ^ $(printf %d "'${1:i:1}")) * 16777619 & 0xffffffff)); done
+	printf 'x%08x\n' $hash
+}
 cleanup() {
 	local status=$? one
 	trap - EXIT INT TERM HUP
@@ -94,6 +113,7 @@ cleanup() {
 		wait_for 5 "! kill -0 $one" || kill -9 "$one" 2>/dev/null
 		wait "$one" 2>/dev/null
 	done
+	egret_sweep
 	for one in "${NETNS[@]}"; do
 		# Whatever is still in a namespace of ours was started by this test.
 		kill -9 $(ip netns pids "$one" 2>/dev/null) 2>/dev/null
@@ -119,7 +139,6 @@ now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 # Two worlds and a cable: $HOSTNS is where egret (or the bare client) runs, $ORIGINNS is the outside world.
 #   host 198.51.100.1, 2001:db8:51::1   origins 198.51.100.10 .20 .30, 2001:db8:51::10
-HOSTNS=
 ORIGINNS=
 in_host() { nsenter --net="/run/netns/$HOSTNS" "$@"; }
 in_origin() { nsenter --net="/run/netns/$ORIGINNS" "$@"; }

@@ -9,20 +9,12 @@ daemon_config() { # [more members]
 	config "\"policies\": [\"$TMP/policies\"], \"credentials\": [\"$TMP/credentials\"]${1:+, $1}"
 }
 daemon_start() {
-	[ -n "${DAEMON:-}" ] || at_exit daemon_wipe
 	spawn in_host "$EGRETD" --config "$TMP/egret.json" >>"$TMP/egretd.log" 2>&1
 	DAEMON=$SPAWNED
 	wait_for 20 "[ -S '$TMP/run/control.sock' ] && '$EGRET' status >/dev/null" || {
 		fail "egretd came up" "$(tail -n 20 "$TMP/egretd.log")"
 		return 1
 	}
-}
-# Nothing of a standing egretd stays: what runs in the namespace, then pins and cgroups, which one that runs `--once` takes with it.
-daemon_wipe() {
-	local p
-	for p in $(ip netns pids "$HOSTNS"); do kill -9 "$p"; done
-	wait_for 5 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
-	timeout -k 2 15 nsenter --net="/run/netns/$HOSTNS" "$EGRETD" --config "$TMP/egret.json" --once
 }
 daemon_stop() { # its exit status
 	kill -TERM "$DAEMON" 2>/dev/null
