@@ -104,6 +104,8 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 		(h->body == BODY_LENGTH && s->req.left <= DRAIN_MAX && !head_find(h, "expect")));
 	if (x->up_done)
 		keep = x->parsed && h->keep_alive && !s->stopping;
+	else if (r.status == 408)
+		keep = false; /* it had its time */
 	x->close = !keep;
 	s->down.out.n = s->down.out_at = 0;
 	s->down.pending.n = 0;
