@@ -111,6 +111,9 @@ void tally_add(struct tally *t, const struct json_line *l)
 	t->lines++;
 	(void)!json_num(l, "seq", &seq);
 	note_time(t, l, seq);
+	/* Every look-up of a resolver library that sorts addresses: no attempt of anybody. */
+	if (str_is(reason, "udp_connect"))
+		return;
 	if (str_is(verdict, "deny"))
 		to = &t->refused;
 	else if (str_is(verdict, "would_deny"))
