@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# `make bench`: measures what tests/bench/RESULTS.md keeps. Root; own network namespaces only. Figures are printed, not judged: a machine
+# that does other work at the same time makes them worse, so the load is printed with them. Ends with 1 when something could not be measured.
+#
+#   tests/bench/run.sh [connect] [match] [ring] [standing] [requests]        default: all
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+export BUILD=${BUILD:-$PWD/build}
+if [ "$(id -u)" != 0 ]; then
+	echo 'egret loads kernel programs: run "sudo make bench"' >&2
+	exit 1
+fi
+make -s BUILD="$BUILD" build "$BUILD"/tests/bench/bench_{connect,match,ring,register} || exit 1
+failed=0
+part() { # name, command...
+	local name=$1
+	shift
+	echo "== $name  ($(date -u +%FT%TZ), load $(cut -d' ' -f1-3 /proc/loadavg))"
+	"$@" || {
+		echo "$name: could not be measured"
+		failed=1
+	}
+}
+[ $# -gt 0 ] || set -- connect match ring standing requests
+echo "machine: $(nproc) cpus, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
+for one; do
+	case $one in
+	connect) part connect "$BUILD/tests/bench/bench_connect" ;;
+	match) part match "$BUILD/tests/bench/bench_match" ;;
+	ring) part ring "$BUILD/tests/bench/bench_ring" ;;
+	standing) part standing tests/bench/standing.sh ;;
+	requests) part requests tests/bench/requests.sh ;;
+	*)
+		echo "tests/bench/run.sh: $one: connect, match, ring, standing or requests" >&2
+		exit 2
+		;;
+	esac
+done
+exit $failed
