@@ -144,7 +144,9 @@ uint64_t tail_seq(const struct tail *t, const char *job, uint64_t n);
 
 /* follow.c */
 int follow_add(struct audit *a, struct follower **list, int fd) MUST_CHECK; /* takes over fd */
+/* Kept until follow_flush, or until there is much of it. */
 void follow_line(struct follower **list, struct str line, uint64_t seq);
+void follow_flush(struct follower **list);
 void follow_end(struct follower **list); /* each closes once it has what is due to it */
 void follow_done(struct follower **list);
 

@@ -241,6 +241,9 @@ static void acknowledge(struct audit *a)
 		if (r->job)
 			follow_line(&r->job->followers, line, r->seq);
 	}
+	follow_flush(&a->followers);
+	for (struct audit_job *j = a->jobs; j; j = j->next)
+		follow_flush(&j->followers);
 	if (a->unsynced && !a->sync.loop)
 		timer_set(a->loop, &a->sync, SYNC_MS, on_sync, a);
 }

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define GATHER 32768u /* lines of one batch go out together, this much at a time */
+
 enum follow_kind { FOLLOW_FILE, FOLLOW_PIPE, FOLLOW_SOCKET };
 
 struct follower {
@@ -165,23 +167,40 @@ int follow_add(struct audit *a, struct follower **list, int fd)
 	return 0;
 }
 
+/* Still waiting for its reader? Then giving more is of no use. */
+static bool lags(const struct follower *f)
+{
+	return f->kind != FOLLOW_FILE && f->watch.events & EPOLLOUT;
+}
+
 void follow_line(struct follower **list, struct str line, uint64_t seq)
 {
 	for (struct follower *f = *list, *next; f; f = next) {
-		bool idle = !f->due.n;
+		size_t limit = f->a->limits.events_follow_bytes;
 
 		next = f->next;
 		if (f->blind || f->ending) {
 			f->blind += !!f->blind;
 			continue;
 		}
-		if (f->due.n + line.n > f->a->limits.events_follow_bytes ||
-		    buf_add_str(&f->due, line)) {
+		/* Room is made before anybody is called slow. */
+		if (f->due.n && !lags(f) && f->due.n + line.n > (limit < GATHER ? limit : GATHER) &&
+		    !flush(f))
+			continue;
+		if (f->due.n + line.n > limit || buf_add_str(&f->due, line)) {
 			f->blind_from = seq;
 			f->blind = 1;
 			f->ending = true;
+			flush(f);
 		}
-		if (idle || f->ending)
+	}
+}
+
+void follow_flush(struct follower **list)
+{
+	for (struct follower *f = *list, *next; f; f = next) {
+		next = f->next;
+		if (f->due.n && !lags(f))
 			flush(f);
 	}
 }
