@@ -64,13 +64,15 @@ if wait_for 30 "[ -e '$TMP/here' ]"; then
 	out=$(printf %s "$token" | "$(helper scan)" "${pids[@]}" 2>&1)
 	is $? 0 "no process of the job has the value in its memory"
 	diag "$out"
-	others=()
-	for p in $(ip netns pids "$HOSTNS"); do
-		case $(cat "/proc/$p/comm" 2>/dev/null) in egretd | egret | egret-audit | egret-init | egret-compile) others+=("$p") ;; esac
-	done
-	out=$(printf %s "$token" | "$(helper scan)" "${others[@]}" 2>&1)
-	is $? 0 "nor any process of egret but broker and proxy"
-	diag "$out"
+	if [ -z "${EGRET_ASAN:-}" ]; then # whose shadow memory is terabytes to read
+		others=()
+		for p in $(ip netns pids "$HOSTNS"); do
+			case $(cat "/proc/$p/comm" 2>/dev/null) in egretd | egret | egret-audit | egret-init | egret-compile) others+=("$p") ;; esac
+		done
+		out=$(printf %s "$token" | "$(helper scan)" "${others[@]}" 2>&1)
+		is $? 0 "nor any process of egret but broker and proxy"
+		diag "$out"
+	fi
 else
 	fail "the job with a lease came to its pause"
 fi
