@@ -9,6 +9,7 @@
 #include "policy/scan.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -163,4 +164,25 @@ bool cli_color(int fd)
 	const char *no = getenv("NO_COLOR");
 
 	return (!no || !*no) && isatty(fd);
+}
+
+int cli_json_option(int argc, char **argv, const char *usage, bool *ret_json)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'h') {
+			fputs(usage, stdout);
+			return 0;
+		}
+		if (o != 'j') {
+			fputs(usage, stderr);
+			return 2;
+		}
+		*ret_json = true;
+	}
+	return -1;
 }

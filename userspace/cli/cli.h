@@ -39,6 +39,9 @@ int cli_connect(void);
 /* One question, one answer (type MSG_OK, MSG_FAILED or other in ret). 0 or -errno. Waits at most 30
  * s. */
 int cli_ask(int sock, struct msg_out *q, struct msg_in *ret) MUST_CHECK;
+/* The options of a verb that knows --json and --help alone, usage printed as asked. -1: go on at
+ * optind; else the exit status. */
+int cli_json_option(int argc, char **argv, const char *usage, bool *ret_json);
 bool cli_color(int fd);		 /* a terminal, and NO_COLOR is not set */
 const char *cli_state_dir(void); /* $EGRET_STATE_DIR or /var/lib/egret: where events.ndjson is */
 

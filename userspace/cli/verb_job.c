@@ -76,19 +76,12 @@ static int one(int sock, uint16_t type, const char *name, bool json)
 
 int verb_job(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
 	bool json = false, is_list, is_show, is_end;
 	int o, sock, r;
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 'h')
-			return fputs(usage, stdout), 0;
-		if (o != 'j')
-			return fputs(usage, stderr), 2;
-		json = true;
-	}
+	o = cli_json_option(argc, argv, usage, &json);
+	if (o >= 0)
+		return o;
 	is_list = argc - optind == 1 && !strcmp(argv[optind], "list");
 	is_show = argc - optind == 2 && !strcmp(argv[optind], "show");
 	is_end = argc - optind == 2 && !strcmp(argv[optind], "end");

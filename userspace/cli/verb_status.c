@@ -50,21 +50,14 @@ static void print_lines(const struct msg_in *m, bool json)
 
 int verb_status(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
 	bool json = false, first = true;
 	struct msg_out q;
 	struct msg_in m;
 	int o, sock, r;
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o == 'h')
-			return fputs(usage, stdout), 0;
-		if (o != 'j')
-			return fputs(usage, stderr), 2;
-		json = true;
-	}
+	o = cli_json_option(argc, argv, usage, &json);
+	if (o >= 0)
+		return o;
 	if (optind < argc)
 		return fputs(usage, stderr), 2;
 	sock = cli_connect();

@@ -290,21 +290,11 @@ static void load_object(const struct loading *l, const struct node *object, cons
 	}
 }
 
-static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, size_t n)
+int config_trusted(int fd, const char *path, char *why, size_t n)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	cleanup_free char *text = NULL;
 	struct stat st;
-	ssize_t got;
-	size_t at = 0;
-	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = -errno;
-		snprintf(why, n, "%s: %s", path, strerror(-r));
-		return r;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)CONFIG_FILE_MAX) {
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > (off_t)CONFIG_FILE_MAX) {
 		snprintf(why, n, "%s: not a regular file of at most 1 MiB", path);
 		return -EINVAL;
 	}
@@ -315,8 +305,27 @@ static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, si
 			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
 		return -EPERM;
 	}
-	text = mem_new((size_t)st.st_size + 1);
-	while (at < (size_t)st.st_size && (got = read(fd, text + at, (size_t)st.st_size - at)) > 0)
+	return 0;
+}
+
+static int read_whole(const char *path, char **ret, size_t *ret_n, char *why, size_t n)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_free char *text = NULL;
+	ssize_t got;
+	size_t at = 0;
+	int r;
+
+	if (fd < 0) {
+		r = -errno;
+		snprintf(why, n, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	r = config_trusted(fd, path, why, n);
+	if (r < 0)
+		return r;
+	text = mem_new(CONFIG_FILE_MAX);
+	while (at < CONFIG_FILE_MAX && (got = read(fd, text + at, CONFIG_FILE_MAX - at)) > 0)
 		at += (size_t)got;
 	*ret_n = at;
 	*ret = TAKE_PTR(text);

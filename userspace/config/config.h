@@ -45,6 +45,9 @@ struct config {
 /* path NULL: CONFIG_DEFAULT if it exists, else the defaults. 0; -EINVAL and friends with a sentence
  * "FILE:LINE:COLUMN: key: what". */
 int config_load(const char *path, struct config *ret, char *why, size_t n) MUST_CHECK;
+/* A file that anybody but root could have written decides nothing: 0, or -EPERM or -EINVAL and a
+ * sentence. */
+int config_trusted(int fd, const char *path, char *why, size_t n) MUST_CHECK;
 void config_done(struct config *c);
 /* "egret" for the standard run_dir, else a short name made from run_dir: names cgroups and pins. */
 void config_instance(const struct config *c, char *to, size_t n);

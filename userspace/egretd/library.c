@@ -88,25 +88,6 @@ static void close_sources(struct sources *s)
 		close(s->at[--s->n].fd);
 }
 
-/* Files that anybody but root could have written decide nothing. */
-static int trusted(int fd, const char *path, char *why, size_t n)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		snprintf(why, n, "%s: not a regular file", path);
-		return -EINVAL;
-	}
-	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		snprintf(why, n,
-			 "%s: owned by uid %u with mode %04o; it must be root's and writable by "
-			 "root alone: chown root %s && chmod go-w %s",
-			 path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, path, path);
-		return -EPERM;
-	}
-	return 0;
-}
-
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
@@ -155,7 +136,7 @@ static int add_folder(struct sources *s, const char *folder, const char *kind, c
 			snprintf(why, n, "%s: %s", path, strerror(-r));
 			continue;
 		}
-		r = trusted(fd, path, why, n);
+		r = config_trusted(fd, path, why, n);
 		s->at[s->n].fd = fd;
 		s->at[s->n].kind = kind;
 		snprintf(s->at[s->n].name, sizeof(s->at[s->n].name), "%s", path);
