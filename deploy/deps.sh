@@ -14,7 +14,8 @@ build_packages='gcc make pkg-config libc6-dev linux-libc-dev clang llvm bpftool@
 demo_packages='nginx@nginx curl@curl iproute2@ip openssl@openssl util-linux@nsenter ca-certificates gcc@cc'
 test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck@cppcheck nftables@nft jq@jq socat@socat
 	wget@wget git@git fcgiwrap apt-utils@apt-ftparchive python3-pip@pip3 python3-requests|python3-pip nodejs@node npm@npm
-	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang'
+	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
+	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz'
 
 die() {
 	echo "deps: $*" >&2

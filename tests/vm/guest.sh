@@ -1,0 +1,52 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
+# The first process of the test machine that tests/vm/run.sh boots: mounts what egret expects of a host, runs the kernel tests, then
+# egret itself, and powers off. Everything is said on the second serial port, in lines that run.sh reads: `@ begin NAME`, the test's
+# own TAP, `@ end NAME STATUS`, and at last `@ done`. It is the whole user space, so nothing here needs to be cleaned up.
+export PATH=/sbin:/bin:/usr/sbin:/usr/bin LC_ALL=C HOME=/root TERM=dumb
+
+/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root /var/lib
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin.busybox
+export PATH=$PATH:/bin.busybox
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
+mount -t securityfs securityfs /sys/kernel/security
+chmod 755 / /tmp/.
+chmod 1777 /tmp
+exec >/dev/ttyS1 2>&1 </dev/null
+
+off() {
+	echo "@ done"
+	sync
+	# The port must be empty before the machine is gone.
+	sleep 0.2
+	poweroff -f
+}
+trap off EXIT
+
+/usr/bin/ip link set lo up
+for m in /modules/*.ko; do [ ! -e "$m" ] || insmod "$m"; done
+echo "@ kernel $(uname -r)"
+echo "@ lsm $(cat /sys/kernel/security/lsm)"
+
+uptime_cs() { sed 's/ .*//; s/[.]//' /proc/uptime; }
+run() { # name, seconds, command...
+	local name=$1 limit=$2 status start=$(uptime_cs)
+	shift 2
+	echo "@ begin $name"
+	timeout -k 5 "$limit" "$@"
+	status=$?
+	echo "@ took $name $((($(uptime_cs) - start) / 100)) s"
+	echo "@ end $name $status"
+}
+
+for b in /tests/kernel/*; do run "kernel/${b##*/}" 100 "$b"; done
+run egret 100 /bin/busybox sh /egret.sh
