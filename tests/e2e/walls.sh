@@ -18,6 +18,11 @@ spawn in_host socat TCP-LISTEN:7002,bind=198.51.100.1,fork,reuseaddr SYSTEM:'ech
 spawn in_host socat UDP-RECVFROM:7003,bind=127.0.0.1,fork SYSTEM:"echo got >>'$TMP/hostudp'"
 mkdir -p "/run/egret-test-$$" && at_exit "rm -rf '/run/egret-test-$$'"
 spawn in_host socat "UNIX-LISTEN:/run/egret-test-$$/engine.sock,fork,mode=0666" SYSTEM:'echo engine; sleep 1'
+wait_for 5 "[ -S '/run/egret-test-$$/engine.sock' ]"
+# And where /run does not reach: any other folder, and the names without a file.
+chmod 755 "$TMP"
+spawn in_host socat "UNIX-LISTEN:$TMP/agent.sock,fork,mode=0666" SYSTEM:'echo agent; sleep 1'
+spawn in_host socat "ABSTRACT-LISTEN:egret-test-$$,fork" SYSTEM:'echo abstract; sleep 1'
 wait_port in_host 127.0.0.1 7001
 wait_port in_host 198.51.100.1 7002
 t "the host's socket answers outside of the job" bash -c "echo | socat -t2 - 'UNIX-CONNECT:/run/egret-test-$$/engine.sock' | grep -q engine"
@@ -74,6 +79,8 @@ attempt('broadcast', udp('255.255.255.255', 443))
 attempt('multicast', udp('224.0.0.251', 5353))
 attempt('engine', unix(sys.argv[1]))
 attempt('control', unix(sys.argv[2]))
+attempt('agent', unix(sys.argv[3]))
+attempt('abstract', unix('\0' + sys.argv[4]))
 for name, a in (('raw', (2, 3, 1)), ('rawip', (2, 3, 255)), ('ping', (2, 2, 1)), ('sctp', (2, 1, 132)), ('udplite', (2, 2, 136)), ('packet', (17, 3, 0)),
                 ('vsock', (40, 1, 0)), ('alg', (38, 5, 0)), ('xdp', (44, 3, 0)), ('bluetooth', (31, 3, 0)), ('can', (29, 3, 1)), ('kcm', (41, 2, 0))):
     attempt(name, opened(*a))
@@ -84,18 +91,18 @@ attempt('ptrace', call(101, 16, 1, 0, 0))
 attempt('umount', call(166, b'/run', 2))
 attempt('killinit', lambda: (os.kill(1, 9), 'sent')[1])
 PY
-try() { job python3 "$TMP/try.py" "/run/egret-test-$$/engine.sock" "$TMP/run/control.sock" 2>&1; }
+try() { job python3 "$TMP/try.py" "/run/egret-test-$$/engine.sock" "$TMP/run/control.sock" "$TMP/agent.sock" "egret-test-$$" 2>&1; }
 said() { sed -n "s/^$1 //p" <<<"$out"; }
 closed() { # what is the same in both worlds
 	for one in evil mptcp fastopen; do unlike "$(said $one)" 'got (HTTP/1.1 200|HTTP/1.1 404)|^$' "$1: a host that no rule names ($one)"; done
 	for one in zero loopudp quic quic6 broadcast multicast; do like "$(said $one)" '^refused' "$1: refused at once ($one)"; done
-	for one in engine control; do like "$(said $one)" '^refused' "$1: a socket of the host ($one)"; done
+	for one in engine control agent abstract; do like "$(said $one)" '^refused' "$1: a socket of the host ($one)"; done
 	for one in raw rawip ping sctp udplite packet vsock alg xdp bluetooth can kcm; do like "$(said $one)" '^refused' "$1: no $one socket"; done
 	for one in io_uring bpf setns ptrace umount; do like "$(said $one)" '^refused' "$1: no $one"; done
 }
 # The same program without egret shows that each of these ways is open on this machine, so that "refused" below is egret's doing.
-out=$(in_host setpriv --reuid=65534 --regid=65534 --clear-groups env PATH=/usr/bin:/bin python3 "$TMP/try.py" "/run/egret-test-$$/engine.sock" "$TMP/run/control.sock" 2>&1)
-for one in loopback:host- loopback6:host- mapped:host- hostaddr:host- evil:HTTP mptcp:HTTP engine:engine; do like "$(said ${one%:*})" "^got ${one#*:}" "without egret: ${one%:*} is open"; done
+out=$(in_host setpriv --reuid=65534 --regid=65534 --clear-groups env PATH=/usr/bin:/bin python3 "$TMP/try.py" "/run/egret-test-$$/engine.sock" "$TMP/run/control.sock" "$TMP/agent.sock" "egret-test-$$" 2>&1)
+for one in loopback:host- loopback6:host- mapped:host- hostaddr:host- evil:HTTP mptcp:HTTP engine:engine agent:agent abstract:abstract; do like "$(said ${one%:*})" "^got ${one#*:}" "without egret: ${one%:*} is open"; done
 for one in loopudp quic quic6; do is "$(said $one)" sent "without egret: $one is open"; done
 wait_for 5 "[ -e '$TMP/hostudp' ]"
 rm -f "$TMP/hostudp"
