@@ -197,9 +197,8 @@ static int open_events(struct run *r)
 
 		if (fd < 0 || fstat(fd, &st) < 0)
 			return cli_fail(2, "--events %s: %s", r->events, strerror(errno));
-		/* A file goes to the audit process as it is: its lines are never late. What could
-		 * block does not. */
-		if (S_ISREG(st.st_mode)) {
+		/* Root's file goes to the audit process as it is: its lines are never late. */
+		if (S_ISREG(st.st_mode) && geteuid() == 0) {
 			r->follow[1] = fd;
 			return 0;
 		}

@@ -20,11 +20,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static struct rlimit given; /* RLIMIT_NOFILE at the start; 0: unchanged */
+
+void child_raise_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur == l.rlim_max)
+		return;
+	given = l;
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
 
 const char *child_folder(void)
 {
@@ -108,6 +122,8 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, ch
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 			_exit(124);
 	}
+	if (plan->keep_root && given.rlim_max && setrlimit(RLIMIT_NOFILE, &given) < 0)
+		_exit(125);
 	execve(path, argv, env);
 	_exit(errno == ENOENT ? 127 : 126);
 }

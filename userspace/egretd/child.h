@@ -47,6 +47,9 @@ void child_kill(struct child *c, int sig);
 bool child_reap(struct child *c, int *ret_status);
 void child_done(struct child *c); /* closes; does not kill */
 void child_end(struct child *c);  /* kills, waits for it, closes: for what is not needed any more */
+/* Descriptors as many as the host lets egretd have; jobs' commands get back what egretd was started
+ * with. */
+void child_raise_descriptors(void);
 /* Folder of egret's programs: where egretd itself lies when egret-proxy is beside it, else
  * /usr/libexec/egret. */
 const char *child_folder(void);

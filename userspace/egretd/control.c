@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define IDLE_MS 300
+#define ACCEPT_AGAIN_MS 100
 #define CLIENTS_A_USER 32 /* of one uid that is not root's: nobody keeps the others out */
 #define BROKER_BIT                                                                             \
 	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
@@ -385,6 +386,13 @@ static unsigned clients_of(const struct daemon *d, uid_t uid)
 	return n;
 }
 
+static void on_accept_again(struct timer *t)
+{
+	struct daemon *d = t->owner;
+
+	watch_set(&d->control_watch, EPOLLIN);
+}
+
 static void on_accept(struct watch *w, uint32_t events)
 {
 	struct daemon *d = w->owner;
@@ -393,8 +401,14 @@ static void on_accept(struct watch *w, uint32_t events)
 	char why[WHY_MAX];
 	int r;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			/* Out of descriptors or memory: look again soon, not at once for ever. */
+			watch_set(w, 0);
+			timer_set(d->loop, &d->accept_again, ACCEPT_AGAIN_MS, on_accept_again, d);
+		}
 		return;
+	}
 	if (d->nclients >= d->config.limits.control_clients) {
 		close(fd);
 		return;
@@ -407,6 +421,11 @@ static void on_accept(struct watch *w, uint32_t events)
 	d->clients = c;
 	d->nclients++;
 	r = caller_of(d, fd, &c->who, why, sizeof(why));
+	if (r == 0 && c->who.uid != 0 && d->nclients > d->config.limits.control_clients * 3 / 4) {
+		snprintf(why, sizeof(why),
+			 "egretd has too many connections; the last ones are kept for root");
+		r = -EBUSY;
+	}
 	if (r == 0 && c->who.uid != 0 && clients_of(d, c->who.uid) > CLIENTS_A_USER) {
 		snprintf(why, sizeof(why), "uid %u has %d connections already",
 			 (unsigned)c->who.uid, CLIENTS_A_USER);
@@ -447,6 +466,7 @@ void control_close(struct daemon *d)
 {
 	char path[4200];
 
+	timer_del(&d->accept_again);
 	watch_del(&d->control_watch);
 	if (d->control >= 0)
 		close(d->control);

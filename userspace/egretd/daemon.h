@@ -66,6 +66,7 @@ struct daemon {
 	int park[2]; /* adopt.h */
 	int control; /* listening socket */
 	struct watch control_watch;
+	struct timer accept_again;
 	struct client *clients;
 	unsigned nclients;
 	struct job *jobs;

@@ -41,7 +41,7 @@ struct job {
 	unsigned ngroups;
 	bool admin, host_net, confined;
 	bool own_policy; /* judged by a file that came with it: a reload changes nothing for it */
-	bool draining; /* the proxy has ended; the audit process reads what is left */
+	bool draining;	 /* the proxy has ended; the audit process reads what is left */
 	struct fact fact_list[JOB_FACTS_MAX];
 	struct facts facts;
 	struct str cwd;

@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define JOB_ARENA_MAX (1u << 20)
@@ -198,12 +201,15 @@ static int take_user(struct job *j, const struct caller *who, const struct msg_i
  * of disks and memory likewise. */
 static bool is_confined(const struct job *j)
 {
+	/* Abstract UNIX sockets of the host's network namespace are closed by Landlock from ABI 6
+	 * (Linux 6.12) on. */
+	const bool abstract_closed = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 6;
 	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1",
 					       "/dev/xvda" };
 	struct stat st;
 	unsigned i, g;
 
-	if (j->uid == 0)
+	if (j->uid == 0 || (j->host_net && !abstract_closed))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(devices); i++) {
 		if (stat(devices[i], &st) < 0)
@@ -278,11 +284,19 @@ static int take_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 	return r < 0 ? r : (int)count;
 }
 
+static bool is_socket(int fd)
+{
+	socklen_t size = sizeof(int);
+	int domain = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 static int take(struct job *j, const struct caller *who, struct msg_in *m, char *why, size_t n)
 {
 	static const uint16_t stdio[] = { TAG_FD_STDIN, TAG_FD_STDOUT, TAG_FD_STDERR };
 	struct str net = STR("none"), label, cwd;
-	struct stat st;
+	struct statx st; /* without asking a file system of the caller's */
 	size_t at = 0;
 	int r, i;
 
@@ -295,7 +309,9 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 		if (msg_take_fd(m, stdio[i], &j->stdio[i]) < 0)
 			return -EBADMSG;
 		/* A directory would be a way into the caller's mount namespace. */
-		if (fstat(j->stdio[i], &st) < 0 || S_ISDIR(st.st_mode)) {
+		if (statx(j->stdio[i], "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) <
+			    0 ||
+		    S_ISDIR(st.stx_mode)) {
 			snprintf(why, n,
 				 "standard input, output and error must not be directories");
 			return -EINVAL;
@@ -304,6 +320,12 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 	r = msg_take_fd(m, TAG_FD_FOLLOW, &j->follow);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	if (r == 0 && !who->admin && !is_socket(j->follow)) {
+		snprintf(why, n,
+			 "events go to a socket: a file of the caller's could hold up the audit "
+			 "process");
+		return -EPERM;
+	}
 	j->cwd = arena_str(&j->arena, cwd);
 	(void)!msg_get_str(m, TAG_NET, 16, &net);
 	if (!str_is(net, "none") && !str_is(net, "host")) {

@@ -236,8 +236,11 @@ static void on_reloaded(void *owner, int err, const char *text, int policies, in
 	struct event e;
 
 	r->d->reload = NULL;
-	if (err == 0)
+	if (err == 0) {
 		err = adopt(r->d, policies, credentials);
+		if (err < 0)
+			text = "the compiled policies are not well formed";
+	}
 	if (err == 0)
 		jobs_reload(r->d);
 	event_begin(&e, EVENT_POLICY_LOAD, VERDICT_NONE, REASON_NONE);
@@ -280,6 +283,11 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 	}
 	close_sources(&s);
 	if (r < 0) {
+		struct event e;
+
+		event_begin(&e, EVENT_POLICY_LOAD, VERDICT_NONE, REASON_NONE);
+		event_text(&e, FIELD_MESSAGE, str_of(why));
+		daemon_event(d, 0, &e);
 		log_err("reload: nothing was changed: %s", why);
 		done(owner, r, why);
 	}

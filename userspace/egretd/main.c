@@ -432,6 +432,7 @@ int main(int argc, char **argv)
 	}
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return 1;
+	child_raise_descriptors(); /* a job needs some twenty */
 	r = config_load(d.config_path, &d.config, why, sizeof(why));
 	if (r < 0) {
 		fprintf(stderr, "egretd: %s\n", why);

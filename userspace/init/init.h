@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/msg.h"
 #include "base/spec.h"
+#include <stdio.h>
 #include <sys/types.h>
 
 #define TRUST_DIR "/run/egret"
@@ -28,6 +29,12 @@ int trust_install(int ca, int bundle, int p12, char *why, size_t n) MUST_CHECK;
  * NULL-terminated list in an arena. */
 char **trust_environment(struct arena *a, char *const *envp, const struct msg_in *start, uid_t uid,
 			 gid_t gid);
+
+/* sockets.c: UNIX sockets of others. `list` is /proc/net/unix of the host's network namespace,
+ * opened before it was left. */
+int sockets_cover(FILE *list, char *why, size_t n) MUST_CHECK;
+int sockets_scope(char *why,
+		  size_t n) MUST_CHECK; /* abstract ones, for jobs on the host's network */
 
 /* drop.c: becomes the user for good: no capability in any set, no new privileges, socket families
  * closed by seccomp. */

@@ -120,6 +120,11 @@ int main(void)
 	close(s.p12);
 	if (s.netns >= 0)
 		close(s.netns);
+	if (s.netns < 0) {
+		r = sockets_scope(why, sizeof(why));
+		if (r < 0)
+			answer(r, why);
+	}
 	r = drop_to((uid_t)s.uid, (gid_t)s.gid, s.groups, s.ngroups, why, sizeof(why));
 	answer(r, why);
 	msg_in_done(&s.m);
