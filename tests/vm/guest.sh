@@ -34,6 +34,7 @@ trap off EXIT
 
 /usr/bin/ip link set lo up
 for m in /modules/*.ko; do [ ! -e "$m" ] || insmod "$m"; done
+echo "@ up after $(cut -d. -f1 /proc/uptime) s"
 echo "@ kernel $(uname -r)"
 echo "@ lsm $(cat /sys/kernel/security/lsm)"
 

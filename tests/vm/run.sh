@@ -7,6 +7,8 @@
 #
 # The kernels' packages are fetched once with apt, by lists of its own: neither /etc/apt nor what is installed changes. Kept in
 # build/vm/cache; remove that to get newer ones. What cannot be had is skipped, with the reason.
+#
+# Variables: VM_SERIES (6.1 6.12), VM_LIMIT (seconds a machine), VM_APPEND (more for the kernel's command line).
 . "$(dirname "$0")/../lib.sh"
 
 SERIES=${VM_SERIES:-6.1 6.12}
