@@ -7,6 +7,8 @@
 #include "egretd/hostaddr.h"
 #include "egretd/probe.h"
 #include <dirent.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mount.h>
 
 /* The sentence that starting gives, and from where: said->text; said->n is 1 probe, 2 cgroups, 3
@@ -125,6 +127,31 @@ static void test_cgroup_namespace(void **state)
 {
 	(void)state;
 	expect(cgroupns_fn, 2, "cgroup namespace");
+}
+
+/* As on a kernel booted with lsm= lacking landlock. */
+static int no_landlock_fn(void *arg)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = sizeof(f) / sizeof(f[0]), .filter = f };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+		return ENOSYS;
+	(void)arg;
+	return probe_only();
+}
+
+static void test_no_landlock(void **state)
+{
+	(void)state;
+	assert_int_equal(task_run(-1, -1, no_landlock_fn, NULL), EOPNOTSUPP);
+	assert_non_null(strstr(said->text, "Landlock"));
 }
 
 static void test_good(void **state)
@@ -249,13 +276,10 @@ static void test_cgroup_kill(void **state)
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_no_btf),
-		cmocka_unit_test(test_no_cgroup2),
-		cmocka_unit_test(test_not_root),
-		cmocka_unit_test(test_cgroup_namespace),
-		cmocka_unit_test(test_netns_failures),
-		cmocka_unit_test(test_host_addresses),
+		cmocka_unit_test(test_good),	       cmocka_unit_test(test_no_btf),
+		cmocka_unit_test(test_no_cgroup2),     cmocka_unit_test(test_not_root),
+		cmocka_unit_test(test_no_landlock),    cmocka_unit_test(test_cgroup_namespace),
+		cmocka_unit_test(test_netns_failures), cmocka_unit_test(test_host_addresses),
 		cmocka_unit_test(test_cgroup_kill),
 	};
 

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -135,6 +137,25 @@ static int check_lsm(struct probe *p)
 	return -ENOENT;
 }
 
+/* What base/jail.c puts the broker and the audit process in: neither starts without. */
+static int check_landlock(struct probe *p)
+{
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (version < 1) {
+		SAY(p,
+		    "Landlock is not there (%s), and egret-broker and egret-audit need it: boot "
+		    "with landlock in lsm=",
+		    strerror(errno));
+		return -EOPNOTSUPP;
+	}
+	SAY(p, "Landlock version %ld%s", version,
+	    version < 6 ? "; from 6 on (Linux 6.12) it also closes abstract sockets and signals"
+			: "");
+	return 0;
+}
+
 static int check_capabilities(struct probe *p)
 {
 	static const struct {
@@ -187,6 +208,7 @@ static const struct {
 	{ "cgroup2", check_cgroup2, true },
 	{ "cgroup-namespace", check_cgroupns, true },
 	{ "bpffs", check_bpffs, true },
+	{ "landlock", check_landlock, true },
 	{ "lsm", check_lsm, false },
 };
 
