@@ -14,6 +14,9 @@ VERSION := $(shell cat VERSION)
 
 # A text that is cut at its bound is meant so: snprintf is how bounds are kept.
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wno-format-truncation -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
+ifneq ($(findstring clang,$(CC)),)
+  WARN += -Wno-unknown-warning-option
+endif
 HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -D_FORTIFY_SOURCE=2
 OPT ?= -O2 -g
 ifeq ($(ASAN),1)

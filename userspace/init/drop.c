@@ -15,6 +15,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* All 64 bits are compared, of which the kernel takes 32: what has more of them set is beyond 64,
+ * and refused. */
+static int refuse_family(scmp_filter_ctx f, enum scmp_compare op, uint64_t family)
+{
+	const struct scmp_arg_cmp a = { .arg = 0, .op = op, .datum_a = family };
+
+	return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, &a);
+}
+
 /* Everything but UNIX, INET, INET6 and NETLINK (which a namespace of its own makes harmless). */
 static int close_families(char *why, size_t n)
 {
@@ -45,12 +54,10 @@ static int close_families(char *why, size_t n)
 		for (j = 0; j < ARRAY_SIZE(open_families); j++)
 			open |= (int)i == open_families[j];
 		if (!open)
-			r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-					     SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)i));
+			r = refuse_family(f, SCMP_CMP_EQ, i);
 	}
 	if (r == 0)
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-				     SCMP_A0_32(SCMP_CMP_GE, 64));
+		r = refuse_family(f, SCMP_CMP_GE, 64);
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -44,7 +44,7 @@ int sockets_cover(FILE *list, char *why, size_t n)
 		char *path = strstr(line, " /");
 
 		if (++lines > SOCKETS_MAX || covered == COVERED_MAX) {
-			snprintf(why, n, "more than %u UNIX sockets have paths on this host",
+			snprintf(why, n, "more than %d UNIX sockets have paths on this host",
 				 COVERED_MAX);
 			return -E2BIG;
 		}

@@ -86,16 +86,12 @@ static int own_run(const struct msg_in *start, char *why, size_t n)
 	return 0;
 }
 
-int world_enter(const struct msg_in *start, int netns, char *why, size_t n)
+static int make_world(const struct msg_in *start, int netns, FILE *sockets, char *why, size_t n)
 {
-	FILE *sockets =
-		fopen("/proc/net/unix", "re"); /* of this namespace, also when it is read later */
 	struct str hide;
 	size_t at = 0;
 	int r;
 
-	if (!sockets)
-		return failed(why, n, "cannot read", "/proc/net/unix");
 	if (netns >= 0 && setns(netns, CLONE_NEWNET) < 0)
 		return failed(why, n, "cannot enter", "the job's network namespace");
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
@@ -120,8 +116,18 @@ int world_enter(const struct msg_in *start, int netns, char *why, size_t n)
 			return r;
 	}
 	r = own_run(start, why, n);
-	if (r == 0)
-		r = sockets_cover(sockets, why, n);
+	return r < 0 ? r : sockets_cover(sockets, why, n);
+}
+
+int world_enter(const struct msg_in *start, int netns, char *why, size_t n)
+{
+	/* Of this namespace, also when it is read later. */
+	FILE *sockets = fopen("/proc/net/unix", "re");
+	int r;
+
+	if (!sockets)
+		return failed(why, n, "cannot read", "/proc/net/unix");
+	r = make_world(start, netns, sockets, why, n);
 	fclose(sockets);
 	return r;
 }
