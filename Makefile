@@ -85,7 +85,8 @@ define program_rules
 $(BUILD)/bin/$(bin-$(1)): $(BUILD)/obj/$(1)/main.o $(call archive,$(1)) $(LIBARCH)
 	@mkdir -p $$(@D)
 	$(if $(filter 0,$(V)),@echo "  LINK    $$@")
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@.new $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS)
+	$$(Q)mv $$@.new $$@
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 

@@ -139,6 +139,7 @@ static void on_proxy_late(struct timer *t)
 	struct job *j = t->owner;
 
 	child_kill(&j->proxy, SIGKILL);
+	child_kill(&j->init, SIGKILL);
 }
 
 void job_end(struct job *j)
@@ -155,8 +156,9 @@ void job_end(struct job *j)
 		timer_set(j->d->loop, &j->late, PROXY_MS, on_proxy_late, j);
 		proxy_stop(j);
 	}
-	if (j->proxy.pid > 0 || j->draining)
-		return; /* on_ended of the proxy comes back here; later calls find it done */
+	/* The ends of the proxy and of the command come back here; later calls find it done. */
+	if (j->proxy.pid > 0 || j->init.pid > 0 || j->draining)
+		return;
 	j->draining = true;
 	drain(j);
 }
