@@ -89,15 +89,17 @@ stop_pid() { # pid: asks, waits, insists
 # Nothing of this test's egret stays, whatever was killed: first what runs in its namespace, which may be ending by itself, then pins and
 # cgroups, which a short egretd on the same run_dir takes with it.
 egret_sweep() {
-	local name
-	[ -n "$HOSTNS" ] && [ -d "$TMP/run" ] || return 0
+	local name run
+	[ -n "$HOSTNS" ] && compgen -G "$TMP/run*" >/dev/null || return 0
 	wait_for 3 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]" || kill -9 $(ip netns pids "$HOSTNS") 2>/dev/null
 	wait_for 5 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
-	name=$(egret_instance "$TMP/run")
-	if [ -d "/sys/fs/bpf/egret/$name" ] || [ -d "$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egretd-$name.slice" ]; then
-		echo "{ \"state_dir\": \"$TMP/state\", \"run_dir\": \"$TMP/run\" }" >"$TMP/sweep.json"
+	for run in "$TMP"/run*; do
+		[ -d "$run" ] || continue
+		name=$(egret_instance "$run")
+		[ -d "/sys/fs/bpf/egret/$name" ] || [ -d "$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egretd-$name.slice" ] || continue
+		echo "{ \"state_dir\": \"$TMP/state\", \"run_dir\": \"$run\" }" >"$TMP/sweep.json"
 		timeout -k 2 15 nsenter --net="/run/netns/$HOSTNS" "$BUILD/bin/egretd" --config "$TMP/sweep.json" --once >/dev/null 2>&1
-	fi
+	done
 }
 egret_instance() { # run_dir: the name that egretd makes of it, for slices and pins
 	local i hash=2166136261
