@@ -67,6 +67,7 @@ help: ## this list
 build all: deps-build ## all programs, into build/bin
 	@$(MAKE) --no-print-directory programs
 programs: $(BINS)
+	@:
 
 $(BUILD)/obj/%.o: userspace/%.c
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TIDY_MS 1000 /* without a connection, then the heap is trimmed */
 #define AUDIT_SILENT_MS \
 	400 /* audit mode: a silent client may be waiting for the server's greeting */
 
@@ -70,6 +72,17 @@ static struct conn *conn_new(struct proxy *px, int fd)
 	return c;
 }
 
+/* Bursts of handshakes leave holes in the heap: they go back to the host when the job rests. */
+static struct timer tidy;
+
+static void on_idle(struct timer *t)
+{
+	struct proxy *px = t->owner;
+
+	if (px->connections == 0)
+		(void)malloc_trim(0);
+}
+
 /* Whatever it still holds is let go; a socket that is still ours is reset. */
 static void conn_free(struct conn *c)
 {
@@ -88,7 +101,8 @@ static void conn_free(struct conn *c)
 	SSL_free(c->ssl);
 	if (c->fd >= 0)
 		conn_reset(c->fd);
-	c->px->connections--;
+	if (--c->px->connections == 0)
+		timer_set(c->px->loop, &tidy, TIDY_MS, on_idle, c->px);
 	free(c);
 }
 
