@@ -220,6 +220,19 @@ void park_jobs(struct daemon *d)
 				 j->name);
 }
 
+/* "j-" and hexadecimal digits, as job_new() writes it: it becomes the name of a cgroup. */
+static bool is_job_name(struct str s)
+{
+	size_t i;
+
+	if (s.n < 3 || !str_starts(s, "j-"))
+		return false;
+	for (i = 2; i < s.n; i++)
+		if (!strchr("0123456789abcdef", s.p[i]))
+			return false;
+	return true;
+}
+
 static int unpark(struct daemon *d, struct msg_in *m)
 {
 	struct job_words w;
@@ -231,6 +244,10 @@ static int unpark(struct daemon *d, struct msg_in *m)
 	    msg_get_str(m, TAG_JOB_NAME, sizeof(j->name) - 1, &name) < 0)
 		return -EBADMSG;
 	memcpy(&w, words.p, sizeof(w));
+	/* The broker only keeps it, but it could have put another in its place. */
+	if (!is_job_name(name) || job_by_name(d, name) || !w.id || w.npolicies == 0 ||
+	    w.npolicies > JOB_POLICIES_MAX || (unsigned)w.assurance > ASSURANCE_SIGNED)
+		return -EBADMSG;
 	j = job_new(d);
 	snprintf(j->name, sizeof(j->name), "%.*s", STR_ARG(name));
 	j->id = w.id;
@@ -263,10 +280,12 @@ static int unpark(struct daemon *d, struct msg_in *m)
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
 		if (msg_take_fd(m, kept[i].tag, fd_of(j, &kept[i])) < 0)
 			*fd_of(j, &kept[i]) = -1;
-	j->state = JOB_RUNNING;
 	if (cgroup_make(d->cg.jobs, j->name, &j->cgroup, &j->cgroup_id) < 0 ||
-	    cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id) < 0)
-		die("job %s: its cgroups cannot be opened", j->name);
+	    cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id) < 0) {
+		job_fail(j, "its cgroups cannot be opened: it is ended");
+		return -ENOENT;
+	}
+	j->state = JOB_RUNNING;
 	(void)!child_adopt_silent(w.init, w.init_started, &j->init);
 	if (child_adopt(w.proxy, w.proxy_started, &j->proxy) < 0)
 		j->proxy = CHILD_NONE;
