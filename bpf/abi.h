@@ -23,7 +23,43 @@ struct egret_cgroup {
 	1u /* listeners are served; without it every connection is refused (not ready) */
 #define EGRET_CG_HOST_NET \
 	2u /* the job shares the host's network namespace: no loopback of its own */
-#define EGRET_CG_INBOUND 4u /* inbound: allow (a later issue) */
+#define EGRET_CG_INBOUND 4u  /* inbound: allow: others may connect to what it serves */
+#define EGRET_CG_SERVICES 8u /* a rule "services": may connect to the job's other members */
+#define EGRET_CG_PUBLISHED \
+	16u /* the engine publishes ports of it: the host's own addresses may connect to it */
+
+/* egret_members: HASH, this -> u8: addresses of a job's members in their own network namespaces.
+ * Members always hear each other; who may speak first is EGRET_CG_SERVICES. */
+struct egret_member_key {
+	__u64 job;
+	__u8 addr[16]; /* mapped form */
+};
+
+/* egret_published: HASH, this -> u8: ports on the host's loopback that the engine publishes for the
+ * job's own services; a job in the host's namespace with EGRET_CG_SERVICES reaches them. */
+struct egret_published_key {
+	__u64 job;
+	__u16 port; /* host order */
+	__u16 pad[3];
+};
+
+/* Holding: a task that executes in a cgroup that nobody registered, below one in egret_holds (HASH,
+ * cgroup id -> u32 EGRET_HOLD_*), is stopped and told of in egret_held (RINGBUF). Comfort, not a
+ * wall. Only while egretd is awake: egret_beat (ARRAY[1]) holds its last sign of life; after
+ * EGRET_BEAT_NS nobody is stopped, only refused. A cgroup in egret_cgroups, also with job 0, is
+ * known: not held. */
+#define EGRET_HOLD_HOST 1u /* also tasks in the host's own mount namespace (units) */
+#define EGRET_BEAT_NS 3000000000ull
+struct egret_beat {
+	__u64 time_ns;	/* CLOCK_MONOTONIC */
+	__u32 host_mnt; /* inode of the host's mount namespace */
+	__u32 pad;
+};
+struct egret_held {
+	__u64 cgroup;
+	__u32 pid; /* thread group, initial pid namespace */
+	__u32 pad;
+};
 
 /* egret_listeners: HASH, (job, network namespace) -> where its proxy listens in that namespace. */
 struct egret_listener_key {
@@ -54,9 +90,11 @@ struct egret_record {
 	char comm[16];
 };
 #define EGRET_REC_REDIRECTED \
-	1u		   /* the turn was made: packets of this socket may pass the last wall */
-#define EGRET_REC_DNS 2u   /* turned to the resolver */
-#define EGRET_REC_LOCAL 4u /* the job's own loopback */
+	1u		      /* the turn was made: packets of this socket may pass the last wall */
+#define EGRET_REC_DNS 2u      /* turned to the resolver */
+#define EGRET_REC_LOCAL 4u    /* the job's own loopback, or a published port of its services */
+#define EGRET_REC_MEMBER 8u   /* another member of the same job */
+#define EGRET_REC_INBOUND 16u /* accepted from outside where that is allowed */
 
 /* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also
  * when nobody listens. Value: the job (u64). */
@@ -131,6 +169,7 @@ struct egret_event {
 };
 #define EGRET_EV_REFUSED 1 /* record: what was refused */
 #define EGRET_EV_DIAL 2	   /* a proxy dialled: record.job is 0, record.cgroup the proxy's */
+#define EGRET_EV_MEMBER 3  /* record: a connection to another member or published port, allowed */
 
 /* egret_lost: PERCPU_ARRAY[1] of u64: events that the full ring did not take. egret_refused:
  * PERCPU_ARRAY[EGRET_R_MAX] of u64: refusals by reason, counted also where the event was lost. */

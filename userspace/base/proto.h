@@ -8,7 +8,9 @@
  *   egretd  <-> audit     descriptor 3 of the audit process
  *   egretd  <-> compile   descriptor 3 of the compiler, one question, then it ends
  *   egretd  <-> init      descriptor 3 of a job's first process, until the command is started
- *   proxy   <-> broker    a pair made by egretd: the descriptor says which job
+ *   egretd  <-> identity  descriptor 3 of the checker of a CI system's token, one question
+ *   egretd  <-> mount     descriptor 3 of the one that lays bundles into a running container, one
+ * question proxy   <-> broker    a pair made by egretd: the descriptor says which job
  *
  * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
  * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
@@ -34,20 +36,27 @@ enum proto_type {
 
 	/* egretd -> proxy */
 	MSG_PROXY_START =
-		16, /* JOB, FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*, FD_POLICY+ (first: the policy; others
-		     * only narrow it), FD_CREDS?, FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,
-		     * FD_RING_SPACE, FD_RECORDS, FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or
-		     * "ip:port"), HOSTS* ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the
-		     * host's own), SEARCH* (resolver suffixes), LIMIT* ("key=number"), NET
-		     * ("none"|"host"), SYNTHETIC* (CIDR: one IPv4, one IPv6), FLAGS (PROXY_*),
-		     * FD_NAMES (memfd kept by egretd: the table of synthetic addresses, so that a
-		     * proxy started anew knows what its forerunner handed out; empty at first) */
-	MSG_PROXY_READY,  /* proxy -> egretd: listeners are served */
+		16,	  /* JOB, FD_POLICY+ (first: the policy; others only narrow it), FD_CREDS?,
+			   * FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,       FD_RING_SPACE, FD_RECORDS,
+			   * FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or       "ip:port"), HOSTS*
+			   * ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the       host's own), SEARCH*
+			   * (resolver suffixes), LIMIT* ("key=number"),       SYNTHETIC* (CIDR: one IPv4, one
+			   * IPv6), FLAGS (PROXY_*),       FD_NAMES (memfd kept by egretd: the table of
+			   * synthetic addresses, so that a       proxy started anew knows what its forerunner
+			   * handed out; empty at first) */
+	MSG_PROXY_READY,  /* proxy -> egretd: ready for MSG_PROXY_LISTEN */
 	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on;
 			     answered OK or FAILED */
 	MSG_STOP,	  /* end cleanly */
 	MSG_PROXY_BROKER, /* FD_BROKER: the broker was started anew; questions go there from now on
 			   */
+	MSG_PROXY_LISTEN, /* NETNS (cookie), NET ("none"|"host"), FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*,
+			     FD_ENGINE_DNS? (UDP, connected to 127.0.0.11:53 of that namespace:
+			     asked for nothing but names of MSG_PROXY_SERVICES) -> OK: they are
+			     served */
+	MSG_PROXY_UNLISTEN, /* NETNS -> OK: closed, also what was accepted from it */
+	MSG_PROXY_SERVICES, /* SERVICE*: the job's service containers by name, the whole list -> OK
+			     */
 
 	/* egretd -> broker */
 	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS* */
@@ -85,6 +94,23 @@ enum proto_type {
 			   * -> MSG_COMPILED or FAILED (TEXT: file:line:column: key: sentence) */
 	MSG_COMPILED, /* FD_POLICY (pack of policies), FD_CREDS (pack of credentials), WARNING* */
 
+	MSG_INSPECT,   /* FD_SOURCE* with KIND* ("docker-config": config.v2.json, "docker-host":
+			* hostconfig.json) -> MSG_INSPECTED or FAILED */
+	MSG_INSPECTED, /* NAME (the container's), IMAGE, LABEL* ("key=value"), NETWORK* (names),
+			* PORT* ("tcp:HOSTPORT:PORT", "udp:..."), ALIAS* (its names on networks),
+			* FLAGS (INSPECT_*) */
+
+	/* egretd -> identity */
+	MSG_IDENTIFY = 88, /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
+			    * nonce and all), NOW?, FD_ROOTS*, HOSTS*, NAMESERVER*, KIND ("github"|
+			    * "gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
+	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti) */
+
+	/* egretd -> mount */
+	MSG_MOUNT =
+		92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE, FD_P12
+		     * -> OK with INDEX (how many of the known files were covered) or FAILED */
+
 	/* egretd -> init */
 	MSG_INIT_START =
 		96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR,
@@ -105,7 +131,46 @@ enum proto_type {
 	MSG_JOB_ENDED, /* JOB_NAME, CODE */
 	MSG_SIGNAL,    /* JOB_NAME, CODE (signal number): to the command of a job one started */
 	MSG_RELOAD,    /* -> OK or FAILED */
+	/* A job that the CI system runs. Registrars (configuration) and admins. */
+	MSG_REGISTER_BEGIN, /* LABEL* ("provider=github") -> MSG_REGISTER_BEGIN: AUDIENCE to get a
+			     * token for, with a nonce good on this connection only; empty: no token
+			     * is wanted */
+	MSG_REGISTER,	    /* LABEL* (facts; provider among them), FD_VALUE? (the token), PID? (the
+			     * worker:       an ancestor of the caller, moved with all its descendants; absent:
+			     * no process       is moved, the job has containers only), CONTAINER_LABEL? (label
+			     * key that its       containers carry), SERVICE*, FLAGS (REGISTER_*), POLICY?
+			     * (name; admins only),       FD_SOURCE* NAME* KIND* (as MSG_RUN) -> MSG_JOB (ready)
+			     * or FAILED */
+	MSG_ATTACH, /* CONTAINER (id or its first 12 or more digits) or CGROUP (path below the jobs'
+		     * slice), JOB_NAME? (that job) or LABEL*, POLICY?, FD_SOURCE*.. (a job of its
+		     * own) -> MSG_JOB or FAILED; admins */
+	/* egret-runc; only from engines: root of the host */
+	MSG_PREPARE,  /* CONTAINER, CGROUP (cgroupsPath of config.json), ENGINE, LABEL*
+		       * (annotations),  FLAGS (PREPARE_EXEC: for a process of a container that runs;
+		       * the caller is to  start it) -> MSG_PREPARED or FAILED (the container must not
+		       * start) */
+	MSG_PREPARED, /* JOB_NAME? (none: it belongs to no job and stays refused), FD_CA FD_BUNDLE
+		       * FD_P12 (with a job), SETENV* (placeholders and EGRET_JOB), FLAGS
+		       * (PREPARED_*) */
+	MSG_JOIN,     /* createRuntime: CONTAINER, PID (its first process: its network namespace is
+		       * there), CGROUP, ENGINE, LABEL*, FLAGS (JOIN_SPLICED) -> OK with JOB_NAME?:
+		       * served, or known to be nobody's; or FAILED (must not start) */
 };
+#define REGISTER_CONTAINERS_ONLY \
+	1u /* the runner refuses jobs without a job container: no step runs on the host */
+#define REGISTER_KEEP 2u /* what is left at the end is not killed */
+#define PREPARE_EXEC 1u
+#define PREPARED_NET_RAW 1u /* the policy leaves NET_RAW */
+#define PREPARED_NET_ADMIN 2u
+#define JOIN_SPLICED 1u /* config.json was edited: variables and bundles are in place */
+#define INSPECT_PRIVILEGED 1u
+#define INSPECT_ENGINE_SOCKET 2u /* an engine's socket, or a folder that holds it, is mounted */
+#define INSPECT_HOST_NET 4u
+#define INSPECT_HOST_PID 8u
+#define INSPECT_CAPABILITIES \
+	16u		    /* SYS_ADMIN, NET_ADMIN, SYS_PTRACE, SYS_MODULE, BPF or ALL added */
+#define INSPECT_DEVICES 32u /* host devices, or the host's root or /proc, /sys/fs/cgroup mounted \
+			     */
 
 /* Field tags. (*) after a name above: a list, walked by msg_each. */
 enum proto_tag {
@@ -158,6 +223,20 @@ enum proto_tag {
 	TAG_LIMIT,
 	TAG_SYNTHETIC,
 	TAG_CWD,
+	TAG_NETNS, /* u64 cookie */
+	TAG_SERVICE,
+	TAG_NETWORK,
+	TAG_IMAGE,
+	TAG_PORT,
+	TAG_ALIAS,
+	TAG_ISSUER,
+	TAG_AUDIENCE,
+	TAG_NOW,
+	TAG_CONTAINER,
+	TAG_CONTAINER_LABEL,
+	TAG_ENGINE,
+	TAG_MEMBER, /* of MSG_JOB, one each: "kind id state trust netns" (docs/man/egret-job.1) */
+	TAG_TIER,   /* of MSG_JOB: why it is cooperative, in words */
 
 	/* descriptors */
 	TAG_FD_TCP = 256,
@@ -196,6 +275,10 @@ enum proto_tag {
 	TAG_FD_DNS_TCP6,
 	TAG_FD_RING_ACK_RO,
 	TAG_FD_POLICY2,
+	TAG_FD_ENGINE_DNS,
+	TAG_FD_MNTNS,
+	TAG_FD_ROOT,
+	TAG_FD_ROUTE,
 };
 
 #endif

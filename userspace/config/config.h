@@ -19,12 +19,39 @@ struct config_list {
 	unsigned n;
 };
 
+/* What egret looks after beyond `egret run`: cgroups below egret.slice. */
+enum config_unregistered { UNREGISTERED_DENY, UNREGISTERED_HOLD, UNREGISTERED_POLICY };
+#define CONFIG_MANAGED_MAX 32
+struct config_managed {
+	struct str unit;   /* "actions.runner.*.service"; n = 0: an engine's containers */
+	struct str engine; /* "docker", "podman", "containerd", "crio"; with unit: that unit is this
+			      engine's daemon, and its root may prepare and join containers */
+	struct str root; /* of docker: where containers/ID/config.v2.json lies (/var/lib/docker) */
+	enum config_unregistered unregistered;
+	struct str policy; /* UNREGISTERED_POLICY: its name */
+	int64_t registrar; /* unit: the uid, besides root, that may register its jobs; -1: none */
+	bool adopt_sole;   /* engine: "adopt": "sole": an unlabelled container joins the only job */
+	bool jobs_gitlab;  /* engine: "jobs": "gitlab": a container with GitLab's job.id label opens
+			      the  job, as its runner has no hook on the host */
+};
+#define CONFIG_IDENTITY_MAX 8
+struct config_identity {
+	struct str issuer, audience;
+	struct str kind; /* "github", "gitlab", "buildkite", "generic": how claims become facts */
+};
+
 struct config {
 	struct arena arena; /* all strings; each ends in NUL */
 	struct str state_dir, run_dir;
 	struct config_list policies, credentials; /* folders */
 	struct str run_policy; /* the installed policy of `egret run` by callers who are no admins;
 				  n = 0: they are refused */
+	struct config_managed managed[CONFIG_MANAGED_MAX];
+	unsigned nmanaged;
+	struct config_identity identity[CONFIG_IDENTITY_MAX];
+	unsigned nidentity;
+	bool ca_root; /* "ca": { "mode": "root" }: job CAs are signed by one root that images carry
+		       */
 	struct config_list require;	/* "tc", "lsm", "confined" */
 	struct config_list nameservers; /* "ip" or "ip:port"; empty: those of /etc/resolv.conf */
 	struct config_list hosts;	/* "name=ip,ip" */
@@ -39,7 +66,7 @@ struct config {
 	bool audit_sync_each;
 	/* Numeric, no passwd entry needed: broker, audit and compiler, then one for each proxy that
 	 * can run at once. */
-	unsigned uid_broker, uid_audit, uid_compile, uid_proxy_first;
+	unsigned uid_broker, uid_audit, uid_compile, uid_identity, uid_proxy_first;
 };
 
 /* path NULL: CONFIG_DEFAULT if it exists, else the defaults. 0; -EINVAL and friends with a sentence

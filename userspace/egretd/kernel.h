@@ -44,6 +44,28 @@ int kernel_listener_set(struct kernel *k, uint64_t job, uint64_t netns,
 			const struct egret_listener *l) MUST_CHECK;
 int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns) MUST_CHECK;
 
+/* Addresses of members, published ports (abi.h). Setting twice and deleting what is not there: 0.
+ */
+int kernel_member_set(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
+int kernel_member_del(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
+int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
+int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
+
+/* Holding (abi.h). The beat must come at least every second. */
+int kernel_hold_set(struct kernel *k, uint64_t cgroup, uint32_t flags) MUST_CHECK;
+int kernel_hold_del(struct kernel *k, uint64_t cgroup) MUST_CHECK;
+int kernel_hold_beat(struct kernel *k) MUST_CHECK;
+/* Borrowed, readable (epoll) when tasks were held; then kernel_held_each calls fn for each. */
+int kernel_held_fd(struct kernel *k);
+void kernel_held_each(struct kernel *k, void (*fn)(void *owner, const struct egret_held *h),
+		      void *owner);
+/* Every cgroup in egret_cgroups, for the sweep after a restart: fn may delete it. */
+int kernel_cgroup_each(struct kernel *k,
+		       void (*fn)(void *owner, uint64_t cgroup, const struct egret_cgroup *c),
+		       void *owner) MUST_CHECK;
+/* Removes members, published ports and listeners of a job that is over. */
+int kernel_job_forget(struct kernel *k, uint64_t job) MUST_CHECK;
+
 /* What one proxy may dial although the cage refuses such addresses: the whole list replaces the one
  * before. */
 struct kernel_dial {

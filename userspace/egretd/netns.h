@@ -21,6 +21,9 @@ struct netns {
 	int tcp4, tcp6;		/* listeners for redirected connections, non-blocking, CLOEXEC */
 	int dns_udp4, dns_udp6; /* resolver */
 	int dns_tcp4, dns_tcp6;
+	int engine_dns; /* UDP, connected to 127.0.0.11:53 there (NETNS_ENTER); -1 else */
+	int route; /* rtnetlink socket of that namespace, subscribed to addresses (NETNS_ENTER); -1
+		      else: netns_addrs() */
 	uint64_t cookie;		/* SO_NETNS_COOKIE, the netns of abi.h */
 	struct egret_listener listener; /* ready for kernel_listener_set */
 };
@@ -39,5 +42,22 @@ enum netns_how {
 int netns_open(int listen_cgroup, enum netns_how how, int given, struct netns *ret, char *why,
 	       size_t size) MUST_CHECK;
 void netns_close(struct netns *n); /* closes what is not -1 */
+#define NETNS_NONE                         \
+	((struct netns){ .netns = -1,      \
+			 .tcp4 = -1,       \
+			 .tcp6 = -1,       \
+			 .dns_udp4 = -1,   \
+			 .dns_udp6 = -1,   \
+			 .dns_tcp4 = -1,   \
+			 .dns_tcp6 = -1,   \
+			 .engine_dns = -1, \
+			 .route = -1 })
+
+/* Addresses of the namespace that `route` was made in, mapped form, without loopback, link-local
+ * and our own NETNS_ADDR*; the caller frees. Also empties the socket of what it was told. */
+int netns_addrs(int route, uint8_t (**ret)[16], size_t *n) MUST_CHECK;
+/* SO_NETNS_COOKIE of a namespace given as descriptor (by a child that enters it), and whether it is
+ * this process's own. */
+int netns_cookie(int netns, uint64_t *ret, bool *ret_own) MUST_CHECK;
 
 #endif
