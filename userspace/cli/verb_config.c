@@ -56,6 +56,41 @@ static void hosts(const struct config_list *l)
 	printf("}, ");
 }
 
+static void managed(const struct config *c)
+{
+	unsigned i;
+
+	printf("\"managed\": [");
+	for (i = 0; i < c->nmanaged; i++) {
+		const struct config_managed *m = &c->managed[i];
+
+		printf("%s\n    { ", i ? "," : "");
+		if (m->unit.n)
+			text("unit", m->unit, ", ");
+		if (m->engine.n)
+			text("engine", m->engine, ", ");
+		if (m->root.n)
+			text("root", m->root, ", ");
+		if (m->registrar >= 0)
+			printf("\"registrar\": %lld, ", (long long)m->registrar);
+		printf("%s%s\"unregistered\": ", m->adopt_sole ? "\"adopt\": \"sole\", " : "",
+		       m->jobs_gitlab ? "\"jobs\": \"gitlab\", " : "");
+		if (m->unregistered == UNREGISTERED_POLICY)
+			printf("\"policy:%.*s\" }", STR_ARG(m->policy));
+		else
+			printf("\"%s\" }", m->unregistered == UNREGISTERED_HOLD ? "hold" : "deny");
+	}
+	printf("%s],\n  ", c->nmanaged ? "\n  " : "");
+	printf("\"identity\": [");
+	for (i = 0; i < c->nidentity; i++) {
+		printf("%s\n    { ", i ? "," : "");
+		text("issuer", c->identity[i].issuer, ", ");
+		text("audience", c->identity[i].audience, ", ");
+		text("kind", c->identity[i].kind, " }");
+	}
+	printf("%s],\n  ", c->nidentity ? "\n  " : "");
+}
+
 static void show(const struct config *c)
 {
 	size_t i;
@@ -68,6 +103,8 @@ static void show(const struct config *c)
 	list("credentials", &c->credentials, ",\n  ");
 	printf("\"run\": { ");
 	text("policy", c->run_policy, " },\n  ");
+	managed(c);
+	printf("\"ca\": { \"mode\": \"%s\" },\n  ", c->ca_root ? "root" : "job");
 	list("require", &c->require, ",\n  ");
 	printf("\"upstream\": { ");
 	list("nameservers", &c->nameservers, ", ");
@@ -77,9 +114,9 @@ static void show(const struct config *c)
 	list("allow_private", &c->allow_private, " },\n  ");
 	list("synthetic", &c->synthetic, ",\n  ");
 	printf("\"audit\": { \"sync\": \"%s\" },\n", c->audit_sync_each ? "each" : "batch");
-	printf("  \"uids\": { \"broker\": %u, \"audit\": %u, \"compile\": %u, \"proxy_first\": %u "
-	       "},\n",
-	       c->uid_broker, c->uid_audit, c->uid_compile, c->uid_proxy_first);
+	printf("  \"uids\": { \"broker\": %u, \"audit\": %u, \"compile\": %u, \"identity\": %u, "
+	       "\"proxy_first\": %u },\n",
+	       c->uid_broker, c->uid_audit, c->uid_compile, c->uid_identity, c->uid_proxy_first);
 	printf("  \"limits\": {\n");
 	for (i = 0; i < limit_rows_n; i++) {
 		memcpy(&v, (const char *)&c->limits + limit_rows[i].offset, sizeof(v));

@@ -3,7 +3,7 @@
  * known word. */
 #include "config/config.h"
 
-#include "policy/scan.h"
+#include "config/load.h"
 #include "policy/sha256.h"
 #include "policy/model.h"
 
@@ -18,7 +18,17 @@
 
 #define CONFIG_ARENA_MAX (16u << 20)
 
-enum key_kind { KEY_TEXT, KEY_LIST, KEY_OBJECT, KEY_HOSTS, KEY_LIMITS, KEY_SYNC, KEY_UID };
+enum key_kind {
+	KEY_TEXT,
+	KEY_LIST,
+	KEY_OBJECT,
+	KEY_HOSTS,
+	KEY_LIMITS,
+	KEY_WORD, /* one of two: form is "off|on" */
+	KEY_UID,
+	KEY_MANAGED,
+	KEY_IDENTITY,
+};
 
 struct key {
 	const char *object; /* "" at the top */
@@ -112,27 +122,26 @@ static const struct key keys[] = {
 	  "address blocks, as 10.0.5.0/24" },
 	{ "", "synthetic", KEY_LIST, AT(synthetic), is_block, "one IPv4 and one IPv6 block" },
 	{ "", "audit", KEY_OBJECT, 0, NULL, NULL },
-	{ "audit", "sync", KEY_SYNC, AT(audit_sync_each), NULL, NULL },
+	{ "audit", "sync", KEY_WORD, AT(audit_sync_each), NULL, "batch|each" },
+	{ "", "managed", KEY_MANAGED, 0, NULL, NULL },
+	{ "", "identity", KEY_IDENTITY, 0, NULL, NULL },
+	{ "", "ca", KEY_OBJECT, 0, NULL, NULL },
+	{ "ca", "mode", KEY_WORD, AT(ca_root), NULL, "job|root" },
 	{ "", "uids", KEY_OBJECT, 0, NULL, NULL },
 	{ "uids", "broker", KEY_UID, AT(uid_broker), NULL, NULL },
 	{ "uids", "audit", KEY_UID, AT(uid_audit), NULL, NULL },
 	{ "uids", "compile", KEY_UID, AT(uid_compile), NULL, NULL },
+	{ "uids", "identity", KEY_UID, AT(uid_identity), NULL, NULL },
 	{ "uids", "proxy_first", KEY_UID, AT(uid_proxy_first), NULL, NULL },
 	{ "", "limits", KEY_LIMITS, AT(limits), NULL, NULL },
 };
 
-struct loading {
-	struct config *c;
-	struct diag *d;
-	const struct diag_file *f;
-};
-
-static void wrong(const struct loading *l, const struct node *n, const char *what, const char *form)
+void config_wrong(const struct loading *l, const struct node *n, const char *what, const char *form)
 {
 	diag_add(l->d, l->f, n->at, n->key, "%s%s%s", what, form ? ": " : "", form ? form : "");
 }
 
-static void unknown(const struct loading *l, const struct node *n, const char *what,
+void config_unknown(const struct loading *l, const struct node *n, const char *what,
 		    const char *const *words, size_t nwords)
 {
 	const char *near = word_near(n->key, words, nwords);
@@ -148,14 +157,14 @@ static void load_list(const struct loading *l, const struct key *k, const struct
 
 	to->n = 0; /* a key replaces the default and what an earlier file said */
 	if (n->kind != NODE_ARRAY) {
-		wrong(l, n, "must be a list", k->form);
+		config_wrong(l, n, "must be a list", k->form);
 		return;
 	}
 	for (at = n->first; at; at = at->next) {
 		if (at->kind != NODE_STRING || (k->fits && !k->fits(at->text)))
-			wrong(l, at, "must hold", k->form);
+			config_wrong(l, at, "must hold", k->form);
 		else if (to->n == CONFIG_LIST_MAX)
-			wrong(l, at, "has more than 64 entries", NULL);
+			config_wrong(l, at, "has more than 64 entries", NULL);
 		else
 			to->at[to->n++] = arena_str(&l->c->arena, at->text);
 	}
@@ -170,7 +179,7 @@ static void load_hosts(const struct loading *l, const struct key *k, const struc
 
 	to->n = 0;
 	if (n->kind != NODE_OBJECT) {
-		wrong(l, n, "must be an object of", k->form);
+		config_wrong(l, n, "must be an object of", k->form);
 		return;
 	}
 	for (host = n->first; host; host = host->next) {
@@ -185,9 +194,9 @@ static void load_hosts(const struct loading *l, const struct key *k, const struc
 						at == host->first ? "" : ",", STR_ARG(at->text));
 		}
 		if (!good)
-			wrong(l, host, "must be a list of at least one address", NULL);
+			config_wrong(l, host, "must be a list of at least one address", NULL);
 		else if (to->n == CONFIG_LIST_MAX)
-			wrong(l, host, "is one of more than 64 hosts", NULL);
+			config_wrong(l, host, "is one of more than 64 hosts", NULL);
 		else
 			to->at[to->n++] = arena_str(&l->c->arena, str_of(line));
 	}
@@ -200,7 +209,7 @@ static void load_limits(const struct loading *l, const struct node *n)
 	size_t i, nwords = 0;
 
 	if (n->kind != NODE_OBJECT) {
-		wrong(l, n, "must be an object", NULL);
+		config_wrong(l, n, "must be an object", NULL);
 		return;
 	}
 	for (i = 0; i < limit_rows_n && nwords < ARRAY_SIZE(words); i++)
@@ -211,7 +220,7 @@ static void load_limits(const struct loading *l, const struct node *n)
 				: -EINVAL;
 
 		if (r == -ENOENT)
-			unknown(l, at, "no such limit", words, nwords);
+			config_unknown(l, at, "no such limit", words, nwords);
 		else if (r == -ERANGE)
 			for (i = 0; i < limit_rows_n; i++) {
 				if (str_is(at->key, limit_rows[i].key))
@@ -222,8 +231,20 @@ static void load_limits(const struct loading *l, const struct node *n)
 						 limit_rows[i].unit);
 			}
 		else if (r < 0)
-			wrong(l, at, "must be a whole number", NULL);
+			config_wrong(l, at, "must be a whole number", NULL);
 	}
+}
+
+static void load_word(const struct loading *l, const struct key *k, const struct node *n, bool *to)
+{
+	const char *bar = strchr(k->form, '|');
+	struct str off = { k->form, (size_t)(bar - k->form) };
+
+	if (n->kind != NODE_STRING || (!str_eq(n->text, off) && !str_is(n->text, bar + 1)))
+		diag_add(l->d, l->f, n->at, n->key, "must be \"%.*s\" or \"%s\"", STR_ARG(off),
+			 bar + 1);
+	else
+		*to = str_is(n->text, bar + 1);
 }
 
 static void load_object(const struct loading *l, const struct node *object, const char *name);
@@ -235,7 +256,7 @@ static void load_key(const struct loading *l, const struct key *k, const struct 
 	switch (k->kind) {
 	case KEY_TEXT:
 		if (n->kind != NODE_STRING || (k->fits && !k->fits(n->text)))
-			wrong(l, n, "must be", k->form ? k->form : "a text");
+			config_wrong(l, n, "must be", k->form ? k->form : "a text");
 		else if (k->offset != SIZE_MAX)
 			*(struct str *)field = arena_str(&l->c->arena, n->text);
 		break;
@@ -251,16 +272,18 @@ static void load_key(const struct loading *l, const struct key *k, const struct 
 	case KEY_OBJECT:
 		load_object(l, n, k->name);
 		break;
-	case KEY_SYNC:
-		if (n->kind != NODE_STRING ||
-		    (!str_is(n->text, "batch") && !str_is(n->text, "each")))
-			wrong(l, n, "must be \"batch\" or \"each\"", NULL);
-		else
-			*(bool *)field = str_is(n->text, "each");
+	case KEY_WORD:
+		load_word(l, k, n, (bool *)field);
+		break;
+	case KEY_MANAGED:
+		config_load_managed(l, n);
+		break;
+	case KEY_IDENTITY:
+		config_load_identity(l, n);
 		break;
 	case KEY_UID:
 		if (n->kind != NODE_NUMBER || n->number < 1000 || n->number > 0x7ffffffe)
-			wrong(l, n, "must be a uid of 1000 or more", NULL);
+			config_wrong(l, n, "must be a uid of 1000 or more", NULL);
 		else
 			*(unsigned *)field = (unsigned)n->number;
 	}
@@ -273,7 +296,7 @@ static void load_object(const struct loading *l, const struct node *object, cons
 	size_t i, nwords = 0;
 
 	if (object->kind != NODE_OBJECT) {
-		wrong(l, object, "must be an object", NULL);
+		config_wrong(l, object, "must be an object", NULL);
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(keys); i++)
@@ -286,7 +309,7 @@ static void load_object(const struct loading *l, const struct node *object, cons
 		if (i < ARRAY_SIZE(keys))
 			load_key(l, &keys[i], n);
 		else
-			unknown(l, n, "unknown key", words, nwords);
+			config_unknown(l, n, "unknown key", words, nwords);
 	}
 }
 
@@ -432,6 +455,36 @@ static int load_drop_ins(const char *path, struct config *c, char *why, size_t n
 	return r;
 }
 
+/* Who shares a uid can signal and trace the other. */
+static int check_uids(const struct config *c, char *why, size_t n)
+{
+	const struct {
+		const char *name;
+		unsigned uid;
+	} uids[] = { { "broker", c->uid_broker },
+		     { "audit", c->uid_audit },
+		     { "compile", c->uid_compile },
+		     { "identity", c->uid_identity } };
+	unsigned i, j;
+
+	for (i = 0; i < ARRAY_SIZE(uids); i++) {
+		if (uids[i].uid - c->uid_proxy_first < CONFIG_PROXY_UIDS) {
+			snprintf(why, n,
+				 "uids.%s: %u is a proxy's: they have the %u from proxy_first on",
+				 uids[i].name, uids[i].uid, CONFIG_PROXY_UIDS);
+			return -EINVAL;
+		}
+		for (j = 0; j < i; j++) {
+			if (uids[i].uid != uids[j].uid)
+				continue;
+			snprintf(why, n, "uids.%s: the same as uids.%s; each needs its own",
+				 uids[i].name, uids[j].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check(const struct config *c, char *why, size_t n)
 {
 	unsigned i, v4 = 0, v6 = 0;
@@ -448,7 +501,7 @@ static int check(const struct config *c, char *why, size_t n)
 		snprintf(why, n, "limits.ring_bytes: must be a power of two");
 		return -EINVAL;
 	}
-	return 0;
+	return check_uids(c, why, n);
 }
 
 int config_load(const char *path, struct config *ret, char *why, size_t n)
@@ -468,6 +521,7 @@ int config_load(const char *path, struct config *ret, char *why, size_t n)
 	c->uid_broker = 65601;
 	c->uid_audit = 65602;
 	c->uid_compile = 65603;
+	c->uid_identity = 65604;
 	c->uid_proxy_first = 66000;
 	if (path || access(file, F_OK) == 0) {
 		r = load_file(file, c, why, n);

@@ -32,7 +32,7 @@ struct config_managed {
 	int64_t registrar; /* unit: the uid, besides root, that may register its jobs; -1: none */
 	bool adopt_sole;   /* engine: "adopt": "sole": an unlabelled container joins the only job */
 	bool jobs_gitlab;  /* engine: "jobs": "gitlab": a container with GitLab's job.id label opens
-			      the  job, as its runner has no hook on the host */
+			      the job, as its runner has no hook on the host */
 };
 #define CONFIG_IDENTITY_MAX 8
 struct config_identity {
@@ -64,8 +64,8 @@ struct config {
 			    alike */
 	struct limits limits;
 	bool audit_sync_each;
-	/* Numeric, no passwd entry needed: broker, audit and compiler, then one for each proxy that
-	 * can run at once. */
+	/* Numeric, no passwd entry needed, all different: broker, audit, compiler, checker of
+	 * tokens, then one for each proxy that can run at once. */
 	unsigned uid_broker, uid_audit, uid_compile, uid_identity, uid_proxy_first;
 };
 

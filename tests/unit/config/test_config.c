@@ -41,6 +41,10 @@ static void test_defaults(void **state)
 	assert_int_equal(c.policies.n, 1);
 	assert_int_equal(c.limits.connections, 1024);
 	assert_false(c.audit_sync_each);
+	assert_int_equal(c.nmanaged, 0);
+	assert_int_equal(c.nidentity, 0);
+	assert_false(c.ca_root);
+	assert_int_equal(c.uid_identity, 65604);
 	config_instance(&c, name, sizeof(name));
 	assert_string_equal(name, "egret");
 	config_done(&c);
@@ -79,6 +83,60 @@ static void test_keys(void **state)
 	config_done(&c);
 }
 
+static void test_managed(void **state)
+{
+	struct config c;
+	char why[1024] = "";
+	(void)state;
+
+	assert_int_equal(
+		config_load(
+			put("c.json",
+			    "{ \"managed\": [\n"
+			    "  { \"unit\": \"actions.runner.*.service\", \"unregistered\": "
+			    "\"policy:github-runner\", \"registrar\": 1001 },\n"
+			    "  { \"engine\": \"docker\", \"adopt\": \"sole\" },\n"
+			    "  { \"unit\": \"docker.service\", \"engine\": \"docker\", \"root\": "
+			    "\"/srv/docker\", \"jobs\": \"gitlab\", \"unregistered\": \"hold\", "
+			    "\"registrar\": \"nobody\" } ],\n"
+			    "  \"identity\": [ { \"issuer\": "
+			    "\"https://token.actions.githubusercontent.com\" },\n"
+			    "    { \"issuer\": \"https://ghe.example.test/_services/token\", "
+			    "\"audience\": \"doors\" },\n"
+			    "    { \"issuer\": \"https://gitlab.example.test\", \"kind\": "
+			    "\"gitlab\" "
+			    "},\n    { \"issuer\": \"https://ci.example.test:8443/oidc\" } ],\n"
+			    "  \"ca\": { \"mode\": \"root\" }, \"uids\": { \"identity\": 70999 } "
+			    "}"),
+			&c, why, sizeof(why)),
+		0);
+	assert_int_equal(c.nmanaged, 3);
+	assert_string_equal(c.managed[0].unit.p, "actions.runner.*.service");
+	assert_int_equal(c.managed[0].unregistered, UNREGISTERED_POLICY);
+	assert_string_equal(c.managed[0].policy.p, "github-runner");
+	assert_int_equal(c.managed[0].registrar, 1001);
+	assert_int_equal(c.managed[0].root.n, 0);
+	assert_int_equal(c.managed[1].unit.n, 0);
+	assert_int_equal(c.managed[1].unregistered, UNREGISTERED_DENY);
+	assert_string_equal(c.managed[1].root.p, "/var/lib/docker");
+	assert_true(c.managed[1].adopt_sole);
+	assert_int_equal(c.managed[1].registrar, -1);
+	assert_int_equal(c.managed[2].unregistered, UNREGISTERED_HOLD);
+	assert_string_equal(c.managed[2].root.p, "/srv/docker");
+	assert_true(c.managed[2].jobs_gitlab);
+	assert_int_equal(c.managed[2].registrar, 65534);
+	assert_int_equal(c.nidentity, 4);
+	assert_string_equal(c.identity[0].kind.p, "github");
+	assert_string_equal(c.identity[0].audience.p, "egret");
+	assert_string_equal(c.identity[1].kind.p, "github");
+	assert_string_equal(c.identity[1].audience.p, "doors");
+	assert_string_equal(c.identity[2].kind.p, "gitlab");
+	assert_string_equal(c.identity[3].kind.p, "generic");
+	assert_true(c.ca_root);
+	assert_int_equal(c.uid_identity, 70999);
+	config_done(&c);
+}
+
 static void test_faults(void **state)
 {
 	static const struct {
@@ -104,6 +162,42 @@ static void test_faults(void **state)
 		{ "{ \"audit\": { \"sync\": \"never\" } }", "must be \"batch\" or \"each\"" },
 		{ "{ \"uids\": { \"broker\": 0 } }", "must be a uid of 1000 or more" },
 		{ "{ \"run_dir\": \"/a\", \"run_dir\": \"/b\" }", "run_dir" },
+		{ "{ \"managed\": {} }", ":1:14: managed: must be a list of objects" },
+		{ "{ \"managed\": [ {} ] }", "needs \"unit\" or \"engine\"" },
+		{ "{ \"managed\": [ { \"unit\": \"a/b.service\" } ] }",
+		  ":1:26: unit: must be: a unit's name without '/'" },
+		{ "{ \"managed\": [ { \"engine\": \"dokcer\" } ] }", "did you mean \"docker\"?" },
+		{ "{ \"managed\": [ { \"unit\": \"a\", \"unregisterd\": \"deny\" } ] }",
+		  "unregisterd: unknown key; did you mean \"unregistered\"?" },
+		{ "{ \"managed\": [ { \"unit\": \"a\", \"unregistered\": \"policy:\" } ] }",
+		  "unregistered: must be: \"deny\", \"hold\" or \"policy:NAME\"" },
+		{ "{ \"managed\": [ { \"unit\": \"a\", \"registrar\": \"no-such-user-here\" } ] }",
+		  "registrar: this host has no user \"no-such-user-here\"" },
+		{ "{ \"managed\": [ { \"engine\": \"docker\", \"registrar\": 1001 } ] }",
+		  "no \"unit\" whose jobs it registers" },
+		{ "{ \"managed\": [ { \"unit\": \"a\", \"adopt\": \"sole\" } ] }",
+		  "but no \"engine\"" },
+		{ "{ \"managed\": [ { \"engine\": \"podman\", \"jobs\": \"gitlab\" } ] }",
+		  "for the engine docker alone" },
+		{ "{ \"managed\": [ { \"engine\": \"docker\" }, { \"engine\": \"docker\" } ] }",
+		  "says again what an earlier entry said" },
+		{ "{ \"identity\": [ { } ] }", "needs \"issuer\"" },
+		{ "{ \"identity\": [ { \"issuer\": \"http://ci.example.test\" } ] }",
+		  "issuer: must be: the https address" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://u@ci.example.test\" } ] }",
+		  "issuer: must be: the https address" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://ci.test\", \"kind\": \"gitea\" } ] }",
+		  "kind: must be: \"github\"" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://ci.test\", \"audience\": \"a b\" } ] "
+		  "}",
+		  "audience: must be: at most 256" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://ci.test\" }, { \"issuer\": "
+		  "\"https://ci.test\" } ] }",
+		  "names an issuer that an earlier entry names" },
+		{ "{ \"ca\": { \"mode\": \"none\" } }", "must be \"job\" or \"root\"" },
+		{ "{ \"uids\": { \"identity\": 65603 } }",
+		  "uids.identity: the same as uids.compile" },
+		{ "{ \"uids\": { \"identity\": 66001 } }", "uids.identity: 66001 is a proxy's" },
 		{ "{} x", ":1:4" },
 		{ "[]", "must be an object" },
 	};
@@ -195,11 +289,11 @@ static int remove_dir(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_defaults),
-					    cmocka_unit_test(test_keys),
-					    cmocka_unit_test(test_faults),
-					    cmocka_unit_test(test_drop_ins),
-					    cmocka_unit_test(test_whose) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_managed),	 cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_drop_ins), cmocka_unit_test(test_whose)
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
