@@ -21,6 +21,7 @@
 #define AGAIN_MAX_MS 5000
 #define STEADY_FAILURES 20 /* in a row, without once being ready: the job is ended */
 #define LOCAL_ADDRS_MAX 128
+#define LISTEN_ID 3 /* a reload's answer has another */
 
 int proxy_ready(struct job *j, bool ready)
 {
@@ -73,13 +74,6 @@ static int tell(struct job *j)
 	msg_begin(&m, MSG_PROXY_START, 1);
 	msg_put_u64(&m, TAG_JOB, j->id);
 	msg_put_u64(&m, TAG_FLAGS, c->audit_sync_each ? PROXY_SYNC_EACH : 0);
-	msg_put_str(&m, TAG_NET, j->host_net ? STR("host") : STR("none"));
-	put_fd(&m, TAG_FD_TCP, j->ns.tcp4);
-	put_fd(&m, TAG_FD_TCP, j->ns.tcp6);
-	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp4);
-	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp6);
-	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp4);
-	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp6);
 	for (i = 0; i < j->npolicies; i++)
 		msg_put_fd(&m, TAG_FD_POLICY, j->policies[i]);
 	put_fd(&m, TAG_FD_CREDS, j->creds);
@@ -116,6 +110,26 @@ static int tell(struct job *j)
 	return r;
 }
 
+static int tell_listeners(struct job *j)
+{
+	struct msg_out m;
+	int r;
+
+	msg_begin(&m, MSG_PROXY_LISTEN, LISTEN_ID);
+	msg_put_u64(&m, TAG_NETNS, j->ns.cookie);
+	msg_put_str(&m, TAG_NET, j->host_net ? STR("host") : STR("none"));
+	put_fd(&m, TAG_FD_TCP, j->ns.tcp4);
+	put_fd(&m, TAG_FD_TCP, j->ns.tcp6);
+	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp4);
+	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp6);
+	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp4);
+	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp6);
+	r = msg_send(j->proxy.sock, &m);
+	if (r == -EAGAIN)
+		msg_out_done(&m);
+	return r;
+}
+
 static void on_message(struct watch *w, uint32_t events)
 {
 	struct job *j = w->owner;
@@ -133,6 +147,9 @@ static void on_message(struct watch *w, uint32_t events)
 		return;
 	}
 	if (m.type == MSG_PROXY_READY) {
+		if (tell_listeners(j) < 0)
+			child_kill(&j->proxy, SIGKILL);
+	} else if (m.type == MSG_OK && m.id == LISTEN_ID) {
 		j->proxy_failures = 0;
 		if (j->state == JOB_RUNNING) {
 			log_info("job %s: its proxy serves again", j->name);

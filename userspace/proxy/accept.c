@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,11 +21,16 @@
 #define REST_MS 100
 #define NOTE_MS 1000 /* one limit.hit event in this time */
 
-static struct {
+struct listener {
+	struct listener *next;
 	struct proxy *px;
-	int fds[LISTENERS_MAX];
-	unsigned n;
-	struct watch watches[LISTENERS_MAX];
+	struct watch watch;
+	int fd;
+	uint64_t netns;
+};
+
+static struct {
+	struct listener *first; /* of every network namespace */
 	struct timer rest, note;
 	uint64_t refused; /* since the last limit.hit event */
 } door;
@@ -89,7 +95,7 @@ static void too_many(struct proxy *px, int fd)
 		timer_set(px->loop, &door.note, NOTE_MS, on_note, px);
 }
 
-static void serve(struct proxy *px, int fd)
+static void serve(struct proxy *px, uint64_t netns, int fd)
 {
 	struct egret_record record = { 0 };
 	int on = 1;
@@ -103,34 +109,36 @@ static void serve(struct proxy *px, int fd)
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	conn_start(px, fd, &record);
+	conn_start(px, netns, fd, &record);
 }
 
 static void on_rested(struct timer *t)
 {
 	struct proxy *px = t->owner;
 
-	for (unsigned i = 0; i < door.n; i++)
-		if (watch_add(px->loop, &door.watches[i], door.fds[i], EPOLLIN, on_listener, px))
+	for (struct listener *l = door.first; l; l = l->next)
+		if (!l->watch.loop &&
+		    watch_add(px->loop, &l->watch, l->fd, EPOLLIN, on_listener, l))
 			timer_set(px->loop, &door.rest, REST_MS, on_rested, px);
 }
 
 static void rest(struct proxy *px)
 {
-	for (unsigned i = 0; i < door.n; i++)
-		watch_del(&door.watches[i]);
+	for (struct listener *l = door.first; l; l = l->next)
+		watch_del(&l->watch);
 	timer_set(px->loop, &door.rest, REST_MS, on_rested, px);
 }
 
 static void on_listener(struct watch *w, uint32_t events)
 {
-	struct proxy *px = w->owner;
+	struct listener *l = w->owner;
+	struct proxy *px = l->px;
 	int fd;
 
 	for (int i = 0; i < BATCH && w->loop; i++) {
 		fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			serve(px, fd);
+			serve(px, l->netns, fd);
 		} else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
 			continue;
 		} else if (errno == EAGAIN) {
@@ -147,34 +155,57 @@ static void on_listener(struct watch *w, uint32_t events)
 	}
 }
 
-int accept_add(struct proxy *px, int fd)
+int accept_add(struct proxy *px, uint64_t netns, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
+	struct listener *l;
+	int r;
 
-	if (door.n == LISTENERS_MAX)
-		return -ENOSPC;
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
-	door.px = px;
-	door.fds[door.n++] = fd;
+	l = mem_new(sizeof(*l));
+	l->px = px;
+	l->fd = fd;
+	l->netns = netns;
+	if (!door.rest.loop) {
+		r = watch_add(px->loop, &l->watch, fd, EPOLLIN, on_listener, l);
+		if (r) {
+			free(l);
+			return r;
+		}
+	}
+	l->next = door.first;
+	door.first = l;
 	return 0;
 }
 
-void accept_start(struct proxy *px)
+static struct listener *listener_close(struct listener *l)
 {
-	struct timer now = { .owner = px };
+	struct listener *next = l->next;
 
-	on_rested(&now);
+	watch_del(&l->watch);
+	close(l->fd);
+	free(l);
+	return next;
+}
+
+void accept_close(uint64_t netns)
+{
+	struct listener **at = &door.first;
+
+	while (*at) {
+		if ((*at)->netns == netns)
+			*at = listener_close(*at);
+		else
+			at = &(*at)->next;
+	}
 }
 
 void accept_stop(void)
 {
 	timer_del(&door.rest);
-	for (unsigned i = 0; i < door.n; i++) {
-		watch_del(&door.watches[i]);
-		close(door.fds[i]);
-	}
-	door.n = 0;
+	while (door.first)
+		door.first = listener_close(door.first);
 	if (door.refused)
 		on_note(&door.note);
 	timer_del(&door.note);

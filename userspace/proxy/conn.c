@@ -435,12 +435,13 @@ static void begin(struct conn *c)
 	c->peek = peek_start(c->px->loop, c->fd, silent_ms, l->peek_ms, l->hello_bytes, peeked, c);
 }
 
-void conn_start(struct proxy *px, int fd, const struct egret_record *record)
+void conn_start(struct proxy *px, uint64_t netns, int fd, const struct egret_record *record)
 {
 	struct conn *c = conn_new(px, fd);
 	struct str name;
 
 	c->o.record = *record;
+	c->o.netns = netns;
 	c->o.port = record->port;
 	if (names_owns(px->names, record->addr)) {
 		c->o.synthetic = true;
@@ -501,23 +502,41 @@ void conns_end_sessions(struct proxy *px)
 	}
 }
 
+/* at_once: also what could still end well. */
+static void conn_stop(struct conn *c, bool at_once)
+{
+	struct tunnel_end end;
+
+	if (c->session) {
+		session_stop(c->session, at_once);
+	} else if (c->tunnel) {
+		if (!at_once)
+			return;
+		tunnel_cut(TAKE_PTR(c->tunnel), &end);
+		tunnel_event(c, VERDICT_NONE, REASON_SHUTDOWN, NULL, &end);
+		conn_free(c);
+	} else {
+		conn_free(c);
+	}
+}
+
 void conns_stop(struct proxy *px, bool at_once)
 {
 	struct conn *c, *next;
-	struct tunnel_end end;
 
 	for (c = conns; c; c = next) {
 		next = c->next;
-		if (c->session) {
-			session_stop(c->session, at_once);
-		} else if (c->tunnel) {
-			if (!at_once)
-				continue;
-			tunnel_cut(TAKE_PTR(c->tunnel), &end);
-			tunnel_event(c, VERDICT_NONE, REASON_SHUTDOWN, NULL, &end);
-			conn_free(c);
-		} else {
-			conn_free(c);
-		}
+		conn_stop(c, at_once);
+	}
+}
+
+void conns_leave(struct proxy *px, uint64_t netns)
+{
+	struct conn *c, *next;
+
+	for (c = conns; c; c = next) {
+		next = c->next;
+		if (c->o.netns == netns)
+			conn_stop(c, true);
 	}
 }

@@ -26,7 +26,6 @@ struct proxy {
 	struct loop *loop;
 	struct limits limits;
 	uint64_t job;
-	bool host_net;
 	int control; /* socket to egretd */
 	int broker;  /* socket to the broker */
 	int records; /* egret_accepted: bpf_map_lookup_elem by descriptor */
@@ -45,6 +44,7 @@ struct proxy {
 /* Where a connection of the job came from and wanted to go: fixed when it was accepted. */
 struct origin {
 	struct egret_record record;
+	uint64_t netns; /* cookie of the network namespace it was accepted in */
 	char name[HOST_MAX +
 		  1]; /* canonical: from the synthetic address, else from SNI or Host; "" if none */
 	size_t name_n;

@@ -25,11 +25,8 @@ struct resolver {
 	uint64_t refused[REFUSED];
 };
 
-static size_t answer_from_io(void *owner, const uint8_t *p, size_t n, uint8_t *to, size_t size,
-			     bool udp)
-{
-	return resolver_answer(owner, p, n, to, size, udp);
-}
+static size_t resolver_answer(void *owner, const struct resolver_asker *who, const uint8_t *p,
+			      size_t n, uint8_t *to, size_t size);
 
 int resolver_new(struct proxy *px, const struct str *search, unsigned n, struct resolver **ret)
 {
@@ -51,7 +48,7 @@ int resolver_new(struct proxy *px, const struct str *search, unsigned n, struct 
 		s = (struct str){ text, len };
 		r->search[r->nsearch++] = (struct str){ mem_dup(s), len };
 	}
-	r->io = resolver_io_new(px->loop, px->limits.dns_clients, answer_from_io, r);
+	r->io = resolver_io_new(px->loop, px->limits.dns_clients, resolver_answer, r);
 	*ret = r;
 	return 0;
 }
@@ -67,14 +64,19 @@ void resolver_free(struct resolver *r)
 	free(r);
 }
 
-int resolver_add_udp(struct resolver *r, int fd)
+int resolver_add_udp(struct resolver *r, uint64_t netns, int fd)
 {
-	return resolver_io_udp(r->io, fd);
+	return resolver_io_udp(r->io, netns, fd);
 }
 
-int resolver_add_tcp(struct resolver *r, int fd)
+int resolver_add_tcp(struct resolver *r, uint64_t netns, int fd)
 {
-	return resolver_io_tcp(r->io, fd);
+	return resolver_io_tcp(r->io, netns, fd);
+}
+
+void resolver_close(struct resolver *r, uint64_t netns)
+{
+	resolver_io_close(r->io, netns);
 }
 
 static bool under(struct str name, struct str suffix)
@@ -237,9 +239,10 @@ static void reply_to(struct resolver *r, const struct dns_query *q, struct reply
 	}
 }
 
-size_t resolver_answer(struct resolver *r, const uint8_t *p, size_t n, uint8_t *to, size_t size,
-		       bool udp)
+static size_t resolver_answer(void *owner, const struct resolver_asker *who, const uint8_t *p,
+			      size_t n, uint8_t *to, size_t size)
 {
+	struct resolver *r = owner;
 	struct reply a = { .rcode = DNS_NOERROR };
 	struct dns_query q = { 0 };
 	int err;
@@ -254,7 +257,7 @@ size_t resolver_answer(struct resolver *r, const uint8_t *p, size_t n, uint8_t *
 	} else {
 		reply_to(r, &q, &a);
 	}
-	if (udp && size > q.udp_size)
+	if (who->udp && size > q.udp_size)
 		size = q.udp_size;
 	return dns_answer(to, size, p, &q, a.rcode, a.addr_n ? a.addr : NULL, a.addr_n, TTL_S);
 }

@@ -13,32 +13,42 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOCKETS_MAX 16
 #define BATCH 64
 #define IDLE_MS 10000
 #define REST_MS 100
+
+#define ANSWER_MAX 1024
+
+struct socket {
+	struct socket *next;
+	struct resolver_io *io;
+	struct watch watch;
+	int fd;
+	bool tcp;
+	uint64_t netns;
+};
 
 struct client {
 	struct resolver_io *io;
 	struct client *older, *newer;
 	int fd;
+	uint64_t netns, serial;
+	bool waits; /* for an answer that comes later */
 	struct watch watch;
 	struct timer idle;
 	size_t in_n, out_n, out_at;
 	uint8_t in[2 + DNS_QUERY_MAX];
-	uint8_t out[2 + 1024];
+	uint8_t out[2 + ANSWER_MAX];
 };
 
 struct resolver_io {
 	struct loop *loop;
 	resolver_fn fn;
 	void *owner;
-	struct watch sockets[SOCKETS_MAX];
-	int fds[SOCKETS_MAX];
-	bool tcp[SOCKETS_MAX];
-	unsigned nsockets;
+	struct socket *sockets;
 	struct client *newest, *oldest;
 	size_t clients, clients_max;
+	uint64_t serial;
 	struct timer rest;
 };
 
@@ -72,6 +82,16 @@ static void client_free(struct client *c)
 	free(c);
 }
 
+static struct socket *socket_close(struct socket *s)
+{
+	struct socket *next = s->next;
+
+	watch_del(&s->watch);
+	close(s->fd);
+	free(s);
+	return next;
+}
+
 void resolver_io_free(struct resolver_io *io)
 {
 	if (!io)
@@ -79,34 +99,49 @@ void resolver_io_free(struct resolver_io *io)
 	while (io->oldest)
 		client_free(io->oldest);
 	timer_del(&io->rest);
-	for (unsigned i = 0; i < io->nsockets; i++) {
-		watch_del(&io->sockets[i]);
-		close(io->fds[i]);
-	}
+	while (io->sockets)
+		io->sockets = socket_close(io->sockets);
 	free(io);
+}
+
+void resolver_io_close(struct resolver_io *io, uint64_t netns)
+{
+	struct socket **at = &io->sockets;
+	struct client *c, *newer;
+
+	for (c = io->oldest; c; c = newer) {
+		newer = c->newer;
+		if (c->netns == netns)
+			client_free(c);
+	}
+	while (*at) {
+		if ((*at)->netns == netns)
+			*at = socket_close(*at);
+		else
+			at = &(*at)->next;
+	}
 }
 
 static void on_datagram(struct watch *w, uint32_t events)
 {
-	struct resolver_io *io = w->owner;
+	struct socket *s = w->owner;
+	struct resolver_io *io = s->io;
 	uint8_t in[DNS_QUERY_MAX], out[DNS_UDP_MAX];
-	struct sockaddr_storage from;
-	socklen_t from_n;
+	struct resolver_asker who = { .netns = s->netns, .udp = true, .fd = s->fd };
 	ssize_t n;
 	size_t len;
 
 	for (int i = 0; i < BATCH; i++) {
-		from_n = sizeof(from);
+		who.from_n = sizeof(who.from);
 		n = recvfrom(w->fd, in, sizeof(in), MSG_DONTWAIT | MSG_TRUNC,
-			     (struct sockaddr *)&from, &from_n);
+			     (struct sockaddr *)&who.from, &who.from_n);
 		if (n < 0)
 			return;
 		if ((size_t)n > sizeof(in))
 			continue;
-		len = io->fn(io->owner, in, (size_t)n, out, sizeof(out), true);
-		if (len)
-			(void)sendto(w->fd, out, len, MSG_DONTWAIT, (struct sockaddr *)&from,
-				     from_n);
+		len = io->fn(io->owner, &who, in, (size_t)n, out, sizeof(out));
+		if (len && len != RESOLVER_LATER)
+			resolver_io_answer(io, &who, out, len);
 	}
 }
 
@@ -118,11 +153,12 @@ static void on_idle(struct timer *t)
 /* Answers the whole messages that are there, one at a time. false: the client is gone. */
 static bool client_answer(struct client *c)
 {
+	struct resolver_asker who = { .netns = c->netns, .client = c->serial };
 	struct resolver_io *io = c->io;
-	size_t len;
+	size_t len, got;
 	ssize_t n;
 
-	for (;;) {
+	while (!c->waits) {
 		while (c->out_at < c->out_n) {
 			n = send(c->fd, c->out + c->out_at, c->out_n - c->out_at,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -147,17 +183,42 @@ static bool client_answer(struct client *c)
 		}
 		if (c->in_n < 2 + len)
 			return true;
-		n = (ssize_t)io->fn(io->owner, c->in + 2, len, c->out + 2, sizeof(c->out) - 2,
-				    false);
+		got = io->fn(io->owner, &who, c->in + 2, len, c->out + 2, ANSWER_MAX);
 		c->in_n -= 2 + len;
 		memmove(c->in, c->in + 2 + len, c->in_n);
-		if (n) {
-			c->out[0] = (uint8_t)((size_t)n >> 8);
-			c->out[1] = (uint8_t)n;
-			c->out_n = 2 + (size_t)n;
-		}
 		timer_set(io->loop, &c->idle, IDLE_MS, on_idle, c);
+		if (got == RESOLVER_LATER) {
+			c->waits = true;
+			watch_set(&c->watch, 0);
+		} else if (got) {
+			c->out[0] = (uint8_t)(got >> 8);
+			c->out[1] = (uint8_t)got;
+			c->out_n = 2 + got;
+		}
 	}
+	return true;
+}
+
+void resolver_io_answer(struct resolver_io *io, const struct resolver_asker *who, const uint8_t *p,
+			size_t n)
+{
+	struct client *c = io->newest;
+
+	if (who->udp) {
+		(void)sendto(who->fd, p, n, MSG_DONTWAIT, (const struct sockaddr *)&who->from,
+			     who->from_n);
+		return;
+	}
+	while (c && c->serial != who->client)
+		c = c->older;
+	if (!c || !c->waits || n > ANSWER_MAX)
+		return;
+	memcpy(c->out + 2, p, n);
+	c->out[0] = (uint8_t)(n >> 8);
+	c->out[1] = (uint8_t)n;
+	c->out_n = 2 + n;
+	c->waits = false;
+	(void)client_answer(c);
 }
 
 static void on_client(struct watch *w, uint32_t events)
@@ -165,6 +226,10 @@ static void on_client(struct watch *w, uint32_t events)
 	struct client *c = w->owner;
 	ssize_t n;
 
+	if (c->waits) {
+		client_free(c); /* nothing but the end of it is watched */
+		return;
+	}
 	if (!c->out_n) {
 		n = recv(c->fd, c->in + c->in_n, sizeof(c->in) - c->in_n, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN && !(events & (EPOLLHUP | EPOLLERR)))
@@ -178,7 +243,7 @@ static void on_client(struct watch *w, uint32_t events)
 	(void)client_answer(c);
 }
 
-static void client_new(struct resolver_io *io, int fd)
+static void client_new(struct resolver_io *io, uint64_t netns, int fd)
 {
 	struct client *c;
 
@@ -187,6 +252,8 @@ static void client_new(struct resolver_io *io, int fd)
 	c = mem_new(sizeof(*c));
 	c->io = io;
 	c->fd = fd;
+	c->netns = netns;
+	c->serial = ++io->serial;
 	c->older = io->newest;
 	if (io->newest)
 		io->newest->newer = c;
@@ -205,10 +272,10 @@ static int watch_sockets(struct resolver_io *io)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < io->nsockets && !r; i++)
-		if (!io->sockets[i].loop)
-			r = watch_add(io->loop, &io->sockets[i], io->fds[i], EPOLLIN,
-				      io->tcp[i] ? on_listener : on_datagram, io);
+	for (struct socket *s = io->sockets; s && !r; s = s->next)
+		if (!s->watch.loop)
+			r = watch_add(io->loop, &s->watch, s->fd, EPOLLIN,
+				      s->tcp ? on_listener : on_datagram, s);
 	return r;
 }
 
@@ -222,13 +289,14 @@ static void on_rested(struct timer *t)
 
 static void on_listener(struct watch *w, uint32_t events)
 {
-	struct resolver_io *io = w->owner;
+	struct socket *s = w->owner;
+	struct resolver_io *io = s->io;
 	int fd;
 
 	for (int i = 0; i < BATCH; i++) {
 		fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			client_new(io, fd);
+			client_new(io, s->netns, fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
 			watch_del(w);
@@ -240,26 +308,34 @@ static void on_listener(struct watch *w, uint32_t events)
 	}
 }
 
-static int add(struct resolver_io *io, int fd, bool tcp)
+static int add(struct resolver_io *io, uint64_t netns, int fd, bool tcp)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), r;
+	struct socket *s;
 
-	if (io->nsockets == SOCKETS_MAX)
-		return -ENOSPC;
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
-	io->fds[io->nsockets] = fd;
-	io->tcp[io->nsockets] = tcp;
-	io->nsockets++;
-	return watch_sockets(io);
+	s = mem_new(sizeof(*s));
+	s->io = io;
+	s->fd = fd;
+	s->tcp = tcp;
+	s->netns = netns;
+	r = watch_add(io->loop, &s->watch, fd, EPOLLIN, tcp ? on_listener : on_datagram, s);
+	if (r) {
+		free(s);
+		return r;
+	}
+	s->next = io->sockets;
+	io->sockets = s;
+	return 0;
 }
 
-int resolver_io_udp(struct resolver_io *io, int fd)
+int resolver_io_udp(struct resolver_io *io, uint64_t netns, int fd)
 {
-	return add(io, fd, false);
+	return add(io, netns, fd, false);
 }
 
-int resolver_io_tcp(struct resolver_io *io, int fd)
+int resolver_io_tcp(struct resolver_io *io, uint64_t netns, int fd)
 {
-	return add(io, fd, true);
+	return add(io, netns, fd, true);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The life of a proxy: see start.h. START -> the broker's intermediate CA -> READY -> serving;
- * POLICY and STOP come later. Trusts egretd's messages for what they say, still checks their form,
- * and does not need egretd any more once it serves: when that dies, the job goes on (promise P6).
+ * The life of a proxy: see start.h. START -> the broker's intermediate CA -> READY; then LISTEN for
+ * each network namespace (listen.c), POLICY and STOP. Trusts egretd's messages for what they say,
+ * still checks their form, and does not need egretd any more once it serves: when that dies, the
+ * job goes on (promise P6).
  */
 #include "proxy/start.h"
 
@@ -13,6 +14,7 @@
 #include "proxy/conn.h"
 #include "proxy/creds.h"
 #include "proxy/leaf.h"
+#include "proxy/listen.h"
 #include "proxy/names.h"
 #include "proxy/policies.h"
 #include "proxy/resolver.h"
@@ -174,28 +176,12 @@ static const char *open_upstreams(struct msg_in *m, struct proxy *px, struct str
 		       : NULL;
 }
 
-static const char *open_listeners(struct msg_in *m, struct proxy *px)
+static const char *open_resolver(const struct msg_in *m, struct proxy *px)
 {
 	struct str search[LIST_MAX];
-	int fds[MSG_FDS_MAX];
-	unsigned n;
 
 	if (resolver_new(px, search, strings(m, TAG_SEARCH, search), &self.resolver))
 		return "the resolver cannot be made";
-	n = descriptors(m, TAG_FD_TCP, fds);
-	if (!n)
-		return "there is no listener";
-	for (unsigned i = 0; i < n; i++)
-		if (accept_add(px, fds[i]))
-			return "there are too many listeners";
-	n = descriptors(m, TAG_FD_DNS_UDP, fds);
-	for (unsigned i = 0; i < n; i++)
-		if (resolver_add_udp(self.resolver, fds[i]))
-			return "a resolver socket cannot be watched";
-	n = descriptors(m, TAG_FD_DNS_TCP, fds);
-	for (unsigned i = 0; i < n; i++)
-		if (resolver_add_tcp(self.resolver, fds[i]))
-			return "a resolver socket cannot be watched";
 	return NULL;
 }
 
@@ -209,7 +195,7 @@ static void adopt(const struct policies *s)
 static const char *read_start(struct msg_in *m, struct proxy *px)
 {
 	uint64_t flags;
-	struct str ranges[LIST_MAX], net = STR("none");
+	struct str ranges[LIST_MAX];
 	unsigned nranges = strings(m, TAG_SYNTHETIC, ranges);
 	struct policies s;
 	const char *why;
@@ -219,8 +205,6 @@ static const char *read_start(struct msg_in *m, struct proxy *px)
 		return "the job, its records or its broker are missing";
 	if (!msg_get_u64(m, TAG_FLAGS, &flags))
 		px->sync_each = flags & PROXY_SYNC_EACH;
-	if (!msg_get_str(m, TAG_NET, 16, &net))
-		px->host_net = str_is(net, "host");
 	why = read_limits(m, &px->limits);
 	if (!why && policies_take(m, &s, &why) == 0) {
 		adopt(&s);
@@ -233,7 +217,7 @@ static const char *read_start(struct msg_in *m, struct proxy *px)
 	if (!why && s.creds.p && creds_new(px, s.creds, &px->creds))
 		why = "the credentials are malformed";
 	if (!why)
-		why = open_listeners(m, px);
+		why = open_resolver(m, px);
 	return why;
 }
 
@@ -255,7 +239,6 @@ static void serve(struct msg_in *ca)
 		return;
 	}
 	session_on_connect(conn_inside);
-	accept_start(px);
 	self.serving = true;
 	if (answer(MSG_PROXY_READY, self.start_id, NULL))
 		log_warn("egretd is gone; the job is served on");
@@ -311,6 +294,11 @@ static void start(struct msg_in *m)
 }
 
 /* ---- later words ---- */
+
+static void answered(const struct msg_in *m, const char *why)
+{
+	(void)answer(why ? MSG_FAILED : MSG_OK, m->id, why);
+}
 
 static bool same_creds(const struct pack *a, const struct pack *b)
 {
@@ -400,6 +388,14 @@ static void change_broker(struct msg_in *m)
 	self.px.broker = fd;
 }
 
+static void serve_there(struct msg_in *m)
+{
+	if (self.px.stopping)
+		answered(m, "the proxy is stopping");
+	else
+		answered(m, listen_add(&self.px, self.resolver, m));
+}
+
 static void on_control(struct watch *w, uint32_t events)
 {
 	struct msg_in m;
@@ -418,6 +414,10 @@ static void on_control(struct watch *w, uint32_t events)
 		start(&m);
 	else if (m.type == MSG_PROXY_POLICY && self.serving)
 		reload(&m);
+	else if (m.type == MSG_PROXY_LISTEN && self.serving)
+		serve_there(&m);
+	else if (m.type == MSG_PROXY_UNLISTEN && self.serving)
+		answered(&m, listen_remove(&self.px, self.resolver, &m));
 	else if (m.type == MSG_PROXY_BROKER)
 		change_broker(&m);
 	else if (m.type == MSG_STOP && self.serving)

@@ -136,7 +136,7 @@ static void on_hand_over(struct watch *w, uint32_t events)
 		if (msg_get(&m, TAG_RECORD, &s) || msg_take_fd(&m, TAG_FD_TCP, &fd))
 			_exit(3);
 		memcpy(&record, s.p, sizeof(record));
-		conn_start(&px, fd, &record);
+		conn_start(&px, 1, fd, &record);
 	}
 	msg_in_done(&m);
 }

@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
+#define NETNS 4711
+
 static struct {
 	pid_t pid;
 	int sock, broker;
@@ -72,6 +74,46 @@ static void spawn(void)
 	rig.sock = pair[0];
 }
 
+/* The type of the answer. */
+static int answer_to(uint32_t id)
+{
+	struct msg_in in;
+	int type;
+
+	receive(rig.sock, &in);
+	assert_int_equal(in.id, id);
+	type = in.type;
+	msg_in_done(&in);
+	return type;
+}
+
+static int serve_here(uint64_t netns, int tcp, int udp)
+{
+	static uint32_t id = 1000;
+	struct msg_out m;
+
+	msg_begin(&m, MSG_PROXY_LISTEN, ++id);
+	msg_put_u64(&m, TAG_NETNS, netns);
+	msg_put_str(&m, TAG_NET, STR("none"));
+	if (tcp >= 0)
+		msg_put_fd(&m, TAG_FD_TCP, tcp);
+	if (udp >= 0)
+		msg_put_fd(&m, TAG_FD_DNS_UDP, udp);
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	return answer_to(id);
+}
+
+static int leave(uint64_t netns)
+{
+	static uint32_t id = 5000;
+	struct msg_out m;
+
+	msg_begin(&m, MSG_PROXY_UNLISTEN, ++id);
+	msg_put_u64(&m, TAG_NETNS, netns);
+	assert_int_equal(msg_send(rig.sock, &m), 0);
+	return answer_to(id);
+}
+
 static void tell(const char *policy)
 {
 	unsigned char *cert = NULL, *key = NULL;
@@ -84,9 +126,6 @@ static void tell(const char *policy)
 	rig.broker = pair[0];
 	msg_begin(&m, MSG_PROXY_START, 7);
 	msg_put_u64(&m, TAG_JOB, 42);
-	msg_put_str(&m, TAG_NET, STR("none"));
-	msg_put_fd(&m, TAG_FD_TCP, rig.tcp_fd);
-	msg_put_fd(&m, TAG_FD_DNS_UDP, rig.udp_fd);
 	msg_put_fd(&m, TAG_FD_POLICY, pack);
 	msg_put_fd(&m, TAG_FD_RING, rig.ring.data);
 	msg_put_fd(&m, TAG_FD_RING_ACK, rig.ring.ack_ro);
@@ -128,6 +167,7 @@ static void tell(const char *policy)
 	}
 	assert_int_equal(in.id, 7);
 	msg_in_done(&in);
+	assert_int_equal(serve_here(NETNS, rig.tcp_fd, rig.udp_fd), MSG_OK);
 }
 
 static int ended(void)
@@ -160,10 +200,10 @@ static void stop(void)
 }
 
 /* Asks by UDP. The rcode; the address's last bytes in ret when there is one. */
-static int ask(const char *name, uint16_t type, uint8_t ret[4])
+static int ask_at(uint16_t port, const char *name, uint16_t type, uint8_t ret[4])
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons(rig.dns),
+				  .sin_port = htons(port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rcode;
 	uint8_t q[300] = { 0x12, 0x34, 1, 0, 0, 1 }, a[600];
@@ -194,6 +234,11 @@ static int ask(const char *name, uint16_t type, uint8_t ret[4])
 		memcpy(ret, a + got - 4, 4);
 	close(fd);
 	return rcode;
+}
+
+static int ask(const char *name, uint16_t type, uint8_t ret[4])
+{
+	return ask_at(rig.dns, name, type, ret);
 }
 
 #define POLICY                                                                   \
@@ -321,6 +366,55 @@ static void cannot_start(void **state)
 	assert_int_equal(WEXITSTATUS(ended()), 1);
 }
 
+static int resolver_socket(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t n = sizeof(addr);
+
+	if (bind(fd, (struct sockaddr *)&addr, n) || getsockname(fd, (struct sockaddr *)&addr, &n))
+		return -1;
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
+}
+
+static void namespaces_come_and_go(void **state)
+{
+	uint16_t tcp_port, port, again_port;
+	int tcp = listen_tcp(&tcp_port), udp = resolver_socket(&port),
+	    other = resolver_socket(&again_port);
+	uint8_t first[4], a[4];
+
+	spawn();
+	tell(POLICY);
+	assert_int_equal(serve_here(2, tcp, udp), MSG_OK);
+	/* One table of names a job. */
+	assert_int_equal(ask("api.shop.test", DNS_A, first), 0);
+	assert_int_equal(ask_at(port, "api.shop.test", DNS_A, a), 0);
+	assert_memory_equal(first, a, 4);
+	/* The same again: the new listeners instead of the old. */
+	assert_int_equal(serve_here(2, tcp, other), MSG_OK);
+	assert_int_equal(ask_at(again_port, "api.shop.test", DNS_A, a), 0);
+	assert_int_equal(leave(2), MSG_OK);
+	assert_int_equal(leave(2), MSG_OK);
+	assert_int_equal(ask("api.shop.test", DNS_A, a), 0);
+	/* Without a listener, or with something that is none. */
+	assert_int_equal(serve_here(3, -1, udp), MSG_FAILED);
+	assert_int_equal(serve_here(3, rig.names, -1), MSG_FAILED);
+	for (uint64_t i = 0; i < 255; i++)
+		assert_int_equal(serve_here(100 + i, tcp, udp), MSG_OK);
+	assert_int_equal(serve_here(99, tcp, udp), MSG_FAILED);
+	assert_int_equal(serve_here(100, tcp, udp), MSG_OK);
+	assert_int_equal(leave(101), MSG_OK);
+	assert_int_equal(serve_here(99, tcp, udp), MSG_OK);
+	assert_int_equal(ask_at(port, "api.shop.test", DNS_A, a), 0);
+	stop();
+	close(tcp);
+	close(udp);
+	close(other);
+}
+
 static long private_kib(pid_t pid)
 {
 	char path[64], line[256];
@@ -371,9 +465,6 @@ static void quick_and_small(void **state)
 static int setup(void **state)
 {
 	static const struct cert_form a = CA_FORM("root"), b = CA_FORM("job");
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof(addr);
 	ssize_t len;
 	char *slash;
 
@@ -393,12 +484,8 @@ static int setup(void **state)
 	rig.middle = cert_make(&b, &rig.root);
 	rig.names = memfd_create("names", MFD_CLOEXEC);
 	rig.tcp_fd = listen_tcp(&rig.tcp);
-	rig.udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (bind(rig.udp_fd, (struct sockaddr *)&addr, n) ||
-	    getsockname(rig.udp_fd, (struct sockaddr *)&addr, &n))
-		return -1;
-	rig.dns = ntohs(addr.sin_port);
-	if (ring_create(1u << 20, &rig.ring) ||
+	rig.udp_fd = resolver_socket(&rig.dns);
+	if (rig.udp_fd < 0 || ring_create(1u << 20, &rig.ring) ||
 	    ring_reader_open(dup(rig.ring.data), dup(rig.ring.ack), dup(rig.ring.wake),
 			     dup(rig.ring.space), &rig.reader))
 		return -1;
@@ -425,6 +512,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(serves),
 					    cmocka_unit_test(cannot_start),
+					    cmocka_unit_test(namespaces_come_and_go),
 					    cmocka_unit_test(quick_and_small) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
