@@ -32,7 +32,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
 LDLIBS := -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
-LIBS := http config policy event base
+LIBS := http config policy event trust base
 PROGRAMS := egretd proxy broker audit compile init cli
 bin-egretd := egretd
 bin-proxy := egret-proxy

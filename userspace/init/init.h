@@ -10,10 +10,6 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#define TRUST_DIR "/run/egret"
-#define TRUST_CA TRUST_DIR "/ca.pem"	     /* the job's CA alone */
-#define TRUST_BUNDLE TRUST_DIR "/bundle.pem" /* public roots and the job's CA */
-#define TRUST_P12 TRUST_DIR "/trust.p12"     /* the same for Java; password "changeit" */
 #define INIT_GROUPS_MAX 64
 
 /* world.c: own mount, ipc and cgroup namespaces; /proc anew; `hide` paths and /run replaced by
@@ -27,8 +23,8 @@ int trust_install(int ca, int bundle, int p12, char *why, size_t n) MUST_CHECK;
 /* The environment of the command: the caller's, with trust variables set, proxy variables gone,
  * placeholders in place. The user's own bundles are read with the user's rights. Returns a
  * NULL-terminated list in an arena. */
-char **trust_environment(struct arena *a, char *const *envp, const struct msg_in *start, uid_t uid,
-			 gid_t gid);
+char **trust_of_command(struct arena *a, char *const *envp, const struct msg_in *start, uid_t uid,
+			gid_t gid);
 
 /* sockets.c: UNIX sockets of others. `list` is /proc/net/unix of the host's network namespace,
  * opened before it was left. */

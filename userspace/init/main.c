@@ -109,7 +109,7 @@ int main(void)
 	if (r < 0)
 		answer(r, why[0] ? why : strerror(-r));
 	arena_init(&a, SPEC_SIZE_MAX * 2);
-	envp = trust_environment(&a, s.spec.envp, &s.m, (uid_t)s.uid, (gid_t)s.gid);
+	envp = trust_of_command(&a, s.spec.envp, &s.m, (uid_t)s.uid, (gid_t)s.gid);
 	for (i = 0; i < 3; i++) {
 		if (dup2(s.stdio[i], i) < 0)
 			answer(-errno, "standard input and output cannot be set");

@@ -6,6 +6,7 @@
  * mounts are locked, so it cannot take them off.
  */
 #include "init/init.h"
+#include "trust/trust.h"
 
 #include "base/proto.h"
 

@@ -9,6 +9,7 @@
 #define EGRET_TRUST_TRUST_H
 
 #include "base/bytes.h"
+#include <sys/types.h>
 
 #define TRUST_DIR "/run/egret"
 #define TRUST_CA TRUST_DIR "/ca.pem"	     /* the job's CA alone */
@@ -42,9 +43,10 @@ extern const char trust_java_options[];
 bool trust_is_proxy(const char *entry);
 
 /* The new environment of a process: env with trust variables set, proxy variables gone, `more`
- * (placeholders) in place of entries of the same name. A variable that was set to a file other than
- * the system's is left to `extend`, which returns the path to put there (a file with its content
- * and the CA) or NULL (then the combined bundle). Lists end in NULL; all memory is the arena's. */
+ * (placeholders; may be NULL) in place of entries of the same name. A variable that was set to a
+ * file that is none of trust_bundles is left to `extend` (may be NULL), which returns the path to
+ * put there (a file with its content and the CA) or NULL (then the combined bundle). Lists end in
+ * NULL; all memory is the arena's. */
 typedef const char *(*trust_extend)(void *owner, const char *name, const char *file);
 char **trust_environment(struct arena *a, char *const *env, char *const *more, trust_extend extend,
 			 void *owner);
