@@ -51,7 +51,7 @@ void daemon_path(char *to, size_t n)
 		if (access(to, X_OK) == 0)
 			return;
 	}
-	snprintf(to, n, "/usr/sbin/egretd");
+	snprintf(to, n, EGRET_PREFIX "/sbin/egretd");
 }
 
 /* -1: it is ready; else its exit status. Its sentence went to our standard error. */

@@ -44,7 +44,7 @@ static int program_open(int *ret_fd)
 			}
 		}
 	}
-	fd = open("/usr/libexec/egret/egret-broker", O_PATH | O_CLOEXEC);
+	fd = open(EGRET_PREFIX "/libexec/egret/egret-broker", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;

@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const folders[] = { "/etc/egret/policies", "/usr/share/egret/policies" };
+static const char *const folders[] = { "/etc/egret/policies",
+				       EGRET_PREFIX "/share/egret/policies" };
 
 /* -1, or an exit status. */
 static int add(struct source_list *l, const char *file, const char *kind)

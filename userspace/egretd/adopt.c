@@ -4,6 +4,7 @@
 #include "egretd/adopt.h"
 
 #include "egretd/job.h"
+#include "egretd/supervisor.h"
 
 #include "base/log.h"
 
@@ -96,7 +97,8 @@ static int renew(struct daemon *d, const char *name, int *fd)
 int adopt_services(struct daemon *d, char *why, size_t n)
 {
 	char path[4200], name[16];
-	int pid, r;
+	int pid, r, kept[2] = { -1, -1 };
+	bool by_systemd = supervisor_park_take(kept) == 0;
 	unsigned long long started;
 	FILE *f;
 
@@ -111,10 +113,16 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 	}
 	if (f)
 		fclose(f);
-	/* Without the broker's parking place the jobs are lost, and so is the audit process's
-	 * knowledge of them. */
-	if (d->broker.child.pid > 0 && park_take(d, &d->broker.child) == 0)
+	/* Without its parking place the broker is of no use. What it and the audit process know of
+	 * jobs, they are told anew by services_tell_jobs. */
+	if (d->broker.child.pid > 0 && park_take(d, &d->broker.child) == 0) {
+		if (by_systemd) {
+			close(kept[0]);
+			close(kept[1]);
+		}
+		supervisor_park_keep(d->park);
 		return 0;
+	}
 	/* They are no children of this process: SIGKILL, and their cgroups are emptied by
 	 * cgroup_kill below. */
 	child_kill(&d->audit.child, SIGKILL);
@@ -133,10 +141,16 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 			d->cg.own_path);
 		return r;
 	}
-	r = park_open(d);
-	if (r < 0)
+	if (by_systemd)
+		memcpy(d->park, kept, sizeof(kept));
+	else
+		r = park_open(d);
+	if (r < 0) {
 		snprintf(why, n, "no parking place for jobs: %s", strerror(-r));
-	return r;
+		return r;
+	}
+	supervisor_park_keep(d->park);
+	return 0;
 }
 
 /* ---- one job, as a message ---- */

@@ -56,7 +56,7 @@ const char *child_folder(void)
 		if (access(beside, X_OK) == 0)
 			return folder;
 	}
-	snprintf(folder, sizeof(folder), "/usr/libexec/egret");
+	snprintf(folder, sizeof(folder), EGRET_PREFIX "/libexec/egret");
 	return folder;
 }
 

@@ -38,6 +38,7 @@ struct service {
 	struct timer again;
 	unsigned failures; /* in a row: each doubles the wait */
 	bool ready;
+	bool fresh; /* started by this egretd, not taken up: it knows no job of an earlier one */
 };
 
 /* Policies and credentials of the folders in the configuration, compiled. Replaced whole, or not at
@@ -84,6 +85,8 @@ struct daemon {
 /* services.c */
 int services_start(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void services_stop(struct daemon *d);
+/* After adopt_jobs: services that this egretd started itself learn of the jobs that it took up. */
+void services_tell_jobs(struct daemon *d);
 /* To a service: 0 or -errno. A service that is away gets its jobs anew when it is back, so callers
  * need not keep the message. */
 int service_send(struct service *s, struct msg_out *m) MUST_CHECK;

@@ -146,7 +146,7 @@ static int add_folder(struct sources *s, const char *folder, const char *kind, c
 	return r;
 }
 
-#define SHIPPED "/usr/share/egret/policies"
+#define SHIPPED EGRET_PREFIX "/share/egret/policies"
 
 static int gather(struct daemon *d, struct sources *s, char *why, size_t n)
 {

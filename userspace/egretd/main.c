@@ -10,6 +10,7 @@
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/probe.h"
+#include "egretd/supervisor.h"
 
 #include "base/jail.h"
 #include "base/log.h"
@@ -27,7 +28,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -52,7 +52,7 @@ void daemon_stop(struct daemon *d, int status)
 	if (d->stopping)
 		return;
 	d->stopping = true;
-	sd_notify(0, "STOPPING=1");
+	supervisor_say("STOPPING=1");
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
 		if (j->state == JOB_RUNNING || j->state == JOB_ENDING)
@@ -66,9 +66,9 @@ void daemon_stop(struct daemon *d, int status)
 
 static void reload_done(void *owner, int err, const char *text)
 {
-	sd_notify(0, err < 0 ? "READY=1\nSTATUS=the last reload failed; the policies before it are "
-			       "in force"
-			     : "READY=1\nSTATUS=serving");
+	supervisor_say(err < 0 ? "READY=1\nSTATUS=the last reload failed; the policies before it "
+				 "are in force"
+			       : "READY=1\nSTATUS=serving");
 }
 
 static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *owner)
@@ -77,8 +77,11 @@ static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *o
 
 	switch (si->ssi_signo) {
 	case SIGHUP:
-		sd_notify(0, "RELOADING=1");
+		supervisor_say("RELOADING=1");
 		library_reload(d, reload_done, d);
+		break;
+	case SIGUSR1:
+		supervisor_hand_over(d);
 		break;
 	case SIGTERM:
 	case SIGINT:
@@ -264,6 +267,7 @@ static int start(struct daemon *d, char *why, size_t n)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	d->loop = loop_new();
 	/* Answers to an earlier egretd's questions may still come in: no number of this one's is
 	 * theirs. */
@@ -286,8 +290,10 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = services_start(d, why, n);
 	if (r == 0)
 		r = control_open(d, why, n);
-	if (r == 0)
+	if (r == 0) {
 		adopt_jobs(d);
+		services_tell_jobs(d);
+	}
 	return r;
 }
 
@@ -424,6 +430,7 @@ int main(int argc, char **argv)
 	if (d.once)
 		setenv("EGRET_QUIET", "1", 1); /* it and its children share a person's terminal */
 	log_init("egretd");
+	supervisor_init(d.once);
 	umask(0022);
 	if (geteuid() != 0) {
 		fprintf(stderr, "egretd loads kernel programs: run it as root, by systemctl start "
@@ -470,7 +477,7 @@ int main(int argc, char **argv)
 		close(ready);
 	}
 	d.served = true;
-	sd_notify(0, "READY=1\nSTATUS=serving");
+	supervisor_ready(&d);
 	daemon_check_idle(&d);
 	r = loop_run(d.loop);
 	finish(&d);

@@ -211,6 +211,7 @@ static int start(struct service *s, char *why, size_t n)
 		if (r < 0)
 			return r;
 		r = audit ? tell_audit(d) : tell_broker(d);
+		s->fresh = true;
 	}
 	if (r == 0)
 		r = watch_add(d->loop, &s->sock, s->child.sock, EPOLLIN, on_message, s);
@@ -290,6 +291,14 @@ static void on_again(struct timer *t)
 	}
 	tell_jobs(s);
 	timer_set(s->d->loop, &s->again, 10000, on_steady, s);
+}
+
+void services_tell_jobs(struct daemon *d)
+{
+	if (d->broker.fresh)
+		tell_jobs(&d->broker);
+	if (d->audit.fresh)
+		tell_jobs(&d->audit);
 }
 
 int services_start(struct daemon *d, char *why, size_t n)
