@@ -137,6 +137,11 @@ static void includes_add(struct compile *c, struct rule_list *to, const struct p
 		u->shown = true;
 		if (!u->policy)
 			continue;
+		if (u->policy->settings)
+			diag_add(&c->out->warnings, m->file, i->at, STR("include"),
+				 "\"%.*s\" says inbound or capabilities: they do not come with "
+				 "an include; say them in the policy itself",
+				 STR_ARG(i->name));
 		rules_add(c, to, u->policy->rules, u->policy->name);
 		includes_add(c, to, u->policy, seen, nseen, depth + 1);
 	}
@@ -289,9 +294,10 @@ static void check_baseline(struct compile *c, const struct unit *u)
 		if (!r->deny)
 			diag_add(&c->out->errors, r->file, r->at, STR("rules"),
 				 "a baseline can only deny");
-	if (u->policy->includes || u->policy->roles || u->policy->fors)
+	if (u->policy->includes || u->policy->roles || u->policy->fors || u->policy->settings)
 		diag_add(&c->out->errors, &u->file, 0, (struct str){ 0 },
-			 "a baseline has rules only: no for, include or roles");
+			 "a baseline has rules only: no for, include, roles, inbound or "
+			 "capabilities");
 }
 
 static void check_names(struct compile *c)

@@ -101,7 +101,8 @@ int policy_open(struct str image, struct policy *ret)
 	if (image.n < sizeof(h) || image.n > IMAGE_SIZE_MAX)
 		return -EBADMSG;
 	memcpy(&h, p, sizeof(h));
-	if (h.magic != POLICY_MAGIC || !image_sealed(p, image.n) || h.mode > POLICY_AUDIT)
+	if (h.magic != POLICY_MAGIC || !image_sealed(p, image.n) || h.mode > POLICY_AUDIT ||
+	    h.settings > SETTING_ALL)
 		return -EBADMSG;
 	if (!table_ok(h.strings, 1, image.n) || !str_ok(h.name, h.strings) || h.name.n == 0 ||
 	    h.name.n > PATTERN_MAX)
@@ -111,7 +112,8 @@ int policy_open(struct str image, struct policy *ret)
 			return -EBADMSG;
 	v = view(p, &h);
 	if (for_view_check(&v, image.n) < 0 || h.tables[TABLE_RULE].n > RULES_MAX ||
-	    !entries_ok(p, &h) || !groups_ok(p, &h) || !rules_ok(p, &h))
+	    h.services > h.tables[TABLE_RULE].n || !entries_ok(p, &h) || !groups_ok(p, &h) ||
+	    !rules_ok(p, &h))
 		return -EBADMSG;
 	*ret = (struct policy){ p, image.n };
 	return 0;
@@ -137,6 +139,39 @@ enum policy_mode policy_mode_of(const struct policy *p)
 
 	head_get(p, &h);
 	return h.mode;
+}
+
+bool policy_services(const struct policy *p, struct str *ret_rule_id)
+{
+	struct str id = { 0 };
+	struct img_policy h;
+	struct img_rule r;
+
+	head_get(p, &h);
+	if (!h.services && h.mode != POLICY_AUDIT)
+		return false;
+	if (h.services) {
+		IMG_GET(p->p, h.tables[TABLE_RULE], h.services - 1, &r);
+		id = img_text(p->p, h.strings, r.id);
+	}
+	*ret_rule_id = id;
+	return true;
+}
+
+bool policy_inbound(const struct policy *p)
+{
+	struct img_policy h;
+
+	head_get(p, &h);
+	return h.settings & SETTING_INBOUND;
+}
+
+unsigned policy_capabilities(const struct policy *p)
+{
+	struct img_policy h;
+
+	head_get(p, &h);
+	return h.settings & SETTING_CAPABILITIES;
 }
 
 int policy_for(const struct policy *p, const struct facts *f, int64_t *ret_priority)

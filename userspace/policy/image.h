@@ -12,7 +12,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-endian");
 
-#define POLICY_MAGIC 0x31504745u     /* "EGP1" */
+#define POLICY_MAGIC 0x32504745u     /* "EGP2" */
 #define CREDENTIAL_MAGIC 0x31434745u /* "EGC1" */
 #define PACK_MAGIC 0x314b4745u	     /* "EGK1" */
 #define DIGEST_TEXT_N 71	     /* "sha256:" and 64 digits */
@@ -42,6 +42,8 @@ struct img_policy {
 	uint32_t magic, size;
 	char digest[72];      /* text over all that follows it, NUL */
 	uint32_t mode, kinds; /* kinds: bit a host_kind that some group has */
+	uint32_t services;    /* number of the rule plus one; 0: none */
+	uint32_t settings;    /* SETTING_* */
 	int64_t priority;
 	struct img_str name;
 	struct img_table strings; /* n in bytes */

@@ -179,10 +179,11 @@ int policy_image(struct arena *a, const struct policy_model *m, struct str name,
 	};
 	struct img_policy head = { .magic = POLICY_MAGIC,
 				   .mode = m->mode,
+				   .settings = m->settings,
 				   .priority = m->priority };
 	struct sorted *sorted;
 	struct image_out o;
-	size_t n = 0;
+	size_t n = 0, nsorted = 0;
 	int r;
 
 	for (const struct rule *i = rules; i; i = i->next)
@@ -194,11 +195,14 @@ int policy_image(struct arena *a, const struct policy_model *m, struct str name,
 	sorted = mem_new((n + 1) * sizeof(*sorted));
 	n = 0;
 	for (const struct rule *i = rules; i; i = i->next, n++) {
-		sorted[n] = (struct sorted){ i, (uint32_t)n, rule_rank(i) };
 		write_rule(&o, i);
+		if (i->scheme != SCHEME_SERVICES)
+			sorted[nsorted++] = (struct sorted){ i, (uint32_t)n, rule_rank(i) };
+		else if (!head.services)
+			head.services = (uint32_t)n + 1;
 	}
-	qsort(sorted, n, sizeof(*sorted), compare);
-	write_groups(&o, sorted, n, &head.kinds);
+	qsort(sorted, nsorted, sizeof(*sorted), compare);
+	write_groups(&o, sorted, nsorted, &head.kinds);
 	free(sorted);
 	write_slots(&o);
 	image_fors(&o, fors, TABLE_FOR, TABLE_COND, TABLE_VALUE);

@@ -3,8 +3,9 @@
  * there. */
 #include "policy/model.h"
 
-static const char *const policy_keys[] = { "$schema", "version", "name",  "mode",    "for",
-					   "include", "rules",	 "roles", "priority" };
+static const char *const policy_keys[] = { "$schema",  "version", "name",	 "mode",
+					   "for",      "include", "rules",	 "roles",
+					   "priority", "inbound", "capabilities" };
 
 static void load_mode(const struct load *l, const struct node *n, struct policy_model *m)
 {
@@ -17,6 +18,43 @@ static void load_mode(const struct load *l, const struct node *n, struct policy_
 		m->mode = POLICY_AUDIT;
 	else if (!str_is(v, "enforce"))
 		unknown_word(l, n->at, n->key, "mode", v, modes, ARRAY_SIZE(modes));
+}
+
+static void load_inbound(const struct load *l, const struct node *n, struct policy_model *m)
+{
+	static const char *const words[] = { "deny", "allow" };
+	struct str v;
+
+	if (!load_string(l, n, &v))
+		return;
+	if (str_is(v, "allow"))
+		m->settings |= SETTING_INBOUND;
+	else if (!str_is(v, "deny"))
+		unknown_word(l, n->at, n->key, "word", v, words, ARRAY_SIZE(words));
+}
+
+static void load_capabilities(const struct load *l, const struct node *n, struct policy_model *m)
+{
+	static const char *const words[] = { "NET_RAW", "NET_ADMIN" };
+
+	if (n->kind != NODE_ARRAY || n->count > ARRAY_SIZE(words)) {
+		diag_add(l->errors, l->file, n->at, n->key,
+			 "must be a list of NET_RAW and NET_ADMIN; [] leaves none");
+		return;
+	}
+	for (const struct node *i = n->first; i; i = i->next) {
+		struct str v = i->kind == NODE_STRING ? i->text : (struct str){ 0 };
+
+		if (str_is(v, "NET_RAW"))
+			m->settings |= SETTING_NET_RAW;
+		else if (str_is(v, "NET_ADMIN"))
+			m->settings |= SETTING_NET_ADMIN;
+		else if (v.n)
+			unknown_word(l, i->at, n->key, "capability", v, words, ARRAY_SIZE(words));
+		else
+			diag_add(l->errors, l->file, i->at, n->key,
+				 "must be \"NET_RAW\" or \"NET_ADMIN\"");
+	}
 }
 
 static void load_includes(const struct load *l, const struct node *n, struct policy_model *m)
@@ -158,6 +196,12 @@ struct policy_model *load_policy(const struct load *l)
 		diag_add(l->errors, l->file, n->at, n->key, "must be a whole number");
 	else if (n)
 		m->priority = n->number;
+	n = node_get(root, "inbound");
+	if (n)
+		load_inbound(l, n, m);
+	n = node_get(root, "capabilities");
+	if (n)
+		load_capabilities(l, n, m);
 	n = node_get(root, "for");
 	if (n)
 		m->fors = load_for(l, n, true);

@@ -120,6 +120,15 @@ static void load_query(const struct load *l, const struct node *n, struct rule *
 	}
 }
 
+/* The kernel lets members talk for as long as the job lasts, whatever they say. */
+static void services_alone(const struct load *l, const struct node *n)
+{
+	for (const struct node *m = n->first; m; m = m->next)
+		if (!str_is(m->key, "id") && !str_is(m->key, "allow"))
+			diag_add(l->errors, l->file, m->key_at, m->key,
+				 "the rule \"services\" takes nothing but an id");
+}
+
 static void load_rule_keys(const struct load *l, const struct node *n, struct rule *r)
 {
 	for (const struct node *m = n->first; m; m = m->next) {
@@ -209,7 +218,10 @@ static struct rule *load_rule(const struct load *l, const struct node *n, unsign
 		return NULL;
 	k = snprintf(text, sizeof(text), "%.*s %.*s", STR_ARG(what->key), STR_ARG(what->text));
 	r->text = arena_str(l->a, (struct str){ text, (size_t)k });
-	load_rule_keys(l, n, r);
+	if (r->scheme == SCHEME_SERVICES)
+		services_alone(l, n);
+	else
+		load_rule_keys(l, n, r);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #ifndef EGRET_POLICY_MODEL_H
 #define EGRET_POLICY_MODEL_H
 
+#include "base/proto.h"
 #include "policy/credential.h"
 #include "policy/scan.h"
 
@@ -35,13 +36,14 @@ struct port_range {
 enum git_service { GIT_FETCH = 1, GIT_PUSH = 2 };
 
 #define SCHEME_BIT(s) (1u << (s))
-#define SCHEME_DIRECT 4 /* behind enum scheme: in the kernel, no proxy */
+#define SCHEME_DIRECT 4	  /* behind enum scheme: in the kernel, no proxy */
+#define SCHEME_SERVICES 5 /* the job's other members; names no host, stands in no group */
 
 struct rule {
 	struct str id;
 	struct str text; /* "allow POST https://...", as it was written */
 	bool deny, has_query, included;
-	unsigned scheme; /* enum scheme or SCHEME_DIRECT */
+	unsigned scheme; /* enum scheme, SCHEME_DIRECT or SCHEME_SERVICES */
 	struct host_pattern host;
 	struct port_range ports[PORTS_MAX];
 	unsigned nports;
@@ -56,6 +58,13 @@ struct rule {
 	size_t at, credential_at;
 	struct rule *next;
 };
+
+#define SETTING_NET_RAW PREPARED_NET_RAW
+#define SETTING_NET_ADMIN PREPARED_NET_ADMIN
+#define SETTING_CAPABILITIES (SETTING_NET_RAW | SETTING_NET_ADMIN)
+#define SETTING_INBOUND 4u
+#define SETTING_ALL (SETTING_CAPABILITIES | SETTING_INBOUND)
+_Static_assert(!(SETTING_CAPABILITIES & SETTING_INBOUND), "one bit each");
 
 struct for_cond {
 	unsigned key; /* index of fact_keys */
@@ -90,6 +99,7 @@ struct include {
 struct policy_model {
 	struct str name;
 	enum policy_mode mode;
+	unsigned settings; /* SETTING_*: of this file alone, never of one that includes it */
 	int64_t priority;
 	struct for_entry *fors;
 	struct include *includes;

@@ -48,6 +48,12 @@ int policy_open(struct str image, struct policy *ret)
 struct str policy_name(const struct policy *p);
 struct str policy_digest(const struct policy *p); /* "sha256:..." of the canonical image */
 enum policy_mode policy_mode_of(const struct policy *p);
+/* May members of the job talk to each other, and are service names asked of the engine? The rule's
+ * id; n = 0 in audit mode without such a rule: allowed, and an event would say would-deny. */
+bool policy_services(const struct policy *p, struct str *ret_rule_id);
+bool policy_inbound(const struct policy *p); /* may others connect to what the job serves? */
+/* PREPARED_NET_RAW, PREPARED_NET_ADMIN of base/proto.h: what a job's containers may keep. */
+unsigned policy_capabilities(const struct policy *p);
 /* How well `for` fits: -1 not at all, else the number of keys; *ret_priority for ties. A policy
  * without `for` fits none. */
 int policy_for(const struct policy *p, const struct facts *f, int64_t *ret_priority);

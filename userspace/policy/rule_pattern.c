@@ -164,18 +164,28 @@ int rule_pattern_parse(const struct load *l, const struct node *n, struct rule *
 
 	if (s.n == 0 || s.n > RULE_TEXT_MAX - 64)
 		return bad(l, n, "must be \"METHODS https://host/path\"");
-	if (str_is(s, "services"))
-		return bad(l, n, "services: not available in this version");
+	if (str_is(s, "services")) {
+		if (r->deny)
+			return bad(l, n,
+				   "services are closed unless a rule allows them; take this rule "
+				   "out");
+		r->scheme = SCHEME_SERVICES;
+		return 0;
+	}
 	rest = s;
 	if (blank) {
 		methods = (struct str){ s.p, (size_t)(blank - s.p) };
 		rest = (struct str){ blank + 1, s.n - methods.n - 1 };
+		if (str_is(rest, "services"))
+			return bad(l, n, "\"services\" stands alone: it takes no method");
 		if (rest.n == 0 || memchr(rest.p, ' ', rest.n))
 			return bad(l, n, "must be \"METHODS https://host/path\", with one blank");
 	}
 	for (size_t i = 0; i + 2 < rest.n && !mark; i++)
 		if (memcmp(rest.p + i, "://", 3) == 0)
 			mark = rest.p + i;
+	if (!mark && rest.n > 8 && memcmp(rest.p, "services", 8) == 0 && memchr(":/", rest.p[8], 2))
+		return bad(l, n, "\"services\" stands alone: it takes no port and no path");
 	if (!mark)
 		return bad(l, n,
 			   "no scheme: write https://, http://, tls:// or tcp:// before the host");

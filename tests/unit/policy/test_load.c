@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/proto.h"
 #include "policy/compile.h"
 #include "policy/credential.h"
 
@@ -143,8 +144,36 @@ static const struct row words[] = {
 	  "1:25: allow: the path could never match: an encoded slash" },
 	{ RULE("{ \"allow\": \"GET https://a.example.net/a?b=1\" }"),
 	  "1:25: allow: a query does not stand in the pattern" },
-	{ RULE("{ \"allow\": \"services\" }"),
-	  "1:25: allow: services: not available in this version" },
+	{ RULE("{ \"allow\": \"services\" }"), NULL },
+	{ RULE("{ \"id\": \"a\", \"allow\": \"services\" }, { \"allow\": \"services\" }"), NULL },
+	{ RULE("{ \"deny\": \"services\" }"),
+	  "1:24: deny: services are closed unless a rule allows them" },
+	{ RULE("{ \"direct\": \"services\" }"), "1:26: direct: must be \"address:port\"" },
+	{ RULE("{ \"allow\": \"ANY services\" }"),
+	  "1:25: allow: \"services\" stands alone: it takes no method" },
+	{ RULE("{ \"allow\": \"services:6379\" }"),
+	  "1:25: allow: \"services\" stands alone: it takes no port and no path" },
+	{ RULE("{ \"allow\": \"services/x\" }"),
+	  "1:25: allow: \"services\" stands alone: it takes no port and no path" },
+	{ RULE("{ \"allow\": \"services\", \"credential\": \"x\" }"),
+	  "1:37: credential: the rule \"services\" takes nothing but an id" },
+	{ RULE("{ \"allow\": \"services\", \"query\": [] }"), "1:37: query: the rule" },
+	{ RULE("{ \"allow\": \"services\", \"limits\": [\"1/m\"] }"), "1:37: limits: the rule" },
+	{ RULE("{ \"allow\": \"services\", \"until\": \"2027-01-01\" }"), "1:37: until: the rule" },
+	{ "{ \"inbound\": \"allow\", \"rules\": [] }", NULL },
+	{ "{ \"inbound\": \"deny\", \"rules\": [] }", NULL },
+	{ "{ \"inbound\": true, \"rules\": [] }", "1:14: inbound: must be a string" },
+	{ "{ \"inbound\": \"alow\", \"rules\": [] }",
+	  "1:14: inbound: unknown word \"alow\"; did you mean \"allow\"?" },
+	{ "{ \"capabilities\": [], \"rules\": [] }", NULL },
+	{ "{ \"capabilities\": [\"NET_RAW\", \"NET_ADMIN\"], \"rules\": [] }", NULL },
+	{ "{ \"capabilities\": \"NET_RAW\", \"rules\": [] }",
+	  "1:19: capabilities: must be a list of NET_RAW and NET_ADMIN" },
+	{ "{ \"capabilities\": [1], \"rules\": [] }", "1:20: capabilities: must be \"NET_RAW\"" },
+	{ "{ \"capabilities\": [\"CAP_NET_RAW\"], \"rules\": [] }",
+	  "1:20: capabilities: unknown capability \"CAP_NET_RAW\"; did you mean \"NET_RAW\"?" },
+	{ "{ \"capabilities\": [\"SYS_ADMIN\"], \"rules\": [] }",
+	  "1:20: capabilities: unknown capability \"SYS_ADMIN\"" },
 	{ RULE("{ \"allow\": \"tls://a.example.net/x\" }"),
 	  "1:25: allow: tls:// passes a connection through unopened: it takes no path" },
 	{ RULE("{ \"allow\": \"GET tls://a.example.net\" }"),
@@ -219,6 +248,45 @@ static const struct row words[] = {
 	{ "{ \"include\": [\"nothing\"], \"rules\": [] }",
 	  "1:15: include: no policy named \"nothing\" was found" },
 };
+
+static void settings(void **state)
+{
+	struct source s[] = {
+		{ SOURCE_POLICY, STR("p.json"),
+		  STR("{ \"include\": [\"lib\"], \"capabilities\": [\"NET_ADMIN\"], "
+		      "\"rules\": [ { \"id\": \"a\", \"allow\": \"GET "
+		      "https://a.example.net\" } ] }") },
+		{ SOURCE_POLICY, STR("none.json"),
+		  STR("{ \"inbound\": \"deny\", \"rules\": [] }") },
+		{ SOURCE_POLICY, STR("look.json"),
+		  STR("{ \"mode\": \"audit\", \"inbound\": \"allow\", \"rules\": [] }") },
+		{ SOURCE_INCLUDE, STR("lib.json"),
+		  STR("{ \"inbound\": \"allow\", \"rules\": [ { \"id\": \"svc\", "
+		      "\"allow\": \"services\" } ] }") },
+	};
+	struct str id = STR("untouched");
+	struct compiled c;
+	struct policy p;
+
+	assert_int_equal(policy_compile(s, ARRAY_SIZE(s), 0, &c), 0);
+	assert_int_equal(c.npolicies, 3);
+	assert_int_equal(policy_open(c.policies[1], &p), 0);
+	assert_false(policy_services(&p, &id));
+	assert_true(str_is(id, "untouched"));
+	assert_false(policy_inbound(&p));
+	assert_int_equal(policy_capabilities(&p), 0);
+	assert_int_equal(policy_open(c.policies[0], &p), 0);
+	assert_true(policy_services(&p, &id));
+	assert_true(str_is(id, "lib/svc"));
+	assert_false(policy_inbound(&p)); /* the include's word does not count */
+	assert_non_null(strstr(c.warnings.text.p, "do not come with an include"));
+	assert_int_equal(policy_capabilities(&p), PREPARED_NET_ADMIN);
+	assert_int_equal(policy_open(c.policies[2], &p), 0);
+	assert_true(policy_services(&p, &id));
+	assert_int_equal(id.n, 0);
+	assert_true(policy_inbound(&p));
+	compiled_done(&c);
+}
 
 static unsigned run(const struct row *rows, size_t n, enum source_kind kind)
 {
@@ -508,6 +576,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scan_errors),
 		cmocka_unit_test(closed_world),
+		cmocka_unit_test(settings),
 		cmocka_unit_test(credential_errors),
 		cmocka_unit_test(no_references),
 		cmocka_unit_test(policy_and_credential),

@@ -50,12 +50,16 @@ static inline void walk_policy(const struct policy *p)
 	struct fact list[4];
 	struct verdict v;
 	struct facts f;
+	struct str id = { 0 };
 	int64_t priority = 0;
 	size_t at = 0;
 	unsigned blocks = 0;
 
 	walk_facts(&f, list, ARRAY_SIZE(list));
 	walk_str(policy_name(p));
+	if (policy_services(p, &id))
+		walk_str(id);
+	walk_sum += policy_inbound(p) + policy_capabilities(p);
 	walk_str(policy_digest(p));
 	walk_sum += policy_mode_of(p) + (unsigned)policy_for(p, &f, &priority);
 	while (policy_each_block(p, &at, &b) && blocks++ < 10000)
@@ -123,6 +127,7 @@ static inline void walk_credential(const struct credential *c)
 	"{ \"id\": \"g\", \"allow\": \"GIT-FETCH https://q.example.net/acme/**\" },"               \
 	"{ \"id\": \"d\", \"direct\": \"10.0.5.0/24:5432,6000-6010\" },"                           \
 	"{ \"id\": \"t\", \"allow\": \"tcp://198.51.100.7:22\" },"                                 \
+	"{ \"id\": \"s\", \"allow\": \"services\" },"                                              \
 	"{ \"id\": \"n\", \"deny\": \"https://api.github.com/gists/**\" } ] }"
 #define WALK_CREDENTIAL                                                                            \
 	"{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", \"for\": [ { "        \
