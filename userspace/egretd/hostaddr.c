@@ -6,13 +6,19 @@
 #include "egretd/hostaddr.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define READS_MAX 4096
 
 static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
@@ -21,12 +27,8 @@ struct list {
 	size_t n, room;
 };
 
-static void add_one(struct nl_object *o, void *arg)
+static void add(struct list *l, const void *addr, size_t len)
 {
-	struct nl_addr *a = rtnl_addr_get_local((struct rtnl_addr *)o);
-	struct list *l = arg;
-	unsigned len = a ? nl_addr_get_len(a) : 0;
-
 	if (len != 4 && len != 16)
 		return;
 	if (l->n == l->room) {
@@ -36,8 +38,16 @@ static void add_one(struct nl_object *o, void *arg)
 			die("out of memory");
 	}
 	memcpy(l->p[l->n], mapped, sizeof(mapped));
-	memcpy(l->p[l->n] + 16 - len, nl_addr_get_binary_addr(a), len);
+	memcpy(l->p[l->n] + 16 - len, addr, len);
 	l->n++;
+}
+
+static void add_one(struct nl_object *o, void *arg)
+{
+	struct nl_addr *a = rtnl_addr_get_local((struct rtnl_addr *)o);
+
+	if (a)
+		add(arg, nl_addr_get_binary_addr(a), nl_addr_get_len(a));
 }
 
 int hostaddr_list(uint8_t (**ret)[16], size_t *ret_n)
@@ -89,7 +99,127 @@ void hostaddr_drain(int fd)
 {
 	char room[8192];
 
-	/* ENOBUFS says that some were lost: asking anew makes that good. */
-	while (recv(fd, room, sizeof(room), 0) > 0 || errno == ENOBUFS)
-		;
+	/* ENOBUFS says that some were lost: asking anew makes that good. Who makes news faster than
+	 * they are read does not hold egretd here. */
+	for (int i = 0; i < READS_MAX; i++)
+		if (recv(fd, room, sizeof(room), MSG_DONTWAIT) <= 0 && errno != ENOBUFS)
+			return;
+}
+
+#define ASK_MS 2000
+#define ASK_TRIES 8
+#define ASK_SEQ 0x65677265u
+
+static int dump_send(int fd, uint32_t seq)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifaddrmsg a;
+	} q = { .h = { .nlmsg_len = sizeof(q),
+		       .nlmsg_type = RTM_GETADDR,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		       .nlmsg_seq = seq } };
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
+
+	return sendto(fd, &q, sizeof(q), 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+}
+
+static int dump_add(struct nlmsghdr *h, struct list *l)
+{
+	struct nlattr *at[IFA_MAX + 1];
+	struct nlattr *a;
+
+	if (nlmsg_parse(h, sizeof(struct ifaddrmsg), at, IFA_MAX, NULL) < 0)
+		return -EBADMSG;
+	/* IFA_ADDRESS is the peer's where IFA_LOCAL is there (point to point). */
+	a = at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS];
+	if (a && l->n >= HOSTADDR_MAX)
+		return -E2BIG;
+	if (a)
+		add(l, nla_data(a), (size_t)nla_len(a));
+	return 0;
+}
+
+/* One datagram's messages. 1: the list is whole. */
+static int dump_read(char *room, int n, uint32_t seq, struct list *l, bool *stale)
+{
+	struct nlmsghdr *h;
+
+	for (h = (struct nlmsghdr *)room; nlmsg_ok(h, n); h = nlmsg_next(h, &n)) {
+		int r = 0;
+
+		if (h->nlmsg_seq != seq) {
+			*stale = true; /* news: an address came or went */
+			continue;
+		}
+		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
+			*stale = true;
+		if (h->nlmsg_type == NLMSG_ERROR)
+			r = -EIO;
+		else if (h->nlmsg_type == NLMSG_DONE)
+			return 1;
+		else if (h->nlmsg_type == RTM_NEWADDR)
+			r = dump_add(h, l);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int dump(int fd, uint32_t seq, struct list *l, bool *stale)
+{
+	char room[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	int r = dump_send(fd, seq);
+
+	for (int i = 0; !r; i++) {
+		struct sockaddr_nl from = { 0 };
+		struct iovec iov = { room, sizeof(room) };
+		struct msghdr m = { .msg_name = &from,
+				    .msg_namelen = sizeof(from),
+				    .msg_iov = &iov,
+				    .msg_iovlen = 1 };
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (i == READS_MAX)
+			return -EBUSY;
+		n = recvmsg(fd, &m, MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN) {
+			r = poll(&p, 1, ASK_MS);
+			r = r > 0 || (r < 0 && errno == EINTR) ? 0 : -ETIMEDOUT;
+		} else if (n < 0 && errno == ENOBUFS) {
+			*stale = true;
+		} else if (n < 0) {
+			r = -errno;
+		} else if (m.msg_flags & MSG_TRUNC) {
+			r = -EBADMSG;
+		} else if (from.nl_pid == 0) { /* only the kernel's word */
+			r = dump_read(room, (int)n, seq, l, stale);
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+int hostaddr_ask(int fd, uint8_t (**ret)[16], size_t *ret_n)
+{
+	int r;
+
+	for (uint32_t i = 0; i < ASK_TRIES; i++) {
+		struct list l = { 0 };
+		bool stale = false;
+
+		hostaddr_drain(fd);
+		r = dump(fd, ASK_SEQ + i, &l, &stale);
+		if (r || stale) {
+			free(l.p);
+			if (r)
+				return r;
+			continue;
+		}
+		*ret = l.p;
+		*ret_n = l.n;
+		return 0;
+	}
+	return -EBUSY;
 }

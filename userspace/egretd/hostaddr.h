@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 
 #define HOSTADDR_TEXT_MAX 46
+#define HOSTADDR_MAX 1024 /* of one namespace, for hostaddr_ask */
 
 /* Addresses of the caller's network namespace, in the mapped form. *ret is to be freed. 0 or
  * -errno. */
@@ -16,6 +17,10 @@ void hostaddr_text(const uint8_t addr[16], char *to);
 /* A socket that becomes readable when addresses change; read it empty with hostaddr_drain, then ask
  * again. 0 or -errno. */
 int hostaddr_watch_open(int *ret_fd) MUST_CHECK;
+/* Asks through a socket of hostaddr_watch_open, which may be of another network namespace, for the
+ * addresses there; it is read empty by that, and a change that comes meanwhile makes it ask anew.
+ * *ret is to be freed. 0; -E2BIG past HOSTADDR_MAX; -EBUSY: they never stand still; -errno. */
+int hostaddr_ask(int fd, uint8_t (**ret)[16], size_t *ret_n) MUST_CHECK;
 void hostaddr_drain(int fd);
 
 #endif

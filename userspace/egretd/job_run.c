@@ -96,13 +96,7 @@ struct job *job_new(struct daemon *d)
 		j->stdio[i] = -1;
 	for (i = 0; i < JOB_POLICIES_MAX; i++)
 		j->policies[i] = -1;
-	j->ns = (struct netns){ .netns = -1,
-				.tcp4 = -1,
-				.tcp6 = -1,
-				.dns_udp4 = -1,
-				.dns_udp6 = -1,
-				.dns_tcp4 = -1,
-				.dns_tcp6 = -1 };
+	j->ns = NETNS_NONE;
 	j->ring = (struct ring_fds){ -1, -1, -1, -1, -1 };
 	j->proxy = j->init = CHILD_NONE;
 	/* Never 0, never used before: 63 random bits. */

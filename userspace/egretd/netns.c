@@ -1,57 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes or enters a job's network namespace and opens the listeners there, in a child that is born
- * in the `listen` cgroup. The child answers once: an errno with a sentence, or the descriptors.
- * lo.c sets the loopback device up.
+ * in the `listen` cgroup (nstask.c). lo.c sets the loopback device up, hostaddr.c lists addresses.
  */
 #include "egretd/netns.h"
+#include "egretd/hostaddr.h"
 #include "egretd/lo.h"
+#include "egretd/nstask.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define WAIT_MS 5000
 #define BACKLOG 4096
 #define TRIES 200
-#define FDS 7
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
 
-/* What the child says; the descriptors that it has come beside it, in the order of struct netns. */
-struct answer {
-	int err; /* 0, or a positive errno */
-	char why[160];
+/* Beside the descriptors, in the order of enum slot. */
+struct said {
 	uint64_t cookie;
 	struct egret_listener listener;
-	uint8_t has[FDS];
 };
 
-struct child {
-	struct answer a;
-	int fds[FDS]; /* netns, tcp4, tcp6, udp4, udp6, dnstcp4, dnstcp6 */
+enum slot { NS, TCP4, TCP6, UDP4, UDP6, DNS4, DNS6, ENGINE, ROUTE };
+
+struct work {
+	struct nstask *t;
+	struct said said;
 	enum netns_how how;
+	int given;
 	uint16_t low, high; /* the ephemeral range, avoided */
 };
-
-static int fail(struct child *c, int err, const char *what)
-{
-	c->a.err = -err;
-	snprintf(c->a.why, sizeof(c->a.why), "%s (%s)", what, strerror(-err));
-	return err;
-}
 
 /* A bound socket, or -errno. port in host order, 0: any. */
 static int bound(int family, int type, uint16_t port)
@@ -80,7 +68,7 @@ static int bound(int family, int type, uint16_t port)
 }
 
 /* A port outside the range from which the kernel takes ports for others. */
-static int port_pick(const struct child *c, uint16_t *ret)
+static int port_pick(const struct work *c, uint16_t *ret)
 {
 	unsigned above = c->high < 65535 ? 65535u - c->high : 0;
 	unsigned below = c->low > 10000 ? c->low - 10000u : 0;
@@ -133,7 +121,7 @@ static int ports_try(uint16_t port, const int *types, size_t ntypes, int *four, 
 	return r;
 }
 
-static int ports_open(struct child *c, const int *types, size_t n, int *four, int *six,
+static int ports_open(struct work *c, const int *types, size_t n, int *four, int *six,
 		      uint16_t *ret)
 {
 	int r = -EADDRINUSE;
@@ -150,33 +138,49 @@ static int ports_open(struct child *c, const int *types, size_t n, int *four, in
 	return r;
 }
 
-static int listeners_open(struct child *c)
+static int listeners_open(struct work *c)
 {
 	const int tcp[] = { SOCK_STREAM }, dns[] = { SOCK_DGRAM, SOCK_STREAM };
-	int four[2] = { -1, -1 }, six[2] = { -1, -1 };
-	struct egret_listener *l = &c->a.listener;
+	int four[2] = { -1, -1 }, six[2] = { -1, -1 }, *fds = c->t->fds;
+	struct egret_listener *l = &c->said.listener;
 	uint16_t port = 0;
-	int r = ports_open(c, tcp, 1, &c->fds[1], &c->fds[2], &port);
+	int r = ports_open(c, tcp, 1, &fds[TCP4], &fds[TCP6], &port);
 
 	if (r)
-		return fail(c, r, "the listener cannot be opened in the job's network namespace");
+		return nstask_fail(c->t, r,
+				   "the listener cannot be opened in the job's network namespace");
 	*l = (struct egret_listener){ .addr4 = { 127, 0, 0, 1 }, .tcp4_be = htons(port) };
 	l->addr6[15] = 1;
-	l->tcp6_be = c->fds[2] >= 0 ? htons(port) : 0;
+	l->tcp6_be = fds[TCP6] >= 0 ? htons(port) : 0;
 	r = ports_open(c, dns, 2, four, six, &port);
 	if (r)
-		return fail(c, r,
-			    "the resolver's ports cannot be opened in the job's network namespace");
-	c->fds[3] = four[0];
-	c->fds[4] = six[0];
-	c->fds[5] = four[1];
-	c->fds[6] = six[1];
+		return nstask_fail(
+			c->t, r,
+			"the resolver's ports cannot be opened in the job's network namespace");
+	fds[UDP4] = four[0];
+	fds[UDP6] = six[0];
+	fds[DNS4] = four[1];
+	fds[DNS6] = six[1];
 	l->dns4_be = htons(port);
 	l->dns6_be = six[0] >= 0 && six[1] >= 0 ? htons(port) : 0;
 	return 0;
 }
 
-static void range_read(struct child *c)
+/* The resolver of the engine that made the namespace; that nobody answers there is no matter. */
+static int engine_dns_open(int *ret)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(53),
+				  .sin_addr.s_addr = htonl(0x7f00000b) };
+	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return -errno;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static void range_read(struct work *c)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	unsigned low = 0, high = 0;
@@ -192,164 +196,155 @@ static void range_read(struct child *c)
 	fclose(f);
 }
 
-static int work(struct child *c, int given)
+static int cookie_of(int sock, uint64_t *ret)
 {
-	socklen_t len = sizeof(c->a.cookie);
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) < 0 ? -errno : 0;
+}
+
+static int work(struct nstask *t, void *arg)
+{
+	struct work *c = arg;
 	int r;
 
+	c->t = t;
 	if (c->how == NETNS_NEW && unshare(CLONE_NEWNET) < 0)
-		return fail(c, -errno, "a network namespace cannot be made");
-	if (given >= 0 && setns(given, CLONE_NEWNET) < 0)
-		return fail(c, -errno, "the job's network namespace cannot be entered");
-	c->fds[0] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (c->fds[0] < 0)
-		return fail(c, -errno,
-			    "the network namespace cannot be opened: mount proc on /proc");
+		return nstask_fail(t, -errno, "a network namespace cannot be made");
+	t->fds[NS] = c->given >= 0 ? fcntl(c->given, F_DUPFD_CLOEXEC, 0)
+				   : open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (t->fds[NS] < 0)
+		return nstask_fail(t, -errno,
+				   "the network namespace cannot be opened: mount proc on /proc");
 	if (c->how != NETNS_SHARED) {
 		r = lo_up(NETNS_ADDR4 "/32", NETNS_ADDR6 "/128");
 		if (r)
-			return fail(c, r,
-				    "the loopback device of the job's namespace cannot be set up");
+			return nstask_fail(
+				t, r,
+				"the loopback device of the job's namespace cannot be set up");
 	}
 	range_read(c);
 	r = listeners_open(c);
 	if (r)
 		return r;
-	if (getsockopt(c->fds[1], SOL_SOCKET, SO_NETNS_COOKIE, &c->a.cookie, &len) < 0)
-		return fail(c, -errno,
-			    "the kernel gives no namespace cookies: 6.1 or newer is needed");
-	return 0;
-}
-
-static void answer_send(int sock, struct child *c)
-{
-	char room[CMSG_SPACE(sizeof(int) * FDS)] = { 0 };
-	struct iovec iov = { &c->a, sizeof(c->a) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int list[FDS];
-	size_t n = 0;
-
-	for (size_t i = 0; i < FDS && !c->a.err; i++) {
-		c->a.has[i] = c->fds[i] >= 0;
-		if (c->fds[i] >= 0)
-			list[n++] = c->fds[i];
+	if (c->how == NETNS_ENTER) {
+		r = engine_dns_open(&t->fds[ENGINE]);
+		if (r)
+			return nstask_fail(t, r, "no socket for the engine's resolver");
+		r = hostaddr_watch_open(&t->fds[ROUTE]);
+		if (r)
+			return nstask_fail(t, r, "the namespace's addresses cannot be watched");
 	}
-	if (n) {
-		struct cmsghdr *h;
-
-		m.msg_control = room;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int) * n);
-		memcpy(CMSG_DATA(h), list, sizeof(int) * n);
-	}
-	if (sendmsg(sock, &m, MSG_NOSIGNAL) < 0)
-		_exit(1);
-}
-
-static _Noreturn void child_main(int sock, enum netns_how how, int given)
-{
-	struct child c = { .how = how };
-
-	for (size_t i = 0; i < FDS; i++)
-		c.fds[i] = -1;
-	if (work(&c, given) < 0 && !c.a.err)
-		c.a.err = EIO;
-	answer_send(sock, &c);
-	_exit(0);
-}
-
-static int answer_recv(int sock, struct answer *a, int fds[FDS])
-{
-	char room[CMSG_SPACE(sizeof(int) * FDS)];
-	struct iovec iov = { a, sizeof(*a) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = room,
-			    .msg_controllen = sizeof(room) };
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-	struct cmsghdr *h;
-	size_t n = 0, at = 0;
-	int got[FDS], r;
-
-	do
-		r = poll(&p, 1, WAIT_MS);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0)
-		return r ? -errno : -ETIMEDOUT;
-	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*a))
-		return -ECONNRESET;
-	h = CMSG_FIRSTHDR(&m);
-	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
-		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(got, CMSG_DATA(h), n * sizeof(int));
-	}
-	for (size_t i = 0; i < FDS; i++)
-		fds[i] = a->has[i] && at < n ? got[at++] : -1;
-	while (at < n)
-		close(got[at++]);
+	if (cookie_of(t->fds[TCP4], &c->said.cookie) < 0)
+		return nstask_fail(t, -errno,
+				   "the kernel gives no namespace cookies: 6.1 or newer is needed");
+	memcpy(t->data, &c->said, sizeof(c->said));
 	return 0;
 }
 
 int netns_open(int listen_cgroup, enum netns_how how, int given, struct netns *ret, char *why,
 	       size_t size)
 {
-	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)listen_cgroup };
-	struct answer a = { 0 };
-	int pair[2], fds[FDS], r;
-	pid_t pid;
+	struct work c = { .how = how, .given = given };
+	struct nstask t;
+	struct said said;
+	int r;
 
+	_Static_assert(sizeof(said) <= NSTASK_DATA && ROUTE < NSTASK_FDS, "the answer fits");
 	if (how == NETNS_ENTER && given < 0)
 		return -EINVAL;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	/* No exit signal: egretd's loop hears nothing of this child; it is waited for here. */
-	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0)
-		child_main(pair[1], how, given);
-	r = pid < 0 ? -errno : 0;
-	close(pair[1]);
-	if (!r)
-		r = answer_recv(pair[0], &a, fds);
-	close(pair[0]);
-	if (pid > 0) {
-		if (r)
-			kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-	}
-	if (r) {
-		snprintf(why, size,
-			 "the helper that opens listeners could not be started or died (%s)",
-			 strerror(-r));
+	r = nstask_run(listen_cgroup, given, work, &c, &t, why, size);
+	if (r)
 		return r;
-	}
-	if (a.err) {
-		snprintf(why, size, "%.*s", (int)sizeof(a.why), a.why);
-		return -a.err;
-	}
-	*ret = (struct netns){ .netns = fds[0],
-			       .tcp4 = fds[1],
-			       .tcp6 = fds[2],
-			       .dns_udp4 = fds[3],
-			       .dns_udp6 = fds[4],
-			       .dns_tcp4 = fds[5],
-			       .dns_tcp6 = fds[6],
-			       .cookie = a.cookie,
-			       .listener = a.listener };
+	memcpy(&said, t.data, sizeof(said));
+	*ret = (struct netns){ .netns = t.fds[NS],
+			       .tcp4 = t.fds[TCP4],
+			       .tcp6 = t.fds[TCP6],
+			       .dns_udp4 = t.fds[UDP4],
+			       .dns_udp6 = t.fds[UDP6],
+			       .dns_tcp4 = t.fds[DNS4],
+			       .dns_tcp6 = t.fds[DNS6],
+			       .engine_dns = t.fds[ENGINE],
+			       .route = t.fds[ROUTE],
+			       .cookie = said.cookie,
+			       .listener = said.listener };
 	return 0;
 }
 
 void netns_close(struct netns *n)
 {
-	int *fds[] = { &n->netns,    &n->tcp4,	   &n->tcp6,	&n->dns_udp4,
-		       &n->dns_udp6, &n->dns_tcp4, &n->dns_tcp6 };
+	int *fds[] = { &n->netns,    &n->tcp4,	   &n->tcp6,	   &n->dns_udp4, &n->dns_udp6,
+		       &n->dns_tcp4, &n->dns_tcp6, &n->engine_dns, &n->route };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
+}
+
+/* Whatever the namespace has: IPv4 alone, IPv6 alone, or neither (a netlink socket always is). */
+static int cookie_here(uint64_t *ret)
+{
+	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : cookie_of(fd, ret);
+}
+
+static int cookie_say(struct nstask *t, void *arg)
+{
+	uint64_t cookie = 0;
+	int r = cookie_here(&cookie);
+
+	memcpy(t->data, &cookie, sizeof(cookie));
+	return r;
+}
+
+int netns_cookie(int netns, uint64_t *ret, bool *ret_own)
+{
+	uint64_t own = 0, there = 0;
+	struct nstask t;
+	char why[64];
+	int r = cookie_here(&own);
+
+	if (!r)
+		r = nstask_run(-1, netns, cookie_say, NULL, &t, why, sizeof(why));
+	if (r)
+		return r;
+	memcpy(&there, t.data, sizeof(there));
+	*ret = there;
+	*ret_own = there == own;
+	return 0;
+}
+
+/* Loopback and link-local ones are nobody's door; ours is the same everywhere. */
+static bool is_members(const uint8_t a[16])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	uint8_t ours4[4], ours6[16];
+
+	if (inet_pton(AF_INET, NETNS_ADDR4, ours4) != 1 ||
+	    inet_pton(AF_INET6, NETNS_ADDR6, ours6) != 1)
+		return false;
+	if (memcmp(a, mapped, sizeof(mapped)) == 0)
+		return a[12] != 127 && !(a[12] == 169 && a[13] == 254) &&
+		       memcmp(a + 12, ours4, sizeof(ours4)) != 0;
+	return memcmp(a, &in6addr_loopback, 16) != 0 && !(a[0] == 0xfe && (a[1] & 0xc0) == 0x80) &&
+	       memcmp(a, ours6, sizeof(ours6)) != 0;
+}
+
+int netns_addrs(int route, uint8_t (**ret)[16], size_t *ret_n)
+{
+	uint8_t(*list)[16] = NULL;
+	size_t n = 0, kept = 0;
+	int r = hostaddr_ask(route, &list, &n);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		if (is_members(list[i]))
+			memmove(list[kept++], list[i], sizeof(list[i]));
+	*ret = list;
+	*ret_n = kept;
+	return 0;
 }

@@ -15,10 +15,13 @@ bool proctree_descends(pid_t pid, pid_t ancestor);
 
 /* Moves root and its descendants from the cgroup `from` (and cgroups below it) to `to`, and looks
  * again until a look finds nothing new: what is forked meanwhile is born in `to`. root is checked
- * by its start time (child_started), so that a pid used again is not taken for it: -ESRCH. 0 or
- * -errno; ret_moved: how many. */
+ * by its start time (child_started), so that a pid used again is not taken for it: -ESRCH. What is
+ * orphaned before its first look stays in `from`. 0 or -errno (proctree_why; some may be in `to`
+ * then); ret_moved: how many. */
 int proctree_move(int from, pid_t root, uint64_t root_started, int to,
 		  unsigned *ret_moved) MUST_CHECK;
+/* The sentence for an errno of proctree_move. */
+const char *proctree_why(int err);
 
 /* Inode numbers of the sockets that processes of `cgroup` (exactly) hold and that no process of
  * `but_not` (-1: none) holds: of a shared socket it is not known whose it is. The caller frees.
