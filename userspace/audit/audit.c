@@ -8,10 +8,12 @@
 #include "audit/audit.h"
 #include "audit/kernel_events.h"
 #include "base/log.h"
+#include "event/rows.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOSSES_MS 1000
@@ -169,6 +171,7 @@ static int on_event(struct audit *a, const struct msg_in *m)
 {
 	struct audit_job *job = NULL;
 	struct event e;
+	struct stat log;
 	struct str record;
 	uint64_t id;
 	int r = msg_get(m, TAG_RECORD, &record);
@@ -180,6 +183,9 @@ static int on_event(struct audit *a, const struct msg_in *m)
 	memcpy(e.bytes, record.p, record.n);
 	e.n = record.n;
 	e.fields = 0;
+	if (job && event_kind_of(&e) == EVENT_JOB_START && !fstat(a->log, &log) &&
+	    S_ISREG(log.st_mode))
+		job->log_from = (uint64_t)log.st_size;
 	own_add(a, &e, job);
 	/* In order, and at once: the command that follows may be the end of this job. */
 	batch_turn(a);
@@ -194,6 +200,29 @@ static void on_follow(struct audit *a, struct msg_in *m)
 		r = follow_add(a, &a->followers, fd);
 	if (r)
 		log_warn("a reader of events is refused: %s", strerror(-r));
+}
+
+/* What is in the rings comes first. */
+static void on_events(struct audit *a, struct msg_in *m)
+{
+	struct audit_job *job = NULL;
+	uint64_t id = 0;
+	int fd = -1, r = msg_get_u64(m, TAG_JOB, &id);
+
+	if (!r)
+		r = msg_take_fd(m, TAG_FD_FOLLOW, &fd);
+	if (!r) {
+		job = job_find(a, id);
+		if (job)
+			job->ready = job->ready || (job->ring && job->wake.loop);
+		batch_turn(a);
+		job = job_find(a, id); /* the turn may have forgotten an ended one */
+		r = job ? replay_start(a, job->name, job->log_from, TAKE_FD(fd)) : -ENOENT;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (r)
+		log_warn("a reader of a job's lines is refused: %s", strerror(-r));
 }
 
 static void on_state(struct audit *a, const struct msg_in *m)
@@ -236,6 +265,9 @@ static int on_frame(struct served *s, struct msg_in *m)
 		return on_event(a, m);
 	case MSG_FOLLOW:
 		on_follow(a, m);
+		return 0;
+	case MSG_EVENTS:
+		on_events(a, m);
 		return 0;
 	case MSG_AUDIT_STATE:
 		on_state(a, m);
@@ -306,6 +338,7 @@ int audit_run(int control)
 	a->kernel = kernel_events_free(a->kernel);
 	jobs_done(a);
 	follow_done(&a->followers);
+	replays_done(a);
 	batch_done(a);
 	tail_done(&a->tail);
 	loop_free(a->loop);

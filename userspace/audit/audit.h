@@ -7,6 +7,7 @@
  *   audit.c    descriptor 3: what egretd asks
  *   job.c      one ring a job
  *   batch.c    collect, append, acknowledge, hand to followers
+ *   replay.c   a job's lines once more, for one who may see them
  *   tail.c     what the log's end says at start: the next number, what was appended but not
  * acknowledged follow.c   who reads along kernel_events.c  libbpf
  */
@@ -30,6 +31,7 @@
 	64u /* jobs remembered after their end: late kernel events and job.end have a name */
 
 struct follower;
+struct replay;
 struct kernel_events;
 
 struct audit_job {
@@ -43,7 +45,8 @@ struct audit_job {
 	uint64_t n;    /* number in the ring of the last record read */
 	uint64_t skip; /* the log has all records up to this one already */
 	struct follower *followers;
-	bool ready; /* there may be something to read */
+	uint64_t log_from; /* its lines are behind this offset; 0: not known */
+	bool ready;	   /* there may be something to read */
 	bool closing, closed;
 	uint32_t close_id;
 };
@@ -93,6 +96,8 @@ struct audit {
 	uint64_t own_lost;
 	struct audit_job *jobs, *cursor;
 	struct follower *followers; /* of all lines */
+	struct replay *replays;
+	unsigned nreplays;
 	struct own_event *own, **own_end;
 	unsigned own_n;
 	struct batch batch;
@@ -149,5 +154,11 @@ void follow_line(struct follower **list, struct str line, uint64_t seq);
 void follow_flush(struct follower **list);
 void follow_end(struct follower **list); /* each closes once it has what is due to it */
 void follow_done(struct follower **list);
+
+/* replay.c */
+/* The lines of the job with this name, from offset `from` of the log to its end, into the socket fd
+ * (taken over), which is closed behind them. 0 or -errno. */
+int replay_start(struct audit *a, const char *job, uint64_t from, int fd) MUST_CHECK;
+void replays_done(struct audit *a);
 
 #endif

@@ -87,6 +87,8 @@ enum proto_type {
 	MSG_EVENT,  /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
 	MSG_FOLLOW, /* FD_FOLLOW: every line from now on */
 	MSG_AUDIT_STATE, /* -> MSG_OK with SEQ, LOST */
+	MSG_EVENTS, /* JOB, FD_FOLLOW (a socket): what the log has of this job, then its end. Also
+		     * egret -> egretd, with JOB_NAME in place of JOB -> OK or FAILED */
 
 	/* egretd -> compile */
 	MSG_COMPILE = 80, /* FD_SOURCE* with NAME* in the same order ("path"), KIND*

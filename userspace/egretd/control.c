@@ -295,6 +295,29 @@ static void answer_signal(struct client *c, struct msg_in *m)
 	client_ok(c, m->id);
 }
 
+/* A job's own lines of the log: for who may see the job. Read and picked by the audit process. */
+static void answer_events(struct client *c, struct msg_in *m)
+{
+	struct job *j = named_job(c, m);
+	cleanup_close int fd = -1;
+	struct msg_out out;
+
+	if (!j)
+		return;
+	if (msg_take_fd(m, TAG_FD_FOLLOW, &fd) < 0) {
+		client_failed(c, m->id, -EBADMSG, "no socket came with the question");
+		return;
+	}
+	msg_begin(&out, MSG_EVENTS, 0);
+	msg_put_u64(&out, TAG_JOB, j->id);
+	msg_put_fd(&out, TAG_FD_FOLLOW, fd);
+	if (service_send(&c->d->audit, &out) < 0)
+		client_failed(c, m->id, -EAGAIN,
+			      "egret-audit is being started anew: try again in a moment");
+	else
+		client_ok(c, m->id);
+}
+
 static bool answer(struct client *c, struct msg_in *m)
 {
 	struct job *j;
@@ -332,6 +355,9 @@ static bool answer(struct client *c, struct msg_in *m)
 			client_failed(c, m->id, -EBUSY, "this connection has a job already");
 		else
 			job_run(c->d, c, &c->who, m);
+		return true;
+	case MSG_EVENTS:
+		answer_events(c, m);
 		return true;
 	case MSG_SIGNAL:
 		answer_signal(c, m);
