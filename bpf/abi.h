@@ -9,7 +9,9 @@
 
 #include <linux/types.h>
 
-#define EGRET_ABI 1	      /* pins are in /sys/fs/bpf/egret/INSTANCE/v1 */
+#define EGRET_ABI                                                                       \
+	1 /* pins are in /sys/fs/bpf/egret/INSTANCE/v1; maps may be added, none changed \
+	   */
 #define EGRET_CGROUP_LEVELS 8 /* how deep below the attach point a registered cgroup may be */
 
 /* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point:
@@ -53,7 +55,7 @@ struct egret_published_key {
 struct egret_beat {
 	__u64 time_ns;	/* CLOCK_MONOTONIC */
 	__u32 host_mnt; /* inode of the host's mount namespace */
-	__u32 pad;
+	__u32 holds;	/* how many cgroups are in egret_holds: 0, nobody looks further */
 };
 struct egret_held {
 	__u64 cgroup;

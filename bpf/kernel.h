@@ -31,6 +31,9 @@
 #define SOL_SOCKET 1
 #define SO_BINDTODEVICE 25
 #endif
+#ifndef SIGSTOP
+#define SIGSTOP 19
+#endif
 #define LO_IFINDEX 1 /* in every network namespace */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -63,8 +66,21 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 struct task_struct {
 	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 };
 
 struct sock_cgroup_data {

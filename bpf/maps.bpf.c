@@ -7,5 +7,6 @@
 #include "maps.h"
 
 const volatile __u32 egret_attach_level = 1;
+const volatile __u64 egret_attach_id = 0;
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -18,6 +18,7 @@
 
 /* Depth of the cgroup where the programs of jobs are attached; set before loading. */
 extern const volatile __u32 egret_attach_level;
+extern const volatile __u64 egret_attach_id; /* that cgroup's id */
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -100,5 +101,41 @@ SHARED struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } egret_refused SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_member_key);
+	__type(value, __u8);
+} egret_members SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_published_key);
+	__type(value, __u8);
+} egret_published SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} egret_holds SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct egret_beat);
+} egret_beat SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} egret_held SEC(".maps");
 
 #endif

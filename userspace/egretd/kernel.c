@@ -5,6 +5,7 @@
  * egretd itself.
  */
 #include "egretd/kernel.h"
+#include "egretd/cgroup.h"
 #include "egretd/kernel_pin.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -21,6 +22,8 @@ struct kernel {
 	struct egret_bpf *skel;
 	char dir[KERNEL_PIN_MAX];
 	bool reused;
+	char no_hold[160]; /* why tasks cannot be held; "": they can */
+	struct kernel_hold *hold;
 };
 
 /* libbpf's first complaint of a load: the sentence that goes into `why`. */
@@ -101,12 +104,19 @@ static int links_make(struct kernel *k, const struct kernel_where *w, char *why,
 	return 0;
 }
 
-static int load(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, char *why,
+		     size_t size)
 {
-	int r;
+	uint64_t id;
+	int r = cgroup_id(w->jobs, &id);
 
+	if (r) {
+		snprintf(why, size, "the cgroup of jobs cannot be asked for its id (%s)",
+			 strerror(-r));
+		return r;
+	}
 	complaint[0] = 0;
-	libbpf_set_print(keep_complaint);
+	egret_bpf__destroy(k->skel);
 	k->skel = egret_bpf__open();
 	if (!k->skel) {
 		r = -errno;
@@ -114,11 +124,30 @@ static int load(struct kernel *k, const struct kernel_where *w, char *why, size_
 		return r;
 	}
 	k->skel->rodata->egret_attach_level = w->jobs_level;
+	k->skel->rodata->egret_attach_id = id;
 	r = maps_pin(k);
 	if (!r)
+		r = bpf_program__set_autoload(k->skel->progs.egret_hold, hold);
+	if (!r)
 		r = egret_bpf__load(k->skel);
-	if (r == 0)
-		return 0;
+	return r;
+}
+
+static int load(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+{
+	int r;
+
+	libbpf_set_print(keep_complaint);
+	why[0] = 0;
+	r = load_once(k, w, true, why, size);
+	/* A kernel that does not take the one program that is only comfort takes the others. */
+	if (r && !why[0]) {
+		snprintf(k->no_hold, sizeof(k->no_hold), "the kernel refused the program (%s)",
+			 complaint);
+		r = load_once(k, w, false, why, size);
+	}
+	if (r == 0 || why[0])
+		return r;
 	if (r == -ESRCH || access("/sys/kernel/btf/vmlinux", R_OK) < 0)
 		snprintf(why, size,
 			 "this kernel has no type information (/sys/kernel/btf/vmlinux): boot one "
@@ -137,6 +166,23 @@ static int load(struct kernel *k, const struct kernel_where *w, char *why, size_
 	return r;
 }
 
+/* Holding is comfort: without it egretd starts, and says so. */
+static int hold_make(struct kernel *k, char *why, size_t size)
+{
+	int r;
+
+	if (!k->no_hold[0]) {
+		r = kernel_pin_tracing(k->dir, k->skel->progs.egret_hold);
+		if (r)
+			snprintf(k->no_hold, sizeof(k->no_hold),
+				 "the program cannot be attached (%s)", strerror(-r));
+	}
+	r = kernel_hold_open(k, &k->hold);
+	if (r)
+		snprintf(why, size, "the ring of held tasks cannot be read (%s)", strerror(-r));
+	return r;
+}
+
 int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, size_t size)
 {
 	struct kernel *k = mem_new(sizeof(*k));
@@ -146,6 +192,8 @@ int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, si
 		r = load(k, w, why, size);
 	if (!r)
 		r = links_make(k, w, why, size);
+	if (!r)
+		r = hold_make(k, why, size);
 	if (r) {
 		char ignored[128];
 		bool fresh = k->dir[0] && !k->reused;
@@ -164,6 +212,7 @@ struct kernel *kernel_free(struct kernel *k)
 {
 	if (!k)
 		return NULL;
+	kernel_hold_close(k->hold);
 	egret_bpf__destroy(k->skel);
 	free(k);
 	return NULL;
@@ -174,11 +223,37 @@ bool kernel_reused(const struct kernel *k)
 	return k->reused;
 }
 
+const char *kernel_no_hold(const struct kernel *k)
+{
+	return k->no_hold[0] ? k->no_hold : NULL;
+}
+
+int kernel_map_fd(struct kernel *k, enum kernel_map which)
+{
+	const struct bpf_map *maps[] = {
+		[KERNEL_CGROUPS] = k->skel->maps.egret_cgroups,
+		[KERNEL_LISTENERS] = k->skel->maps.egret_listeners,
+		[KERNEL_CAGE] = k->skel->maps.egret_cage,
+		[KERNEL_MEMBERS] = k->skel->maps.egret_members,
+		[KERNEL_PUBLISHED] = k->skel->maps.egret_published,
+		[KERNEL_HOLDS] = k->skel->maps.egret_holds,
+		[KERNEL_BEAT] = k->skel->maps.egret_beat,
+		[KERNEL_HELD] = k->skel->maps.egret_held,
+	};
+
+	return bpf_map__fd(maps[which]);
+}
+
+struct kernel_hold *kernel_hold_of(struct kernel *k)
+{
+	return k->hold;
+}
+
 int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags)
 {
 	struct egret_cgroup v = { .job = job, .flags = flags };
 
-	if (!job || !cgroup)
+	if (!cgroup)
 		return -EINVAL;
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, &v, BPF_ANY);
 }
@@ -273,11 +348,6 @@ int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n)
 		at = key;
 	}
 	return 0;
-}
-
-int kernel_cage_fd(struct kernel *k)
-{
-	return bpf_map__fd(k->skel->maps.egret_cage);
 }
 
 int kernel_accepted_fd(struct kernel *k, int *ret)

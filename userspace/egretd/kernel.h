@@ -33,7 +33,8 @@ int kernel_unpin(const char *instance, char *why, size_t size) MUST_CHECK;
 /* True when this kernel_open found the programs standing (egretd was started again). */
 bool kernel_reused(const struct kernel *k);
 
-/* Cgroups of jobs. flags: EGRET_CG_*. Setting again changes the flags (not ready -> ready). */
+/* Cgroups of jobs. flags: EGRET_CG_*. Setting again changes the flags (not ready -> ready). Job 0:
+ * known, so not held, but of no job: refused. */
 int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags) MUST_CHECK;
 int kernel_cgroup_del(struct kernel *k,
 		      uint64_t cgroup) MUST_CHECK; /* 0 also when it is not there */
@@ -45,17 +46,21 @@ int kernel_listener_set(struct kernel *k, uint64_t job, uint64_t netns,
 int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns) MUST_CHECK;
 
 /* Addresses of members, published ports (abi.h). Setting twice and deleting what is not there: 0.
- */
+ * -EINVAL: a member with an unspecified, loopback, link-local, metadata or multicast address. An
+ * address that is no longer the member's must be deleted at once: the kernel goes by it alone. */
 int kernel_member_set(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
 int kernel_member_del(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
 int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
 int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
 
-/* Holding (abi.h). The beat must come at least every second. */
+/* Holding (abi.h). The beat must come at least every second. Where the kernel cannot hold:
+ * kernel_hold_set gives -EOPNOTSUPP, kernel_no_hold says why (NULL: it can). */
+const char *kernel_no_hold(const struct kernel *k);
 int kernel_hold_set(struct kernel *k, uint64_t cgroup, uint32_t flags) MUST_CHECK;
 int kernel_hold_del(struct kernel *k, uint64_t cgroup) MUST_CHECK;
 int kernel_hold_beat(struct kernel *k) MUST_CHECK;
-/* Borrowed, readable (epoll) when tasks were held; then kernel_held_each calls fn for each. */
+/* Borrowed, readable (epoll) when tasks were held; then kernel_held_each calls fn for each. The
+ * same task may come twice (it executed again before it was known); one that came may be gone. */
 int kernel_held_fd(struct kernel *k);
 void kernel_held_each(struct kernel *k, void (*fn)(void *owner, const struct egret_held *h),
 		      void *owner);

@@ -106,7 +106,7 @@ static int sweep(int fd, uint64_t cgroup, const struct kernel_dial *all, size_t 
 
 int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n)
 {
-	int fd = kernel_cage_fd(k);
+	int fd = kernel_map_fd(k, KERNEL_CAGE);
 	struct egret_cage_entry e;
 	struct egret_cage_key key;
 	int r;

@@ -148,6 +148,27 @@ int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup)
 	return r;
 }
 
+int kernel_pin_tracing(const char *dir, struct bpf_program *prog)
+{
+	char name[64], path[KERNEL_PIN_MAX];
+	struct bpf_link *link;
+	int r;
+
+	snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
+	r = kernel_pin_path(dir, name, path);
+	if (r)
+		return r;
+	/* Such a link does not take another program: the old one goes. */
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	link = bpf_program__attach(prog);
+	if (!link)
+		return -errno;
+	r = bpf_link__pin(link, path);
+	bpf_link__destroy(link); /* the pin holds it */
+	return r;
+}
+
 int kernel_pin_get(const char *dir, const char *name, bool read_only, int *ret)
 {
 	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = read_only ? BPF_F_RDONLY : 0);

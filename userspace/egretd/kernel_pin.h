@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pin folder of an instance, /sys/fs/bpf/egret/INSTANCE/v1: kernel.c's own room, used by nobody
- * else. */
+/* The pin folder of an instance, /sys/fs/bpf/egret/INSTANCE/v1, and what the kernel*.c share: their
+ * own room, used by nobody else. */
 #ifndef EGRET_EGRETD_KERNEL_PIN_H
 #define EGRET_EGRETD_KERNEL_PIN_H
 
@@ -22,6 +22,26 @@ int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup) MUST_
 /* A new descriptor of a pinned map. */
 int kernel_pin_get(const char *dir, const char *name, bool read_only, int *ret) MUST_CHECK;
 
-int kernel_cage_fd(struct kernel *k); /* kernel.c: the map that kernel_cage.c writes */
+/* Attaches prog to its tracepoint with a pinned link; one that is pinned already makes room. */
+int kernel_pin_tracing(const char *dir, struct bpf_program *prog) MUST_CHECK;
+
+/* kernel.c: the maps that kernel_cage.c, kernel_hold.c and kernel_member.c write. */
+enum kernel_map {
+	KERNEL_CGROUPS,
+	KERNEL_LISTENERS,
+	KERNEL_CAGE,
+	KERNEL_MEMBERS,
+	KERNEL_PUBLISHED,
+	KERNEL_HOLDS,
+	KERNEL_BEAT,
+	KERNEL_HELD,
+};
+int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
+
+/* kernel_hold.c: the reader of the ring of held tasks. */
+struct kernel_hold;
+int kernel_hold_open(struct kernel *k, struct kernel_hold **ret) MUST_CHECK;
+void kernel_hold_close(struct kernel_hold *h); /* accepts NULL */
+struct kernel_hold *kernel_hold_of(struct kernel *k);
 
 #endif

@@ -207,6 +207,8 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 	r = kernel_open(&where, &d->kernel, why, n);
 	if (r < 0)
 		return r;
+	if (kernel_no_hold(d->kernel))
+		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
 	r = hostaddr_list(&addrs, &count);
 	if (r == 0)
 		r = kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, count);
