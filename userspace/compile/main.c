@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egret-compile: reads policies and credentials that anyone may have written, so that egretd does
- * not. Started by egretd under a uid of its own with one socket; goes to jail before it reads a
- * byte; answers one MSG_COMPILE and ends. It opens nothing: sources come as descriptors, images
- * leave in sealed memfds, and egretd checks them before it uses them.
+ * egret-compile: reads policies and credentials that anyone may have written, and an engine's files
+ * about a container, so that egretd does not. Started by egretd under a uid of its own with one
+ * socket; goes to jail before it reads a byte; answers one MSG_COMPILE or MSG_INSPECT and ends. It
+ * opens nothing: sources come as descriptors, images leave in sealed memfds, and egretd checks them
+ * before it uses them.
  */
 #include "base/jail.h"
 #include "base/log.h"
 #include "base/msg.h"
 #include "base/proto.h"
+#include "compile/container.h"
 #include "policy/compile.h"
 #include "policy/scan.h"
 
@@ -171,40 +173,119 @@ static int answer_compiled(int sock, uint32_t id, const struct compiled *c)
 	return answer(sock, &out);
 }
 
-static int serve(int sock)
+static int serve_compile(int sock, struct msg_in *question)
 {
 	struct source sources[MSG_FDS_MAX];
 	struct buf texts[MSG_FDS_MAX];
 	struct compiled compiled;
-	struct msg_in question;
 	uint64_t flags = 0;
 	char why[512];
 	size_t n = 0;
-	int r;
+	int r = msg_get_u64(question, TAG_FLAGS, &flags);
 
-	r = wait_for(sock, POLLIN);
-	if (r == 0)
-		r = msg_recv(sock, &question);
-	if (r < 0)
-		return r;
-	if (question.type != MSG_COMPILE ||
-	    (r = msg_get_u64(&question, TAG_FLAGS, &flags), r < 0 && r != -ENOENT)) {
-		msg_in_done(&question);
+	if (r < 0 && r != -ENOENT)
 		return -EBADMSG;
-	}
-	r = read_question(&question, sources, texts, &n, why, sizeof(why));
+	r = read_question(question, sources, texts, &n, why, sizeof(why));
 	if (r < 0) {
-		r = answer_failed(sock, question.id, str_of(why));
+		r = answer_failed(sock, question->id, str_of(why));
 	} else {
 		if (policy_compile(sources, n, flags & 1 ? COMPILE_NO_REFERENCES : 0, &compiled) ==
 		    0)
-			r = answer_compiled(sock, question.id, &compiled);
+			r = answer_compiled(sock, question->id, &compiled);
 		else
-			r = answer_failed(sock, question.id, buf_str(&compiled.errors.text));
+			r = answer_failed(sock, question->id, buf_str(&compiled.errors.text));
 		compiled_done(&compiled);
 	}
 	for (size_t i = 0; i < n; i++)
 		buf_done(&texts[i]);
+	return r;
+}
+
+static void put_list(struct msg_out *out, uint16_t tag, const struct container_list *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		msg_put_str(out, tag, l->at[i]);
+}
+
+static int answer_inspected(int sock, uint32_t id, const struct container_facts *c)
+{
+	struct msg_out out;
+
+	msg_begin(&out, MSG_INSPECTED, id);
+	msg_put_str(&out, TAG_NAME, c->name);
+	msg_put_str(&out, TAG_IMAGE, c->image);
+	put_list(&out, TAG_LABEL, &c->labels);
+	put_list(&out, TAG_NETWORK, &c->networks);
+	put_list(&out, TAG_ALIAS, &c->aliases);
+	put_list(&out, TAG_PORT, &c->ports);
+	msg_put_u64(&out, TAG_FLAGS, c->flags);
+	return answer(sock, &out);
+}
+
+/* One "docker-config" and one "docker-host", in either order. */
+static int serve_inspect(int sock, struct msg_in *question)
+{
+	static const char *const kinds[] = { "docker-config", "docker-host" };
+	static const char *const names[] = { "config.v2.json", "hostconfig.json" };
+	struct buf texts[2] = { { 0 }, { 0 } };
+	size_t at_fd = 0, at_kind = 0;
+	struct container_facts facts;
+	struct str field, kind;
+	struct arena arena;
+	char why[512] = "";
+	int r = 0;
+
+	arena_init(&arena, CONTAINER_ARENA_MAX);
+	while (r == 0 && msg_each(question, TAG_FD_SOURCE, &at_fd, &field)) {
+		cleanup_close int fd = -1;
+		unsigned i;
+
+		if (!msg_each(question, TAG_KIND, &at_kind, &kind) ||
+		    msg_take_fd_of(question, field, &fd) < 0) {
+			r = -EBADMSG;
+			break;
+		}
+		i = str_is(kind, kinds[1]);
+		if (!str_is(kind, kinds[i]) || texts[i].limit) {
+			r = -EBADMSG;
+			break;
+		}
+		buf_init(&texts[i], SOURCE_SIZE_MAX + 8192);
+		r = read_source(fd, &texts[i]);
+		if (r < 0)
+			snprintf(why, sizeof(why), "%s: %s", names[i],
+				 r == -EFBIG ? "larger than 1 MiB" : "cannot be read");
+	}
+	if (r == 0 && (!texts[0].limit || !texts[1].limit))
+		r = -EBADMSG;
+	if (r == 0)
+		r = container_read(&arena, buf_str(&texts[0]), buf_str(&texts[1]), &facts, why,
+				   sizeof(why));
+	if (r == 0)
+		r = answer_inspected(sock, question->id, &facts);
+	else if (r != -EBADMSG)
+		r = answer_failed(sock, question->id, str_of(why));
+	buf_done(&texts[0]);
+	buf_done(&texts[1]);
+	arena_done(&arena);
+	return r;
+}
+
+static int serve(int sock)
+{
+	struct msg_in question;
+	int r = wait_for(sock, POLLIN);
+
+	if (r == 0)
+		r = msg_recv(sock, &question);
+	if (r < 0)
+		return r;
+	if (question.type == MSG_COMPILE)
+		r = serve_compile(sock, &question);
+	else if (question.type == MSG_INSPECT)
+		r = serve_inspect(sock, &question);
+	else
+		r = -EBADMSG;
 	msg_in_done(&question);
 	return r;
 }

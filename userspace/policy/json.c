@@ -29,6 +29,13 @@ static bool duplicate(struct builder *b, const struct node *object, const struct
 	return false;
 }
 
+static int64_t whole(double v)
+{
+	const double most = (double)(1ll << 53);
+
+	return v >= most ? 1ll << 53 : v <= -most ? -(1ll << 53) : (int64_t)v;
+}
+
 static struct node *build(struct builder *b, const cJSON *item, bool member)
 {
 	struct node *n, **tail;
@@ -49,7 +56,7 @@ static struct node *build(struct builder *b, const cJSON *item, bool member)
 		n->text = arena_str(b->a, str_of(item->valuestring));
 	} else if (cJSON_IsNumber(item)) {
 		n->kind = NODE_NUMBER;
-		n->number = (int64_t)item->valuedouble;
+		n->number = whole(item->valuedouble);
 	} else if (cJSON_IsBool(item)) {
 		n->kind = NODE_BOOL;
 		n->number = cJSON_IsTrue(item);
@@ -74,14 +81,14 @@ static struct node *build(struct builder *b, const cJSON *item, bool member)
 	return n;
 }
 
-struct node *json_load(struct arena *a, const struct diag_file *f, struct diag *d)
+static struct node *load(struct arena *a, const struct diag_file *f, bool loose, struct diag *d)
 {
 	char *copy = mem_dup(f->text);
 	struct node *root = NULL;
 	struct scan scan;
 	cJSON *tree;
 
-	if (scan_text(copy, f->text.n, &scan) < 0) {
+	if (scan_text(copy, f->text.n, loose, &scan) < 0) {
 		diag_add(d, f, scan.fault_at, (struct str){ 0 }, "%s", scan.fault);
 		goto out;
 	}
@@ -102,6 +109,16 @@ out:
 	scan_done(&scan);
 	free(copy);
 	return root;
+}
+
+struct node *json_load(struct arena *a, const struct diag_file *f, struct diag *d)
+{
+	return load(a, f, false, d);
+}
+
+struct node *json_load_loose(struct arena *a, const struct diag_file *f, struct diag *d)
+{
+	return load(a, f, true, d);
 }
 
 struct node *node_get(const struct node *object, const char *key)

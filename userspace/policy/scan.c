@@ -15,6 +15,7 @@ struct scanner {
 	struct scan *out;
 	size_t room;
 	unsigned depth;
+	bool loose; /* any number of JSON's grammar */
 };
 
 static int fault(struct scanner *s, size_t at, const char *why)
@@ -172,6 +173,41 @@ static int scan_string(struct scanner *s)
 		}
 	}
 	return fault(s, start, "this string has no end");
+}
+
+static size_t scan_digits(struct scanner *s)
+{
+	size_t start = s->i;
+
+	while (s->i < s->n && s->p[s->i] >= '0' && s->p[s->i] <= '9')
+		s->i++;
+	return s->i - start;
+}
+
+/* The whole grammar, for what machines write. */
+static int scan_any_number(struct scanner *s)
+{
+	size_t start = s->i, first, digits;
+
+	if (s->p[s->i] == '-')
+		s->i++;
+	first = s->i;
+	digits = scan_digits(s);
+	if (!digits || (digits > 1 && s->p[first] == '0'))
+		return fault(s, start, "not a value of JSON");
+	if (s->i < s->n && s->p[s->i] == '.') {
+		s->i++;
+		if (!scan_digits(s))
+			return fault(s, start, "not a value of JSON");
+	}
+	if (s->i < s->n && (s->p[s->i] | 0x20) == 'e') {
+		s->i++;
+		if (s->i < s->n && (s->p[s->i] == '+' || s->p[s->i] == '-'))
+			s->i++;
+		if (!scan_digits(s))
+			return fault(s, start, "not a value of JSON");
+	}
+	return 0;
 }
 
 /* Whole numbers that a double holds exactly, and nothing else: no key takes another, and cJSON
@@ -337,15 +373,15 @@ static int scan_value(struct scanner *s, uint32_t key)
 		return scan_string(s);
 	case '-':
 	case '0' ... '9':
-		return scan_number(s);
+		return s->loose ? scan_any_number(s) : scan_number(s);
 	default:
 		return scan_word(s);
 	}
 }
 
-int scan_text(char *text, size_t n, struct scan *ret)
+int scan_text(char *text, size_t n, bool loose, struct scan *ret)
 {
-	struct scanner s = { .p = text, .n = n, .out = ret };
+	struct scanner s = { .p = text, .n = n, .out = ret, .loose = loose };
 	int r;
 
 	*ret = (struct scan){ 0 };

@@ -29,8 +29,8 @@ struct scan {
 };
 
 /* 0; -EINVAL with fault and fault_at. text is changed in place. Free with scan_done in each case.
- */
-int scan_text(char *text, size_t n, struct scan *ret) MUST_CHECK;
+ * loose: numbers need not be whole nor exact. */
+int scan_text(char *text, size_t n, bool loose, struct scan *ret) MUST_CHECK;
 void scan_done(struct scan *s);
 
 enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_ARRAY, NODE_OBJECT };
@@ -47,6 +47,9 @@ struct node {
 
 /* The tree in the arena; NULL and one error in d. f->text is left as it is (a copy is scanned). */
 struct node *json_load(struct arena *a, const struct diag_file *f, struct diag *d);
+/* The same for what engines and servers write: numbers may be fractions and of any size; number is
+ * then cut to whole, and to 2^53 either way. */
+struct node *json_load_loose(struct arena *a, const struct diag_file *f, struct diag *d);
 struct node *node_get(const struct node *object,
 		      const char *key); /* case-sensitive; NULL if absent */
 

@@ -15,6 +15,7 @@
 
 #include "base/msg.h"
 #include "base/proto.h"
+#include "egretd/inspect.h"
 #include "policy/policy.h"
 
 static char program[4096];
@@ -29,10 +30,9 @@ static int memfd_of(const char *text)
 }
 
 /* Asks; the answer's type. Checks that the program ended well. */
-static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct msg_in *ret)
+static uint16_t ask_msg(struct msg_out *q, struct msg_in *ret)
 {
-	struct msg_out q;
-	int pair[2], fd = memfd_of(text), status;
+	int pair[2], status;
 	struct pollfd p;
 	pid_t pid;
 
@@ -48,13 +48,7 @@ static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct m
 		_exit(127);
 	}
 	close(pair[1]);
-	msg_begin(&q, MSG_COMPILE, 7);
-	msg_put_fd(&q, TAG_FD_SOURCE, fd);
-	msg_put_str(&q, TAG_NAME, STR("f.json"));
-	msg_put_str(&q, TAG_KIND, str_of(kind));
-	msg_put_u64(&q, TAG_FLAGS, flags);
-	assert_int_equal(msg_send(pair[0], &q), 0);
-	close(fd);
+	assert_int_equal(msg_send(pair[0], q), 0);
 	p = (struct pollfd){ .fd = pair[0], .events = POLLIN };
 	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_int_equal(msg_recv(pair[0], ret), 0);
@@ -63,6 +57,75 @@ static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct m
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	assert_int_equal(ret->id, 7);
 	return ret->type;
+}
+
+static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct msg_in *ret)
+{
+	struct msg_out q;
+	int fd = memfd_of(text);
+	uint16_t type;
+
+	msg_begin(&q, MSG_COMPILE, 7);
+	msg_put_fd(&q, TAG_FD_SOURCE, fd);
+	msg_put_str(&q, TAG_NAME, STR("f.json"));
+	msg_put_str(&q, TAG_KIND, str_of(kind));
+	msg_put_u64(&q, TAG_FLAGS, flags);
+	type = ask_msg(&q, ret);
+	close(fd);
+	return type;
+}
+
+static uint16_t ask_inspect(const char *config, const char *host, struct msg_in *ret)
+{
+	struct msg_out q;
+	int fds[2] = { memfd_of(config), memfd_of(host) };
+	uint16_t type;
+
+	msg_begin(&q, MSG_INSPECT, 7);
+	msg_put_fd(&q, TAG_FD_SOURCE, fds[1]); /* the order says nothing */
+	msg_put_str(&q, TAG_KIND, STR("docker-host"));
+	msg_put_fd(&q, TAG_FD_SOURCE, fds[0]);
+	msg_put_str(&q, TAG_KIND, STR("docker-config"));
+	type = ask_msg(&q, ret);
+	close(fds[0]);
+	close(fds[1]);
+	return type;
+}
+
+static void inspects(void **state)
+{
+	struct inspected i;
+	struct msg_in m;
+	struct str text;
+
+	assert_int_equal(
+		ask_inspect("{ \"Name\": \"/c\", \"Config\": { \"Image\": \"i:1\", \"Labels\": { "
+			    "\"0a1b2c\": \"\", \"com.gitlab.gitlab-runner.job.id\": \"7\" } }, "
+			    "\"NetworkSettings\": { \"Networks\": { \"n\": { \"Aliases\": [\"a\"] "
+			    "} } } }",
+			    "{ \"Privileged\": true, \"NetworkMode\": \"n\", \"PortBindings\": { "
+			    "\"80/tcp\": [ { \"HostPort\": \"8080\" } ] } }",
+			    &m),
+		MSG_INSPECTED);
+	assert_int_equal(inspected_open(&m, &i), 0);
+	msg_in_done(&m);
+	assert_string_equal(i.name.p, "c");
+	assert_string_equal(i.image.p, "i:1");
+	assert_string_equal(inspected_label(&i, "com.gitlab.gitlab-runner.job.id"), "7");
+	assert_string_equal(inspected_label(&i, "0a1b2c"), "");
+	assert_null(inspected_label(&i, "0a1b2"));
+	assert_string_equal(i.networks.at[0].p, "n");
+	assert_string_equal(i.aliases.at[0].p, "a");
+	assert_int_equal(i.nports, 1);
+	assert_int_equal(i.ports[0].host, 8080);
+	assert_int_equal(i.ports[0].container, 80);
+	assert_int_equal(i.flags, INSPECT_PRIVILEGED);
+	inspected_done(&i);
+
+	assert_int_equal(ask_inspect("{", "{}", &m), MSG_FAILED);
+	assert_int_equal(msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text), 0);
+	assert_true(str_starts(text, "config.v2.json:1:1: "));
+	msg_in_done(&m);
 }
 
 static void compiles(void **state)
@@ -124,6 +187,7 @@ int main(void)
 		cmocka_unit_test(compiles),
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(no_references),
+		cmocka_unit_test(inspects),
 	};
 	char self[2048];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See inspect.h. Trusts of the answer: nothing but the frame; every field is checked against its
+ * bound and form again, as egret-compile read hostile bytes. */
+#include "egretd/inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define INSPECT_MS 5000
+#define INSPECT_ARENA_MAX (1u << 20)
+#define INSPECT_FLAGS                                                                       \
+	(INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET | INSPECT_HOST_NET | INSPECT_HOST_PID | \
+	 INSPECT_CAPABILITIES | INSPECT_DEVICES)
+
+struct inspect {
+	struct child child;
+	struct watch sock;
+	struct timer late;
+	inspect_fn done;
+	void *owner;
+};
+
+static void finish(struct inspect *i, int err, const char *text, const struct inspected *ok)
+{
+	inspect_fn done = i->done;
+	void *owner = i->owner;
+
+	watch_del(&i->sock);
+	timer_del(&i->late);
+	child_end(&i->child);
+	free(i);
+	if (done)
+		done(owner, err, text, ok);
+}
+
+static int open_list(const struct msg_in *m, uint16_t tag, struct arena *a,
+		     struct inspected_list *to)
+{
+	struct str s;
+	size_t at = 0;
+
+	while (msg_each(m, tag, &at, &s)) {
+		if (to->n == INSPECTED_LIST_MAX || s.n > PROTO_TEXT_MAX || memchr(s.p, 0, s.n))
+			return -EBADMSG;
+		to->at[to->n++] = arena_str(a, s);
+	}
+	return 0;
+}
+
+/* "tcp:HOSTPORT:PORT" */
+static int open_port(struct str s, struct inspected_port *ret)
+{
+	uint64_t host, container;
+	const char *colon;
+
+	if (s.n < 7 || (memcmp(s.p, "tcp:", 4) && memcmp(s.p, "udp:", 4)))
+		return -EBADMSG;
+	colon = memchr(s.p + 4, ':', s.n - 4);
+	if (!colon || str_u64((struct str){ s.p + 4, (size_t)(colon - s.p - 4) }, &host) < 0 ||
+	    str_u64((struct str){ colon + 1, (size_t)(s.p + s.n - colon - 1) }, &container) < 0 ||
+	    host < 1 || host > 65535 || container < 1 || container > 65535)
+		return -EBADMSG;
+	*ret = (struct inspected_port){ s.p[0] == 'u', (uint16_t)host, (uint16_t)container };
+	return 0;
+}
+
+int inspected_open(const struct msg_in *m, struct inspected *ret)
+{
+	struct inspected i = { 0 };
+	struct str s, name, image;
+	size_t at = 0;
+	int r = 0;
+
+	arena_init(&i.arena, INSPECT_ARENA_MAX);
+	if (msg_get_str(m, TAG_NAME, PROTO_TEXT_MAX, &name) < 0 ||
+	    msg_get_str(m, TAG_IMAGE, PROTO_TEXT_MAX, &image) < 0 ||
+	    msg_get_u64(m, TAG_FLAGS, &i.flags) < 0 || (i.flags & ~(uint64_t)INSPECT_FLAGS) ||
+	    open_list(m, TAG_LABEL, &i.arena, &i.labels) < 0 ||
+	    open_list(m, TAG_NETWORK, &i.arena, &i.networks) < 0 ||
+	    open_list(m, TAG_ALIAS, &i.arena, &i.aliases) < 0)
+		r = -EBADMSG;
+	while (r == 0 && msg_each(m, TAG_PORT, &at, &s))
+		r = i.nports == INSPECTED_LIST_MAX ? -EBADMSG : open_port(s, &i.ports[i.nports++]);
+	if (r < 0) {
+		arena_done(&i.arena);
+		return r;
+	}
+	i.name = arena_str(&i.arena, name);
+	i.image = arena_str(&i.arena, image);
+	*ret = i;
+	return 0;
+}
+
+void inspected_done(struct inspected *i)
+{
+	arena_done(&i->arena);
+	*i = (struct inspected){ 0 };
+}
+
+const char *inspected_label(const struct inspected *i, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (unsigned k = 0; k < i->labels.n; k++)
+		if (i->labels.at[k].n > n && !memcmp(i->labels.at[k].p, key, n) &&
+		    i->labels.at[k].p[n] == '=')
+			return i->labels.at[k].p + n + 1;
+	return NULL;
+}
+
+static void on_late(struct timer *t)
+{
+	finish(t->owner, -ETIMEDOUT,
+	       "the engine's files of the container took longer than 5 s to read", NULL);
+}
+
+static void on_answer(struct watch *w, uint32_t events)
+{
+	struct inspect *i = w->owner;
+	struct inspected ok;
+	struct msg_in m;
+	struct str text;
+	int r = msg_recv(w->fd, &m);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		finish(i, -EPROTO, "egret-compile ended without an answer; the log says why", NULL);
+		return;
+	}
+	if (m.type == MSG_INSPECTED && inspected_open(&m, &ok) == 0) {
+		msg_in_done(&m);
+		finish(i, 0, "", &ok);
+		inspected_done(&ok);
+		return;
+	}
+	if (m.type == MSG_FAILED && msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0) {
+		cleanup_free char *copy = mem_dup(text);
+
+		msg_in_done(&m);
+		finish(i, -EINVAL, copy, NULL);
+		return;
+	}
+	msg_in_done(&m);
+	finish(i, -EPROTO, "egret-compile gave an answer of another form", NULL);
+}
+
+int inspect_start(struct daemon *d, int config_fd, int host_fd, inspect_fn done, void *owner,
+		  struct inspect **ret, char *why, size_t why_n)
+{
+	struct child_plan plan = { .program = "egret-compile",
+				   .cgroup_dir = d->cg.work,
+				   .uid = d->config.uid_compile,
+				   .gid = d->config.uid_compile };
+	struct inspect *i = mem_new(sizeof(*i));
+	struct msg_out m;
+	int r;
+
+	i->child = CHILD_NONE;
+	i->done = done;
+	i->owner = owner;
+	r = child_start(&plan, &i->child, why, why_n);
+	if (r < 0) {
+		free(i);
+		return r;
+	}
+	msg_begin(&m, MSG_INSPECT, 1);
+	msg_put_fd(&m, TAG_FD_SOURCE, config_fd);
+	msg_put_str(&m, TAG_KIND, STR("docker-config"));
+	msg_put_fd(&m, TAG_FD_SOURCE, host_fd);
+	msg_put_str(&m, TAG_KIND, STR("docker-host"));
+	r = msg_send(i->child.sock, &m);
+	if (r == 0)
+		r = watch_add(d->loop, &i->sock, i->child.sock, EPOLLIN, on_answer, i);
+	if (r < 0) {
+		snprintf(why, why_n, "egret-compile cannot be asked: %s", strerror(-r));
+		i->done = NULL;
+		finish(i, r, "", NULL);
+		return r;
+	}
+	timer_set(d->loop, &i->late, INSPECT_MS, on_late, i);
+	if (ret)
+		*ret = i;
+	return 0;
+}
+
+void inspect_cancel(struct inspect *i)
+{
+	if (!i)
+		return;
+	i->done = NULL;
+	finish(i, -ECANCELED, "", NULL);
+}
