@@ -15,7 +15,9 @@ demo_packages='nginx@nginx curl@curl iproute2@ip openssl@openssl util-linux@nsen
 test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck@cppcheck nftables@nft jq@jq socat@socat
 	wget@wget git@git fcgiwrap apt-utils@apt-ftparchive python3-pip@pip3 python3-requests|python3-pip nodejs@node npm@npm
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
-	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz'
+	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz
+	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
+	redis-server@redis-server postgresql debootstrap@debootstrap docker-registry@docker-registry'
 
 die() {
 	echo "deps: $*" >&2
@@ -124,12 +126,12 @@ fi
 echo "deps: apt-get install ${install[*]}" >&2
 apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${install[@]}" >&2 ||
 	die "apt-get could not install ${install[*]}: see its words above"
-for name in nginx fcgiwrap; do
+for name in nginx fcgiwrap docker.io containerd redis-server postgresql docker-registry; do
 	case " ${install[*]} " in
 	*" $name "*)
 		if [ -d /run/systemd/system ]; then
-			systemctl -q disable --now "$name.service" 2>/dev/null || true
-			[ "$name" != fcgiwrap ] || systemctl -q disable --now fcgiwrap.socket 2>/dev/null || true
+			systemctl -q disable --now "${name%.io}.service" 2>/dev/null || true
+			case $name in fcgiwrap | docker.io) systemctl -q disable --now "${name%.io}.socket" 2>/dev/null || true ;; esac
 			echo "deps: $name is here as a tool; its service stays off" >&2
 		fi
 		;;

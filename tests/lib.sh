@@ -67,13 +67,14 @@ chmod 755 "$TMP"
 PIDS=()
 NETNS=()
 HOSTNS=
+HOSTMNT= # tests/engines.sh: the mount namespace of that host
 AT_EXIT=()
 
 at_exit() { AT_EXIT=("$1" "${AT_EXIT[@]}"); }
 spawn() { # [in_host|in_origin] command...: in the background, ended with the test; its pid in $SPAWNED
 	# A function would run in a subshell, and its pid would not be the program's.
 	case $1 in
-	in_host) set -- nsenter --net="/run/netns/$HOSTNS" "${@:2}" ;;
+	in_host) set -- nsenter ${HOSTMNT:+--mount="$HOSTMNT"} --net="/run/netns/$HOSTNS" "${@:2}" ;;
 	in_origin) set -- nsenter --net="/run/netns/$ORIGINNS" "${@:2}" ;;
 	esac
 	"$@" &
@@ -142,7 +143,7 @@ now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 # Two worlds and a cable: $HOSTNS is where egret (or the bare client) runs, $ORIGINNS is the outside world.
 #   host 198.51.100.1, 2001:db8:51::1   origins 198.51.100.10 .20 .30, 2001:db8:51::10
 ORIGINNS=
-in_host() { nsenter --net="/run/netns/$HOSTNS" "$@"; }
+in_host() { nsenter ${HOSTMNT:+--mount="$HOSTMNT"} --net="/run/netns/$HOSTNS" "$@"; }
 in_origin() { nsenter --net="/run/netns/$ORIGINNS" "$@"; }
 net_up() {
 	local id=$$

@@ -28,7 +28,7 @@ egret_pids() {
 }
 # A job by the standing daemon, its policy chosen by label.
 daemon_job() {
-	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter --net="/run/netns/$HOSTNS" "$EGRET" run --config "$TMP/egret.json" "${JOB_OPTS[@]}" -- "$@"
+	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter ${HOSTMNT:+--mount="$HOSTMNT"} --net="/run/netns/$HOSTNS" "$EGRET" run --config "$TMP/egret.json" "${JOB_OPTS[@]}" -- "$@"
 }
 installed() { # name, rules...: a policy in the folder, for jobs labelled repo=NAME
 	local name=$1 r i=0

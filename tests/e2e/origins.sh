@@ -140,7 +140,7 @@ job() {
 		bare "$@"
 		return
 	fi
-	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter --net="/run/netns/$HOSTNS" "$EGRET" run --config "$TMP/egret.json" \
+	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter ${HOSTMNT:+--mount="$HOSTMNT"} --net="/run/netns/$HOSTNS" "$EGRET" run --config "$TMP/egret.json" \
 		--policy "$POLICY" ${CREDENTIAL:+--credential "$CREDENTIAL"} --events "$TMP/events.ndjson" "${JOB_OPTS[@]}" -- "$@"
 }
 bare() { # the same command without egret
