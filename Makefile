@@ -55,7 +55,7 @@ LDLIBS += -lllhttp
 endif
 LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(LLHTTP)
 
-.PHONY: all build programs deps run test check bench soak fuzz install fmt lint clean help FORCE
+.PHONY: all build programs deps run test check bench soak fuzz install uninstall deb image fmt lint clean help FORCE
 .DEFAULT_GOAL := help
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -46,4 +46,6 @@ fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 lint: ## clang-format, cppcheck, file sizes, banned calls
 	@tests/lint.sh
 install: build ## into $(DESTDIR)$(PREFIX)
-	@deploy/install.sh "$(DESTDIR)" "$(PREFIX)" "$(BUILD)"
+	@deploy/install.sh install "$(DESTDIR)" "$(PREFIX)" "$(BUILD)" $(notdir $(BINS))
+uninstall: ## takes away what install put; keeps configuration and state
+	@deploy/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" "$(BUILD)" $(notdir $(BINS))
