@@ -21,6 +21,7 @@ struct cli_verb {
 int verb_run(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_job(int argc, char **argv);
+int verb_attach(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_policy(int argc, char **argv);
 int verb_secret(int argc, char **argv);

@@ -71,10 +71,96 @@ static void age(const struct msg_in *m, char *to, size_t n)
 		snprintf(to, n, "%lluh", (unsigned long long)(s / 3600));
 }
 
+/* "kind id state trust netns" in pieces; trust is words. Members' ids come from engines. */
+struct member {
+	struct str kind, id, state, trust, netns;
+};
+
+static struct str word(struct str *rest)
+{
+	const char *blank = rest->n ? memchr(rest->p, ' ', rest->n) : NULL;
+	struct str w = { rest->p, blank ? (size_t)(blank - rest->p) : rest->n };
+
+	*rest = blank ? (struct str){ blank + 1, rest->n - w.n - 1 } : STR("");
+	return w;
+}
+
+static struct member member_of(struct str s)
+{
+	struct member m = { .kind = word(&s) };
+	const char *last;
+
+	m.id = word(&s);
+	m.state = word(&s);
+	last = s.n ? memrchr(s.p, ' ', s.n) : NULL;
+	m.netns = last ? (struct str){ last + 1, s.n - (size_t)(last + 1 - s.p) } : s;
+	m.trust = last ? (struct str){ s.p, (size_t)(last - s.p) } : STR("");
+	return m;
+}
+
+static unsigned members(const struct msg_in *m)
+{
+	struct str s;
+	size_t at = 0;
+	unsigned n = 0;
+
+	while (msg_each(m, TAG_MEMBER, &at, &s))
+		n++;
+	return n;
+}
+
+static void print_members(const struct msg_in *m)
+{
+	struct str s;
+	size_t at = 0;
+
+	while (msg_each(m, TAG_MEMBER, &at, &s)) {
+		struct member one = member_of(s);
+
+		printf("\n%-14s ", "member");
+		shown(one.kind);
+		putchar(' ');
+		shown((struct str){
+			one.id.p, one.id.n > 12 && str_is(one.kind, "container") ? 12 : one.id.n });
+		putchar(' ');
+		shown(one.state);
+		printf(", trust: ");
+		shown(one.trust);
+		printf(", netns ");
+		shown(one.netns);
+	}
+}
+
+static void print_members_json(const struct msg_in *m)
+{
+	struct str s;
+	size_t at = 0, i;
+	bool first = true;
+
+	for (; msg_each(m, TAG_MEMBER, &at, &s); first = false) {
+		struct member one = member_of(s);
+		const struct {
+			const char *key;
+			struct str value;
+		} parts[] = { { "kind", one.kind },
+			      { "id", one.id },
+			      { "state", one.state },
+			      { "trust", one.trust },
+			      { "netns", one.netns } };
+
+		printf("%s{", first ? "" : ",");
+		for (i = 0; i < ARRAY_SIZE(parts); i++) {
+			printf("%s\"%s\":", i ? "," : "", parts[i].key);
+			json_print_text(parts[i].value);
+		}
+		putchar('}');
+	}
+}
+
 void job_print_head(void)
 {
-	printf("%-15s %-9s %-12s %-5s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET",
-	       "POLICY", "AGE", "FACTS");
+	printf("%-15s %-9s %-12s %-5s %-7s %-24s %6s  %s\n", "JOB", "STATE", "CONFINEMENT", "NET",
+	       "MEMBERS", "POLICY", "AGE", "FACTS");
 }
 
 void job_print_row(const struct msg_in *m)
@@ -87,7 +173,7 @@ void job_print_row(const struct msg_in *m)
 	printf("%-15.*s %-9.*s %-12.*s %-5.*s ", STR_ARG(text_of(m, TAG_JOB_NAME)),
 	       STR_ARG(text_of(m, TAG_STATE)), STR_ARG(text_of(m, TAG_CONFINED)),
 	       STR_ARG(text_of(m, TAG_NET)));
-	printf("%-24.*s %6s ", STR_ARG(text_of(m, TAG_POLICY)), since);
+	printf("%-7u %-24.*s %6s ", members(m), STR_ARG(text_of(m, TAG_POLICY)), since);
 	while (msg_each(m, TAG_FACT, &at, &fact)) {
 		putchar(' ');
 		shown(fact);
@@ -123,7 +209,13 @@ void job_print_whole(const struct msg_in *m)
 		putchar(' ');
 		shown(s);
 	}
-	printf("\n%-14s %s\n", "assurance", assurances[v < 3 ? v : 0]);
+	printf("\n%-14s %s", "assurance", assurances[v < 3 ? v : 0]);
+	if (text_of(m, TAG_TIER).n) {
+		printf("\n%-14s ", "because");
+		shown(text_of(m, TAG_TIER));
+	}
+	print_members(m);
+	putchar('\n');
 }
 
 void job_print_json(const struct msg_in *m)
@@ -153,6 +245,10 @@ void job_print_json(const struct msg_in *m)
 		printf("%s", first ? "" : ",");
 		json_print_text(s);
 	}
+	printf("],\"because\":");
+	json_print_text(text_of(m, TAG_TIER));
+	printf(",\"members\":[");
+	print_members_json(m);
 	printf("],\"facts\":{");
 	for (at = 0, first = true; msg_each(m, TAG_FACT, &at, &s); first = false) {
 		const char *eq = memchr(s.p, '=', s.n);

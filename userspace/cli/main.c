@@ -11,7 +11,8 @@
 static const struct cli_verb verbs[] = {
 	{ "run", "run a command as a job: its network is egret's", verb_run },
 	{ "status", "what egretd is doing", verb_status },
-	{ "job", "list, show or end jobs", verb_job },
+	{ "job", "list, show, register or end jobs", verb_job },
+	{ "attach", "make a running container or cgroup a job", verb_attach },
 	{ "events", "read or follow the audit log", verb_events },
 	{ "why", "explain one event: the rule, and the line that would change it", verb_why },
 	{ "summary", "sum up a job for people", verb_summary },
@@ -65,6 +66,7 @@ static const char *const other_words[][2] = {
 	{ "observe", "events" }, { "ps", "job" },	{ "jobs", "job" },
 	{ "list", "job" },	 { "explain", "why" },	{ "report", "summary" },
 	{ "secrets", "secret" }, { "check", "policy" }, { "validate", "policy" },
+	{ "register", "job" },
 };
 
 static int unknown(const char *word)

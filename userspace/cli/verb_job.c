@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* egret job list|show|end: the jobs that run here. */
-#include "cli/cli.h"
+/* egret job list|show|register|end: the jobs that run here. */
+#include "cli/job_ask.h"
 #include "cli/job_print.h"
+#include "cli/own_job.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,10 +12,12 @@
 #include <unistd.h>
 
 static const char usage[] = "Usage: egret job list [--json]\n"
-			    "       egret job show JOB [--json]\n"
-			    "       egret job end JOB\n"
+			    "       egret job show [JOB] [--json]\n"
+			    "       egret job register [OPTION]... (--help says which)\n"
+			    "       egret job end [JOB]\n"
 			    "The jobs that run here: one line each, all that is known of one, or "
 			    "its end (its processes are killed).\n"
+			    "Without JOB: the one that this command runs in.\n"
 			    "Exit status: 0 done, 1 no such job or no egretd, 2 usage.\n";
 
 static int list(int sock, bool json)
@@ -77,24 +80,30 @@ static int one(int sock, uint16_t type, const char *name, bool json)
 int verb_job(int argc, char **argv)
 {
 	bool json = false, is_list, is_show, is_end;
+	char own[32] = "";
+	const char *name = own;
 	int o, sock, r;
 
+	if (argc > 1 && !strcmp(argv[1], "register"))
+		return job_register(argc - 1, argv + 1);
 	o = cli_json_option(argc, argv, usage, &json);
 	if (o >= 0)
 		return o;
 	is_list = argc - optind == 1 && !strcmp(argv[optind], "list");
-	is_show = argc - optind == 2 && !strcmp(argv[optind], "show");
-	is_end = argc - optind == 2 && !strcmp(argv[optind], "end");
+	is_show = argc - optind >= 1 && argc - optind <= 2 && !strcmp(argv[optind], "show");
+	is_end = argc - optind >= 1 && argc - optind <= 2 && !strcmp(argv[optind], "end");
 	if (!is_list && !is_show && !is_end)
 		return fputs(usage, stderr), 2;
-	sock = cli_connect();
-	if (sock < 0)
-		return cli_fail(1,
-				"no egretd answers: %s; systemctl start egretd, or egret run "
-				"starts one for its job",
-				strerror(-sock));
+	if (argc - optind == 2)
+		name = argv[optind + 1];
+	else if (!is_list && !own_job(own, sizeof(own)))
+		return cli_fail(2, "which job? This command runs in none; egret job list shows "
+				   "them");
+	r = job_connect(&sock);
+	if (r >= 0)
+		return r;
 	r = is_list ? list(sock, json)
-		    : one(sock, is_show ? MSG_JOB_SHOW : MSG_JOB_END, argv[optind + 1], json);
+		    : one(sock, is_show ? MSG_JOB_SHOW : MSG_JOB_END, name, json);
 	close(sock);
 	return r;
 }
