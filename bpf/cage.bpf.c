@@ -9,14 +9,6 @@
  */
 #include "record.h"
 
-static __always_inline bool is_host(const __u32 addr[4])
-{
-	__u8 key[16];
-
-	__builtin_memcpy(key, addr, sizeof(key));
-	return bpf_map_lookup_elem(&egret_hostaddrs, key) != NULL;
-}
-
 /* Named for this proxy, with the port? */
 static __always_inline bool is_named(const struct ask *a, bool udp)
 {

@@ -2,7 +2,8 @@
 /*
  * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and
  * datagram.bpf.c, so that both judge alike. Every way through the function that is not a turn to
- * the job's own listener or its own loopback ends in WAY_DENY.
+ * the job's own listener, its own loopback or, with a rule for services, to a member of the same
+ * job ends in WAY_DENY.
  */
 #ifndef EGRET_DOOR_H
 #define EGRET_DOOR_H
@@ -12,25 +13,51 @@
 
 enum way {
 	WAY_DENY = 0,
-	WAY_STRAIGHT, /* the job's own loopback */
-	WAY_TCP,      /* to the listener */
-	WAY_DNS,      /* to the resolver */
+	WAY_STRAIGHT,  /* the job's own loopback */
+	WAY_MEMBER,    /* another member of the job, as asked */
+	WAY_PUBLISHED, /* the host's loopback, where the engine publishes a service of the job */
+	WAY_TCP,       /* to the listener */
+	WAY_DNS,       /* to the resolver */
 };
+
+static __always_inline bool goes_straight(int way)
+{
+	return way == WAY_STRAIGHT || way == WAY_MEMBER || way == WAY_PUBLISHED;
+}
 
 static __always_inline bool is_tcp(__u32 proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_MPTCP;
 }
 
+/* A port that the engine publishes on the host's loopback for this job, and that is nobody's
+ * listener: TCP, and the two addresses alone that an engine listens at. */
+static __always_inline bool is_published(const struct ask *a, __u64 job, __u64 netns)
+{
+	struct egret_published_key key = { .job = job, .port = a->port };
+	struct egret_port_key own = { .netns = netns, .port = a->port };
+
+	if (a->proto != IPPROTO_TCP)
+		return false;
+	if (addr_is_mapped(a->addr) && a->addr[3] != ADDR_HOST32(ADDR_IP4(127, 0, 0, 1)))
+		return false;
+	return bpf_map_lookup_elem(&egret_published, &key) &&
+	       !bpf_map_lookup_elem(&egret_ports, &own);
+}
+
 /* Where to by the address alone. Reasons are negative. */
-static __always_inline int door_way(const struct ask *a, __u32 job_flags)
+static __always_inline int door_way(const struct ask *a, const struct egret_cgroup *job,
+				    __u64 netns)
 {
 	enum addr_class c = addr_class(a->addr);
+	__u32 job_flags = job->flags;
 
 	if (c == ADDR_UNSPECIFIED)
 		return -EGRET_R_UNSPECIFIED;
 	if (c == ADDR_MULTICAST)
 		return -EGRET_R_MULTICAST;
+	if ((job_flags & EGRET_CG_SERVICES) && c != ADDR_LOOPBACK && is_member(job->job, a->addr))
+		return WAY_MEMBER;
 	/* Before loopback and link-local: there stand resolvers (127.0.0.53, 169.254.169.254), and
 	 * docker's one is reached on any port, because it listens on another than 53 and forwards
 	 * for the host. */
@@ -39,8 +66,13 @@ static __always_inline int door_way(const struct ask *a, __u32 job_flags)
 		return WAY_DNS;
 	if (c == ADDR_LINK_LOCAL)
 		return -EGRET_R_LINK_LOCAL;
-	if (c == ADDR_LOOPBACK)
-		return job_flags & EGRET_CG_HOST_NET ? -EGRET_R_LOOPBACK : WAY_STRAIGHT;
+	if (c == ADDR_LOOPBACK) {
+		if (!(job_flags & EGRET_CG_HOST_NET))
+			return WAY_STRAIGHT;
+		return (job_flags & EGRET_CG_SERVICES) && is_published(a, job->job, netns)
+			       ? WAY_PUBLISHED
+			       : -EGRET_R_LOOPBACK;
+	}
 	return a->proto == IPPROTO_TCP ? WAY_TCP : -EGRET_R_UDP;
 }
 
@@ -75,6 +107,35 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 	return true;
 }
 
+/* The same for what goes straight. What does not pass the job's proxy is told by the kernel alone:
+ * a connection that cannot be told of is not made. A datagram keeps what the socket had: it may ask
+ * the resolver in turns. */
+static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *a, __u64 job,
+					 __u64 cookie, int way, bool connecting)
+{
+	struct egret_record *r;
+
+	if (way == WAY_STRAIGHT) {
+		if (connecting && !keep_origin(sk, a, job, cookie, EGRET_REC_LOCAL))
+			return EGRET_R_STORAGE;
+		return EGRET_OK;
+	}
+	if (!connecting) {
+		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		if (r && r->job == job) {
+			if (!(r->flags & EGRET_REC_MEMBER))
+				r->flags |= EGRET_REC_MEMBER;
+			return EGRET_OK;
+		}
+	}
+	if (!keep_origin(sk, a, job, cookie,
+			 way == WAY_MEMBER ? EGRET_REC_MEMBER : EGRET_REC_LOCAL))
+		return EGRET_R_STORAGE;
+	if (connecting && !event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
+		return EGRET_R_STORAGE;
+	return EGRET_OK;
+}
+
 /* The listener's port for this way, network order; 0: there is none of this family. */
 static __always_inline __u16 door_port(const struct egret_listener *l, const struct ask *a, int way)
 {
@@ -106,7 +167,8 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	reason = EGRET_R_FAMILY;
 	if (a->proto != IPPROTO_TCP && a->proto != IPPROTO_UDP)
 		goto deny;
-	way = door_way(a, job->flags);
+	key.netns = bpf_get_netns_cookie(ctx);
+	way = door_way(a, job, key.netns);
 	reason = -way;
 	/* Told apart: resolvers connect UDP sockets only to sort addresses and never send. */
 	if (reason == EGRET_R_UDP && connecting)
@@ -114,21 +176,21 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	if (way <= WAY_DENY)
 		goto deny;
 	/* Also for the own loopback: a namespace without a listener is not the job's. */
-	key.netns = bpf_get_netns_cookie(ctx);
 	reason = EGRET_R_NO_LISTENER;
 	l = bpf_map_lookup_elem(&egret_listeners, &key);
-	if (!l || (way != WAY_STRAIGHT && !door_port(l, a, way)))
+	if (!l || (!goes_straight(way) && !door_port(l, a, way)))
 		goto deny;
 	*to = *l;
 	reason = EGRET_R_BAD_ADDRESS;
-	if (!to_loopback_device(ctx, sk, connecting))
+	if (way != WAY_MEMBER && !to_loopback_device(ctx, sk, connecting))
 		goto deny;
-	reason = EGRET_R_STORAGE;
-	if (way == WAY_STRAIGHT) {
-		if (connecting && !keep_origin(sk, a, key.job, cookie, EGRET_REC_LOCAL))
+	if (goes_straight(way)) {
+		reason = keep_straight(sk, a, key.job, cookie, way, connecting);
+		if (reason)
 			goto deny;
 		return WAY_STRAIGHT;
 	}
+	reason = EGRET_R_STORAGE;
 	if (!keep_origin(sk, a, key.job, cookie,
 			 EGRET_REC_REDIRECTED | (way == WAY_DNS ? EGRET_REC_DNS : 0)))
 		goto deny;

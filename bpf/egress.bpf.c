@@ -4,9 +4,14 @@
  * comes from. Source routes, sockets connected before they came here, and whatever else went round
  * connect() end here.
  *
- *  own namespace     only the loopback device (always index 1): the listeners and the job's own
- * services shared namespace  only the loopback device, and only sockets that came by the door
- * (EGRET_REC_REDIRECTED)
+ *  loopback device (always index 1)
+ *    own namespace     the listeners and the job's own services
+ *    shared namespace  only sockets that came by the door (EGRET_REC_REDIRECTED, _LOCAL)
+ *  other devices, by the address in the packet itself
+ *    out  to a member, from a socket that asked the door for one (EGRET_REC_MEMBER); answers to who
+ *         may speak to the job, to that peer alone (EGRET_REC_INBOUND); neighbour discovery
+ *    in   from who may speak to the job: members; the host's own addresses where ports are
+ *         published; anybody where inbound is allowed
  *
  * Packets without a socket of the job (resets, packet sockets) do not come here; tc and LSM are for
  * those.
@@ -14,12 +19,28 @@
 #include "job.h"
 #include "record.h"
 
+#ifndef IPPROTO_ICMPV6
+#define IPPROTO_ICMPV6 58
+#endif
+#define ND_SOLICIT 135
+#define ND_ADVERT 136
+#define TCP_SYN_ACK 0x12
+#define TCP_LISTENING 10
+
 struct l4 {
 	__u16 source, dest;
 };
 
-/* Where the packet goes: read from the packet itself, which is what the wall is about. */
-static __always_inline void packet_ask(struct __sk_buff *skb, struct ask *a)
+struct packet {
+	struct ask far; /* the other end: destination of what leaves, source of what comes */
+	bool plain;	/* the transport's header follows the address's: no options, no routes */
+	__u8 hops;
+	__u8 first; /* of the transport's header: ICMP's type */
+	__u8 flags; /* TCP's */
+};
+
+/* Read from the packet itself, which is what the wall is about. */
+static __always_inline void packet_read(struct __sk_buff *skb, bool leaves, struct packet *p)
 {
 	struct l4 ports = {};
 	__u8 first = 0, proto = 0;
@@ -27,33 +48,42 @@ static __always_inline void packet_ask(struct __sk_buff *skb, struct ask *a)
 
 	bpf_skb_load_bytes(skb, 0, &first, 1);
 	if (first >> 4 == 4) {
-		a->family = AF_INET;
-		a->addr[2] = ADDR_MAPPED_WORD;
+		p->far.family = AF_INET;
+		p->far.addr[2] = ADDR_MAPPED_WORD;
 		bpf_skb_load_bytes(skb, 9, &proto, 1);
-		bpf_skb_load_bytes(skb, 16, &a->addr[3], 4);
+		bpf_skb_load_bytes(skb, leaves ? 16 : 12, &p->far.addr[3], 4);
 		at = (first & 15) * 4;
+		p->plain = at == 20;
 	} else {
-		a->family = AF_INET6;
+		p->far.family = AF_INET6;
 		bpf_skb_load_bytes(skb, 6, &proto, 1);
-		bpf_skb_load_bytes(skb, 24, a->addr, 16);
+		bpf_skb_load_bytes(skb, 7, &p->hops, 1);
+		bpf_skb_load_bytes(skb, leaves ? 24 : 8, p->far.addr, 16);
 		at = 40;
+		p->plain = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMPV6;
 	}
-	a->proto = proto;
+	p->far.proto = proto;
+	bpf_skb_load_bytes(skb, at, &p->first, 1);
 	if ((proto == IPPROTO_TCP || proto == IPPROTO_UDP) &&
 	    !bpf_skb_load_bytes(skb, at, &ports, sizeof(ports)))
-		a->port = bpf_ntohs(ports.dest);
+		p->far.port = bpf_ntohs(leaves ? ports.dest : ports.source);
+	if (proto == IPPROTO_TCP)
+		bpf_skb_load_bytes(skb, at + 13, &p->flags, 1);
 }
 
 static __always_inline void packet_event(struct __sk_buff *skb, __u16 reason, __u64 job)
 {
+	struct packet p = {};
 	struct egret_event *e;
-	struct ask a = {};
 
-	packet_ask(skb, &a);
+	packet_read(skb, true, &p);
+	/* The kernel's own talk on a link, which no process asked for: counted only. */
+	if (p.far.family == AF_INET6 && (p.far.proto == IPPROTO_ICMPV6 || p.far.proto == 0))
+		return;
 	e = event_open(EGRET_EV_REFUSED, reason);
 	if (!e)
 		return;
-	record_ask(&e->record, &a);
+	record_ask(&e->record, &p.far);
 	e->record.job = job;
 	e->record.time_ns = bpf_ktime_get_ns();
 	e->record.cgroup = bpf_skb_cgroup_id(skb);
@@ -61,12 +91,65 @@ static __always_inline void packet_event(struct __sk_buff *skb, __u16 reason, __
 	event_send(e);
 }
 
+/* Who may speak to the job. Nothing is published of a job without a namespace of its own. */
+static __always_inline bool is_peer(const struct egret_cgroup *job, const __u32 addr[4])
+{
+	if (job->flags & EGRET_CG_INBOUND)
+		return true;
+	if (is_member(job->job, addr))
+		return true;
+	return (job->flags & (EGRET_CG_PUBLISHED | EGRET_CG_HOST_NET)) == EGRET_CG_PUBLISHED &&
+	       is_host(addr);
+}
+
+/* IPv6 finds its neighbours by packets, of the kernel's own socket, which has the cgroup of whoever
+ * made the namespace. Who may be found: those on the link, and who may speak to the job. */
+static __always_inline bool is_discovery(const struct packet *p, const struct egret_cgroup *job)
+{
+	enum addr_class c = addr_class(p->far.addr);
+
+	if (p->hops != 255 || (p->first != ND_SOLICIT && p->first != ND_ADVERT))
+		return false;
+	if (c == ADDR_MULTICAST)
+		return ADDR_HOST32(p->far.addr[0]) >> 16 == 0xff02;
+	return c == ADDR_LINK_LOCAL || is_peer(job, p->far.addr);
+}
+
+static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
+				      const struct egret_cgroup *job)
+{
+	struct packet p = {};
+	struct egret_record *r;
+	__u32 was[4];
+
+	packet_read(skb, true, &p);
+	if (!p.plain || !sk)
+		return false;
+	if (p.far.proto == IPPROTO_ICMPV6)
+		return p.far.family == AF_INET6 && is_discovery(&p, job);
+	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	if (r && (r->flags & EGRET_REC_MEMBER) && r->job == job->job)
+		return is_member(job->job, p.far.addr);
+	/* Answers: TCP's alone, because only there a socket has one peer. */
+	if (p.far.proto != IPPROTO_TCP || !is_peer(job, p.far.addr))
+		return false;
+	if (sk->state == TCP_LISTENING)
+		return (p.flags & TCP_SYN_ACK) == TCP_SYN_ACK;
+	if (!r || !(r->flags & EGRET_REC_INBOUND) || r->port != p.far.port)
+		return false;
+	__builtin_memcpy(was, r->addr, sizeof(was));
+	return was[0] == p.far.addr[0] && was[1] == p.far.addr[1] && was[2] == p.far.addr[2] &&
+	       was[3] == p.far.addr[3];
+}
+
 /* 0 when the packet may pass, else the reason. */
-static __always_inline int wall(struct __sk_buff *skb, __u32 ifindex, int reason, __u64 *ret_job)
+static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_job)
 {
 	struct egret_cgroup *job;
 	struct egret_record *r;
+	struct packet p = {};
 	struct bpf_sock *sk = skb->sk;
+	__u32 ifindex = skb->ifindex;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
@@ -82,14 +165,17 @@ static __always_inline int wall(struct __sk_buff *skb, __u32 ifindex, int reason
 	*ret_job = job->job;
 	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET))
 		return 0;
-	return reason;
+	if (leaves)
+		return may_leave(skb, sk, job) ? 0 : EGRET_R_PACKET;
+	packet_read(skb, false, &p);
+	return is_peer(job, p.far.addr) ? 0 : EGRET_R_INBOUND;
 }
 
 SEC("cgroup_skb/egress")
 int egret_egress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
-	int reason = wall(skb, skb->ifindex, EGRET_R_PACKET, &job);
+	int reason = wall(skb, true, &job);
 
 	if (!reason)
 		return 1;
@@ -103,7 +189,7 @@ SEC("cgroup_skb/ingress")
 int egret_ingress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
-	int reason = wall(skb, skb->ifindex, EGRET_R_INBOUND, &job);
+	int reason = wall(skb, false, &job);
 
 	if (!reason)
 		return 1;

@@ -4,9 +4,10 @@
  * source port is chosen, the record goes into egret_flows. On the listeners' side: when the
  * handshake is complete, it moves from there into the storage of the new socket, in the kernel,
  * before the proxy can accept it; so a port that is used again is never taken for the connection
- * before.
+ * before. On the jobs' side too: an accepted connection is marked with its peer, because only there
+ * its answers may go.
  *
- * Both are called for many other events of a socket: `op` is looked at first.
+ * All are called for many other events of a socket: `op` is looked at first.
  */
 #include "maps.h"
 #include "addr.h"
@@ -30,6 +31,32 @@ static __always_inline void flow_source(struct egret_flow_key *key, bool four, _
 	__builtin_memcpy(key->saddr, addr, sizeof(addr));
 }
 
+/* Who was let in stands in egress.bpf.c; here only whom the socket talks to. Storage that cannot be
+ * had leaves it mute. */
+static __always_inline void mark_accepted(struct bpf_sock_ops *ops)
+{
+	struct egret_flow_key peer = {};
+	struct bpf_sock *sk = ops->sk;
+	struct egret_record *r;
+	__u32 ip4, ip6[4];
+
+	if (!sk)
+		return;
+	ip4 = LOAD(ops->remote_ip4);
+	ip6[0] = LOAD(ops->remote_ip6[0]);
+	ip6[1] = LOAD(ops->remote_ip6[1]);
+	ip6[2] = LOAD(ops->remote_ip6[2]);
+	ip6[3] = LOAD(ops->remote_ip6[3]);
+	flow_source(&peer, ops->family == AF_INET, ip4, ip6);
+	r = bpf_sk_storage_get(&egret_origin, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!r)
+		return;
+	__builtin_memcpy(r->addr, peer.saddr, sizeof(r->addr));
+	r->port = (__u16)bpf_ntohl(ops->remote_port);
+	r->proto = IPPROTO_TCP;
+	r->flags = EGRET_REC_INBOUND;
+}
+
 SEC("sockops")
 int egret_flow_out(struct bpf_sock_ops *ops)
 {
@@ -38,6 +65,8 @@ int egret_flow_out(struct bpf_sock_ops *ops)
 	struct bpf_sock *sk;
 	__u32 addr[4], ip4, ip6[4];
 
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		mark_accepted(ops);
 	if (ops->op != BPF_SOCK_OPS_TCP_CONNECT_CB)
 		return 1;
 	sk = ops->sk;

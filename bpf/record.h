@@ -17,6 +17,24 @@ struct ask {
 	__u8 proto;
 };
 
+/* An address of a member of this job, in its own network namespace. */
+static __always_inline bool is_member(__u64 job, const __u32 addr[4])
+{
+	struct egret_member_key key = { .job = job };
+
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&egret_members, &key) != NULL;
+}
+
+/* An address of the host's own interfaces. */
+static __always_inline bool is_host(const __u32 addr[4])
+{
+	__u8 key[16];
+
+	__builtin_memcpy(key, addr, sizeof(key));
+	return bpf_map_lookup_elem(&egret_hostaddrs, key) != NULL;
+}
+
 /* In the context of the calling task only (connect, sendmsg, bind, socket). */
 static __always_inline void record_task(struct egret_record *r)
 {
@@ -77,19 +95,20 @@ static __always_inline void event_send(struct egret_event *e)
 	bpf_ringbuf_submit(e, late ? BPF_RB_FORCE_WAKEUP : 0);
 }
 
-/* Event of a task's call: refused (reason) or dialled. */
-static __always_inline void event_task(__u16 kind, __u16 reason, __u64 job, __u64 cookie,
+/* Event of a task's call: refused (reason), dialled or straight to a member. False: lost. */
+static __always_inline bool event_task(__u16 kind, __u16 reason, __u64 job, __u64 cookie,
 				       const struct ask *a)
 {
 	struct egret_event *e = event_open(kind, reason);
 
 	if (!e)
-		return;
+		return false;
 	record_task(&e->record);
 	record_ask(&e->record, a);
 	e->record.job = job;
 	e->record.cookie = cookie;
 	event_send(e);
+	return true;
 }
 
 #endif

@@ -48,13 +48,17 @@ static uint64_t wall_of(uint64_t monotonic_ns)
 	return then && then <= now && now - then < wall ? wall - (now - then) : wall;
 }
 
-static void refusal(const struct egret_event *in, struct event *e)
+/* A refusal, or a connection to a service of the job, which passes no proxy that could tell. */
+static void connection(const struct egret_event *in, struct event *e)
 {
 	static const uint8_t nowhere[16];
 	const struct egret_record *r = &in->record;
 	struct str comm = { r->comm, strnlen(r->comm, sizeof(r->comm)) };
 
-	event_begin(e, EVENT_CONNECT, VERDICT_DENY, reason_of_kernel(in->reason));
+	if (in->kind == EGRET_EV_MEMBER)
+		event_begin(e, EVENT_CONNECT, VERDICT_ALLOW, REASON_SERVICES);
+	else
+		event_begin(e, EVENT_CONNECT, VERDICT_DENY, reason_of_kernel(in->reason));
 	event_num(e, FIELD_PROCESS_PID, r->pid);
 	if (comm.n)
 		event_text(e, FIELD_PROCESS_COMM, comm);
@@ -86,11 +90,11 @@ static int on_sample(void *owner, void *p, size_t n)
 		k->dials++;
 		return 0;
 	}
-	if (in.kind != EGRET_EV_REFUSED) {
+	if (in.kind != EGRET_EV_REFUSED && in.kind != EGRET_EV_MEMBER) {
 		k->odd++;
 		return 0;
 	}
-	refusal(&in, &e);
+	connection(&in, &e);
 	event_stamp(&e, wall_of(in.record.time_ns));
 	if (k->fn(k->owner, &e, in.record.job))
 		return 0;

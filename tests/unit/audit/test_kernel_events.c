@@ -146,6 +146,17 @@ static void test_kernel(void **state)
 	e.record = (struct egret_record){ .pid = 1 };
 	emit(whole, value, &e);
 	wait_lines(log, "\"reason\":\"family\",\"process\":{\"pid\":1,\"uid\":0}}");
+	/* To a service of the job: allowed, and told. */
+	e.kind = EGRET_EV_MEMBER;
+	e.reason = EGRET_OK;
+	e.record = (struct egret_record){
+		.job = 5, .port = 5432, .family = AF_INET, .proto = IPPROTO_TCP, .pid = 813
+	};
+	memcpy(e.record.addr, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 77, 0, 7 }, 16);
+	emit(whole, value, &e);
+	wait_lines(log, "\"kind\":\"connect\",\"verdict\":\"allow\",\"reason\":\"services\","
+			"\"job\":{\"id\":\"j-5\"");
+	wait_lines(log, "\"dest\":{\"ip\":\"10.77.0.7\",\"port\":5432,\"proto\":\"tcp\"}}");
 	e.kind = EGRET_EV_DIAL;
 	emit(whole, value, &e);
 	emit(cut, value, &e); /* of a size that is none: lost */
