@@ -8,7 +8,7 @@
  * could not be had fetch -w SECONDS             waits, then goes on with the next arguments: the
  * main process of such a container
  */
-#include <netdb.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -22,25 +22,19 @@ static const char *ca_file;
 
 static int dial(const char *host, const char *port)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *all, *a;
 	struct timeval limit = { .tv_sec = 20 };
-	int fd = -1, rc = getaddrinfo(host, port, &hints, &all);
+	char to[300];
+	BIO *b;
+	int fd = -1;
 
-	if (rc) {
-		printf("error: %s: %s\n", host, gai_strerror(rc));
+	snprintf(to, sizeof(to), "%s:%s", host, port);
+	b = BIO_new_connect(to);
+	if (!b || BIO_do_connect(b) != 1) {
+		printf("error: %s: %s\n", to, ERR_reason_error_string(ERR_peek_last_error()));
 		return -1;
 	}
-	for (a = all; a; a = a->ai_next) {
-		fd = socket(a->ai_family, a->ai_socktype, 0);
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-			break;
-		close(fd);
-		fd = -1;
-	}
-	freeaddrinfo(all);
-	if (fd < 0)
-		printf("error: %s:%s: cannot connect\n", host, port);
+	BIO_get_fd(b, &fd);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return fd;
 }
 
@@ -112,7 +106,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "-c") && i + 1 < argc)
 			ca_file = argv[++i];
 		else if (!strcmp(argv[i], "-w") && i + 1 < argc)
-			sleep((unsigned)atoi(argv[++i]));
+			sleep((unsigned)strtoul(argv[++i], NULL, 10));
 		else
 			bad |= fetch(argv[i]);
 	}
