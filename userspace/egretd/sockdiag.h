@@ -2,7 +2,8 @@
 /*
  * Sockets made before their owner became a member of a job: found by sock_diag, ended by
  * SOCK_DESTROY (linux/sock_diag.h; needs CAP_NET_ADMIN in that namespace and
- * CONFIG_INET_DIAG_DESTROY). TCP4, TCP6, MPTCP (through its subflows) and UDP; listeners too.
+ * CONFIG_INET_DIAG_DESTROY). TCP4, TCP6, MPTCP (through its subflows) and UDP; listeners too, but
+ * for MPTCP's, which the kernel never ends.
  * sockdiag.c alone speaks libnl's diag messages.
  */
 #ifndef EGRET_EGRETD_SOCKDIAG_H
