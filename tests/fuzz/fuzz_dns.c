@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* DNS: whatever the query, an answer to it is well formed, not larger than asked for, and carries
- * the same question. */
+/* DNS: whatever an engine answers is read from inside it; whatever the query, an answer to it is
+ * well formed, not larger than asked for, and carries the same question. */
 #include "proxy/dns.h"
 
 #include <stdlib.h>
@@ -11,9 +11,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const uint8_t addr[16] = { 0xfd };
 	struct dns_query q, back;
-	uint8_t to[600];
+	uint8_t to[600], asked[DNS_QUESTION_MAX];
+	const size_t asked_n = dns_ask(asked, 0x1234, STR("redis"), DNS_A);
+	struct dns_found found;
 	size_t len;
 
+	if (dns_found(p, n, asked, asked_n, &found) == 0 && found.n > DNS_FOUND_MAX)
+		abort();
 	memset(&q, 0, sizeof(q));
 	if (dns_parse(p, n, &q))
 		return 0;

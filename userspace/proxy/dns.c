@@ -183,6 +183,99 @@ size_t dns_answer(uint8_t *to, size_t size, const uint8_t *p, const struct dns_q
 	return (size_t)(w - to);
 }
 
+size_t dns_ask(uint8_t to[DNS_QUESTION_MAX], uint16_t id, struct str name, uint16_t type)
+{
+	uint8_t *w = put16(to, id);
+	size_t at = 0;
+
+	if (!name.n || name.n > 253)
+		return 0;
+	w = put16(w, 0x0100); /* RD */
+	w = put16(w, 1);
+	memset(w, 0, 6);
+	w += 6;
+	while (at <= name.n) {
+		const char *dot = at < name.n ? memchr(name.p + at, '.', name.n - at) : NULL;
+		size_t len = (dot ? (size_t)(dot - name.p) : name.n) - at;
+
+		if (!len || len > 63)
+			return 0;
+		*w++ = (uint8_t)len;
+		memcpy(w, name.p + at, len);
+		w += len;
+		at += len + 1;
+	}
+	*w++ = 0;
+	w = put16(w, type);
+	w = put16(w, 1);
+	return (size_t)(w - to);
+}
+
+static bool same_name(const struct dns_query *a, const struct dns_query *b)
+{
+	if (a->odd || b->odd || a->name_n != b->name_n)
+		return false;
+	for (size_t i = 0; i < a->name_n; i++) {
+		unsigned char x = (unsigned char)a->name[i], y = (unsigned char)b->name[i];
+
+		if (x != y && ((x | 0x20) != (y | 0x20) || (x | 0x20) < 'a' || (x | 0x20) > 'z'))
+			return false;
+	}
+	return true;
+}
+
+/* One record of the answer: of this name and this type, or nothing is believed. */
+static int read_found(const uint8_t *p, size_t n, size_t *at, const struct dns_query *asked,
+		      struct dns_found *f)
+{
+	const size_t addr_n = asked->type == DNS_A ? 4 : 16;
+	struct dns_query owner = { 0 };
+	uint32_t ttl;
+	int r;
+
+	r = read_name(p, n, at, &owner);
+	if (r)
+		return r;
+	if (n - *at < 10 + addr_n || !same_name(&owner, asked) || get16(p + *at) != asked->type ||
+	    get16(p + *at + 2) != 1 || get16(p + *at + 8) != addr_n)
+		return -EBADMSG;
+	ttl = (uint32_t)get16(p + *at + 4) << 16 | get16(p + *at + 6);
+	if (!f->n || ttl < f->ttl)
+		f->ttl = ttl;
+	if (f->n < DNS_FOUND_MAX) {
+		if (addr_n == 4)
+			f->addr[f->n][10] = f->addr[f->n][11] = 0xff;
+		memcpy(f->addr[f->n++] + 16 - addr_n, p + *at + 10, addr_n);
+	}
+	*at += 10 + addr_n;
+	return 0;
+}
+
+int dns_found(const uint8_t *p, size_t n, const uint8_t *q, size_t qn, struct dns_found *ret)
+{
+	struct dns_found f = { 0 };
+	struct dns_query asked;
+	size_t at = qn;
+	unsigned count;
+	int r = dns_parse(q, qn, &asked);
+
+	/* QR, opcode 0, not cut short; one question, ours, to the letter. */
+	if (r || n < qn || memcmp(p, q, 2) || (p[2] & 0xfa) != 0x80 || get16(p + 4) != 1 ||
+	    memcmp(p + HEAD, q + HEAD, qn - HEAD))
+		return -EBADMSG;
+	f.rcode = p[3] & 0xf;
+	count = get16(p + 6);
+	if (count > RECORDS_MAX || (f.rcode != DNS_NOERROR && count))
+		return -EBADMSG;
+	for (unsigned i = 0; i < count; i++) {
+		r = read_found(p, n, &at, &asked, &f);
+		if (r)
+			return r;
+	}
+	*ret = f;
+	return 0;
+}
+
 const char *dns_rcode_name(enum dns_rcode r)
 {
 	switch (r) {

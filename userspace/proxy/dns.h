@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DNS messages: reads a query, writes the answer to it. Pure; called by resolver.c. Hostile bytes:
- * the query (fuzzed by fuzz_dns). Compression pointers are followed only backwards and only a
+ * DNS messages: reads a query, writes the answer to it; asks for an address, reads what was found.
+ * Pure; called by resolver.c and services.c. Hostile bytes: the query, and the engine's answer
+ * (fuzzed by fuzz_dns). Compression pointers are followed only backwards and only a
  * bounded number of times.
  */
 #ifndef EGRET_PROXY_DNS_H
@@ -62,6 +63,23 @@ int dns_parse(const uint8_t *p, size_t n, struct dns_query *ret) MUST_CHECK;
  * without data. size: room in `to`. Returns the length, 0 when it did not fit even without data. */
 size_t dns_answer(uint8_t *to, size_t size, const uint8_t *p, const struct dns_query *q,
 		  enum dns_rcode rcode, const uint8_t *addr, size_t addr_n, uint32_t ttl);
+
+#define DNS_QUESTION_MAX (12 + 255 + 4)
+/* A query of ours, for A or AAAA of a canonical name. Its length, 0 when the name has no wire form.
+ */
+size_t dns_ask(uint8_t to[DNS_QUESTION_MAX], uint16_t id, struct str name, uint16_t type);
+
+#define DNS_FOUND_MAX 8
+struct dns_found {
+	enum dns_rcode rcode; /* NOERROR with n 0: the name has no such address */
+	uint32_t ttl;	      /* the smallest */
+	unsigned n;
+	uint8_t addr[DNS_FOUND_MAX][16]; /* mapped form; what is beyond is left out */
+};
+/* The answer p to our query q. 0 or -EBADMSG: id, question, each record must be of what was asked;
+ * a CNAME is not followed. Sections behind the answers are not looked at. */
+int dns_found(const uint8_t *p, size_t n, const uint8_t *q, size_t qn,
+	      struct dns_found *ret) MUST_CHECK;
 
 const char *dns_rcode_name(enum dns_rcode r);
 /* "AAAA", "HTTPS", else "TYPE257". to holds 16 bytes. */

@@ -10,6 +10,7 @@
 #include "proxy/accept.h"
 #include "proxy/conn.h"
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define SOCKETS_MAX 4 /* of one kind in one namespace */
@@ -38,7 +39,7 @@ static void forget(struct resolver *r, uint64_t netns)
 		self.served[i] = self.served[--self.n];
 }
 
-enum kind { TCP, DNS_UDP, DNS_TCP };
+enum kind { TCP, DNS_UDP, DNS_TCP, ENGINE_DNS };
 
 static int add_one(struct proxy *px, struct resolver *r, uint64_t netns, enum kind k, int fd)
 {
@@ -49,6 +50,8 @@ static int add_one(struct proxy *px, struct resolver *r, uint64_t netns, enum ki
 		return resolver_add_udp(r, netns, fd);
 	case DNS_TCP:
 		return resolver_add_tcp(r, netns, fd);
+	case ENGINE_DNS:
+		return resolver_add_engine(r, netns, fd);
 	}
 	return -EINVAL;
 }
@@ -91,12 +94,32 @@ const char *listen_add(struct proxy *px, struct resolver *r, struct msg_in *m)
 		return "the job has too many network namespaces";
 	n = add_all(px, r, netns, TCP, m, TAG_FD_TCP);
 	if (n > 0 && add_all(px, r, netns, DNS_UDP, m, TAG_FD_DNS_UDP) >= 0 &&
-	    add_all(px, r, netns, DNS_TCP, m, TAG_FD_DNS_TCP) >= 0) {
+	    add_all(px, r, netns, DNS_TCP, m, TAG_FD_DNS_TCP) >= 0 &&
+	    add_all(px, r, netns, ENGINE_DNS, m, TAG_FD_ENGINE_DNS) >= 0) {
 		self.served[self.n++] = netns;
 		return NULL;
 	}
 	forget(r, netns);
 	return n ? "a listener cannot be served" : "there is no listener";
+}
+
+const char *listen_services(struct resolver *r, const struct msg_in *m)
+{
+	static char why[160];
+	struct str names[MSG_FIELDS_MAX], bad;
+	char shown[100];
+	unsigned n = 0;
+	size_t at = 0;
+
+	while (n < MSG_FIELDS_MAX && msg_each(m, TAG_SERVICE, &at, &names[n]))
+		n++;
+	if (!resolver_services(r, names, n, &bad))
+		return NULL;
+	if (!bad.n)
+		return "there are too many services, or one has no name";
+	text_escape(shown, sizeof(shown), bad);
+	snprintf(why, sizeof(why), "the service \"%s\" has no well-formed name", shown);
+	return why;
 }
 
 const char *listen_remove(struct proxy *px, struct resolver *r, const struct msg_in *m)

@@ -14,6 +14,8 @@
  * namespace that was served already gets these listeners instead of its old ones; what was
  * accepted goes on. */
 const char *listen_add(struct proxy *px, struct resolver *r, struct msg_in *m) MUST_CHECK;
+/* MSG_PROXY_SERVICES. NULL, or why the list stays as it was. */
+const char *listen_services(struct resolver *r, const struct msg_in *m) MUST_CHECK;
 /* MSG_PROXY_UNLISTEN. NULL, also when it was not served; else what is wrong with the message. */
 const char *listen_remove(struct proxy *px, struct resolver *r, const struct msg_in *m) MUST_CHECK;
 

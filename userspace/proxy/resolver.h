@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The job's nameserver: synthetic addresses by UDP and TCP, and no query ever leaves. Called by
+/* The job's nameserver: synthetic addresses by UDP and TCP, and no query of the job ever leaves;
+ * names of its service containers are asked of their engine (services.h). Called by
  * start.c and listen.c. */
 #ifndef EGRET_PROXY_RESOLVER_H
 #define EGRET_PROXY_RESOLVER_H
@@ -16,6 +17,11 @@ void resolver_free(struct resolver *r);
  * caller's. */
 int resolver_add_udp(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
 int resolver_add_tcp(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
+/* A UDP socket connected to the resolver of the engine that made this namespace. */
+int resolver_add_engine(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
+/* The names that are asked there, the whole list. 0, or -EINVAL with the name that is not one. */
+int resolver_services(struct resolver *r, const struct str *names, unsigned n,
+		      struct str *ret_bad) MUST_CHECK;
 void resolver_close(struct resolver *r, uint64_t netns);
 
 #endif

@@ -418,6 +418,8 @@ static void on_control(struct watch *w, uint32_t events)
 		serve_there(&m);
 	else if (m.type == MSG_PROXY_UNLISTEN && self.serving)
 		answered(&m, listen_remove(&self.px, self.resolver, &m));
+	else if (m.type == MSG_PROXY_SERVICES && self.serving)
+		answered(&m, listen_services(self.resolver, &m));
 	else if (m.type == MSG_PROXY_BROKER)
 		change_broker(&m);
 	else if (m.type == MSG_STOP && self.serving)

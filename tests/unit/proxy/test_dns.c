@@ -141,9 +141,87 @@ static void type_names(void **state)
 	assert_string_equal(text, "TYPE65535");
 }
 
+#define ANSWERS(flags, rcode, an) "\x12\x34" flags rcode "\0\1\0" an "\0\0\0\0"
+#define REDIS "\5redis\0"
+#define QUESTION REDIS "\0\1\0\1"
+#define RR(type, ttl, len) "\xc0\x0c\0" type "\0\1\0\0\0" ttl "\0" len
+
+static void found_or_not(void **state)
+{
+	static const struct {
+		const char *p;
+		size_t n;
+		int want;
+		unsigned found;
+	} rows[] = {
+#define FOUND(lit, want, n) { lit, sizeof(lit) - 1, want, n }
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION RR("\1", "\7", "\4") "\x0a\x4d\0\5", 0,
+		      1),
+		FOUND(ANSWERS("\x85", "\x80", "\2") QUESTION RR("\1", "\7", "\4") "\x0a\x4d\0\5" RR(
+			      "\1", "\3", "\4") "\x0a\x4d\0\6",
+		      0, 2),
+		FOUND(ANSWERS("\x81", "\x80", "\0") QUESTION, 0, 0),
+		FOUND(ANSWERS("\x81", "\x83", "\0") QUESTION, 0, 0),
+		/* an id, a question, a name, a type, a class of another */
+		FOUND("\x12\x35\x81\x80\0\1\0\0\0\0\0\0" QUESTION, -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\0") "\5other\0\0\1\0\1", -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\0") REDIS "\0\x1c\0\1", -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\0") "\5Redis\0\0\1\0\1", -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION
+		      "\5other\0\0\1\0\1\0\0\0\1\0\4\x0a\x4d\0\5",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION RR("\x1c", "\7", "\4") "\x0a\x4d\0\5",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION
+		      "\xc0\x0c\0\1\0\3\0\0\0\7\0\4\x0a\x4d\0\5",
+		      -EBADMSG, 0),
+		/* a CNAME, an address of another length, cut off, cut short, no answer at all */
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION RR("\5", "\7", "\7") "\5other\0",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION RR("\1", "\7", "\5") "\x0a\x4d\0\5\6",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\1") QUESTION RR("\1", "\7", "\4") "\x0a\x4d\0",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x80", "\2") QUESTION RR("\1", "\7", "\4") "\x0a\x4d\0\5",
+		      -EBADMSG, 0),
+		FOUND(ANSWERS("\x83", "\x80", "\0") QUESTION, -EBADMSG, 0),
+		FOUND(ANSWERS("\x01", "\x80", "\0") QUESTION, -EBADMSG, 0),
+		FOUND(ANSWERS("\x89", "\x80", "\0") QUESTION, -EBADMSG, 0),
+		FOUND(ANSWERS("\x81", "\x83", "\1") QUESTION RR("\1", "\7", "\4") "\x0a\x4d\0\5",
+		      -EBADMSG, 0),
+		FOUND("\x12\x34\x81\x80\0\1", -EBADMSG, 0),
+	};
+	uint8_t q[DNS_QUESTION_MAX];
+	size_t qn = dns_ask(q, 0x1234, STR("redis"), DNS_A);
+	struct dns_found f;
+
+	assert_int_equal(qn, 12 + 7 + 4);
+	assert_memory_equal(q, "\x12\x34\1\0\0\1\0\0\0\0\0\0" QUESTION, qn);
+	assert_int_equal(dns_ask(q, 0, STR(""), DNS_A), 0);
+	assert_int_equal(dns_ask(q, 0, STR("a..b"), DNS_A), 0);
+	assert_int_equal(dns_ask(q, 0x1234, STR("redis"), DNS_A), qn);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t *copy = malloc(rows[i].n);
+		int r;
+
+		memcpy(copy, rows[i].p, rows[i].n);
+		f = (struct dns_found){ .n = 99 };
+		r = dns_found(copy, rows[i].n, q, qn, &f);
+		free(copy);
+		if (r != rows[i].want || (!r && f.n != rows[i].found))
+			fail_msg("row %zu: %d, %u", i, r, f.n);
+		if (r && f.n != 99)
+			fail_msg("row %zu: the output was touched", i);
+	}
+	assert_int_equal(dns_found((const uint8_t *)rows[1].p, rows[1].n, q, qn, &f), 0);
+	assert_int_equal(f.ttl, 3);
+	assert_memory_equal(f.addr[1], "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\x4d\0\6", 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(queries), cmocka_unit_test(broken),
+					    cmocka_unit_test(found_or_not),
 					    cmocka_unit_test(answers),
 					    cmocka_unit_test(type_names) };
 
