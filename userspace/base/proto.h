@@ -37,13 +37,14 @@ enum proto_type {
 	/* egretd -> proxy */
 	MSG_PROXY_START =
 		16,	  /* JOB, FD_POLICY+ (first: the policy; others only narrow it), FD_CREDS?,
-			   * FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,       FD_RING_SPACE, FD_RECORDS,
-			   * FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or       "ip:port"), HOSTS*
-			   * ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the       host's own), SEARCH*
-			   * (resolver suffixes), LIMIT* ("key=number"),       SYNTHETIC* (CIDR: one IPv4, one
-			   * IPv6), FLAGS (PROXY_*),       FD_NAMES (memfd kept by egretd: the table of
-			   * synthetic addresses, so that a       proxy started anew knows what its forerunner
-			   * handed out; empty at first) */
+			   * FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,       FD_RING_SPACE,
+			   * FD_RECORDS,       FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or       "ip:port"),
+			   * HOSTS*
+			   * ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the       host's own),
+			   * SEARCH*       (resolver suffixes), LIMIT* ("key=number"),       SYNTHETIC* (CIDR:
+			   * one IPv4, one       IPv6), FLAGS (PROXY_*),       FD_NAMES (memfd kept by egretd:
+			   * the table of       synthetic addresses, so that a       proxy started anew knows
+			   * what its forerunner       handed out; empty at first) */
 	MSG_PROXY_READY,  /* proxy -> egretd: ready for MSG_PROXY_LISTEN */
 	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on;
 			     answered OK or FAILED */
@@ -138,19 +139,19 @@ enum proto_type {
 			     * token for, with a nonce good on this connection only; empty: no token
 			     * is wanted */
 	MSG_REGISTER,	    /* LABEL* (facts; provider among them), FD_VALUE? (the token), PID? (the
-			     * worker:       an ancestor of the caller, moved with all its descendants; absent:
-			     * no process       is moved, the job has containers only), CONTAINER_LABEL? (label
-			     * key that its       containers carry), SERVICE*, FLAGS (REGISTER_*), POLICY?
-			     * (name; admins only),       FD_SOURCE* NAME* KIND* (as MSG_RUN) -> MSG_JOB (ready)
-			     * or FAILED */
+			     * worker:       an ancestor of the caller, moved with all its descendants;
+			     * absent:       no process       is moved, the job has containers only),
+			     * CONTAINER_LABEL? (label       key that its       containers carry), SERVICE*,
+			     * FLAGS (REGISTER_*), POLICY?       (name; admins only),       FD_SOURCE* NAME*
+			     * KIND* (as MSG_RUN) -> MSG_JOB (ready)       or FAILED */
 	MSG_ATTACH, /* CONTAINER (id or its first 12 or more digits) or CGROUP (path below the jobs'
 		     * slice), JOB_NAME? (that job) or LABEL*, POLICY?, FD_SOURCE*.. (a job of its
 		     * own) -> MSG_JOB or FAILED; admins */
 	/* egret-runc; only from engines: root of the host */
 	MSG_PREPARE,  /* CONTAINER, CGROUP (cgroupsPath of config.json), ENGINE, LABEL*
 		       * (annotations),  FLAGS (PREPARE_EXEC: for a process of a container that runs;
-		       * the caller is to  start it) -> MSG_PREPARED or FAILED (the container must not
-		       * start) */
+		       * the caller is to  start it) -> MSG_PREPARED or FAILED (the container must
+		       * not  start) */
 	MSG_PREPARED, /* JOB_NAME? (none: it belongs to no job and stays refused), FD_CA FD_BUNDLE
 		       * FD_P12 (with a job), SETENV* (placeholders and EGRET_JOB), FLAGS
 		       * (PREPARED_*) */
@@ -170,9 +171,10 @@ enum proto_type {
 #define INSPECT_HOST_NET 4u
 #define INSPECT_HOST_PID 8u
 #define INSPECT_CAPABILITIES \
-	16u		    /* SYS_ADMIN, NET_ADMIN, SYS_PTRACE, SYS_MODULE, BPF or ALL added */
-#define INSPECT_DEVICES 32u /* host devices, or the host's root or /proc, /sys/fs/cgroup mounted \
-			     */
+	16u /* SYS_ADMIN, NET_ADMIN, SYS_PTRACE, SYS_MODULE, BPF or ALL added */
+#define INSPECT_DEVICES                                                          \
+	32u /* host devices, or the host's root or /proc, /sys/fs/cgroup mounted \
+	     */
 
 /* Field tags. (*) after a name above: a list, walked by msg_each. */
 enum proto_tag {

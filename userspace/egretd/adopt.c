@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See adopt.h. The frames read here were written by an egretd; they passed through no other
- * process's hands, only through its keeping. */
+/* See adopt.h: the services, the parking place, and what an earlier egretd left. */
 #include "egretd/adopt.h"
 
 #include "egretd/job.h"
+#include "egretd/park.h"
 #include "egretd/supervisor.h"
 
 #include "base/log.h"
@@ -55,7 +55,7 @@ static int park_open(struct daemon *d)
 }
 
 /* Another egretd's broker holds both ends. */
-static int park_take(struct daemon *d, const struct child *broker)
+static int place_take(struct daemon *d, const struct child *broker)
 {
 	int a = (int)syscall(SYS_pidfd_getfd, broker->pidfd, PROTO_PARK_FD, 0);
 	int b = (int)syscall(SYS_pidfd_getfd, broker->pidfd, PROTO_PARK_FD + 1, 0);
@@ -115,7 +115,7 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 		fclose(f);
 	/* Without its parking place the broker is of no use. What it and the audit process know of
 	 * jobs, they are told anew by services_tell_jobs. */
-	if (d->broker.child.pid > 0 && park_take(d, &d->broker.child) == 0) {
+	if (d->broker.child.pid > 0 && place_take(d, &d->broker.child) == 0) {
 		if (by_systemd) {
 			close(kept[0]);
 			close(kept[1]);
@@ -153,181 +153,71 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 	return 0;
 }
 
-/* ---- one job, as a message ---- */
-
-struct kept_fd {
-	uint16_t tag;
-	size_t offset;
-};
-#define FD(tag, field)                           \
-	{                                        \
-		tag, offsetof(struct job, field) \
-	}
-static const struct kept_fd kept[] = {
-	FD(TAG_FD_NETNS, ns.netns),	  FD(TAG_FD_TCP, ns.tcp4),
-	FD(TAG_FD_TCP6, ns.tcp6),	  FD(TAG_FD_DNS_UDP, ns.dns_udp4),
-	FD(TAG_FD_DNS_UDP6, ns.dns_udp6), FD(TAG_FD_DNS_TCP, ns.dns_tcp4),
-	FD(TAG_FD_DNS_TCP6, ns.dns_tcp6), FD(TAG_FD_RING, ring.data),
-	FD(TAG_FD_RING_ACK, ring.ack),	  FD(TAG_FD_RING_ACK_RO, ring.ack_ro),
-	FD(TAG_FD_RING_WAKE, ring.wake),  FD(TAG_FD_RING_SPACE, ring.space),
-	FD(TAG_FD_NAMES, names),	  FD(TAG_FD_POLICY, policies[0]),
-	FD(TAG_FD_POLICY2, policies[1]),  FD(TAG_FD_CREDS, creds),
-};
-
-static int *fd_of(struct job *j, const struct kept_fd *k)
+/* Registered cgroups whose job nobody knows: what was being made when egretd died. Whatever runs in
+ * them is nobody's now, and refused. */
+static void forget_unknown(void *owner, uint64_t cgroup, const struct egret_cgroup *c)
 {
-	return (int *)((char *)j + k->offset);
-}
-
-static int park(struct daemon *d, struct job *j)
-{
-	struct job_words words = { .id = j->id,
-				   .uid = j->uid,
-				   .gid = j->gid,
-				   .caller_uid = j->caller_uid,
-				   .proxy_uid = j->proxy_uid,
-				   .admin = j->admin,
-				   .host_net = j->host_net,
-				   .confined = j->confined,
-				   .own_policy = j->own_policy,
-				   .npolicies = j->npolicies,
-				   .assurance = j->facts.assurance,
-				   .cookie = j->ns.cookie,
-				   .listener = j->ns.listener,
-				   .started_us = j->started_us,
-				   .proxy = j->proxy.pid,
-				   .proxy_started = child_started(j->proxy.pid),
-				   .init = j->init.pid,
-				   .init_started = child_started(j->init.pid) };
-	struct msg_out m;
-	size_t i;
-	int r;
-
-	msg_begin(&m, MSG_JOB, 0);
-	msg_put(&m, TAG_VALUE, &words, sizeof(words));
-	msg_put_str(&m, TAG_JOB_NAME, str_of(j->name));
-	msg_put_str(&m, TAG_POLICY, j->policy_name);
-	msg_put_str(&m, TAG_DIGEST, j->policy_digest);
-	msg_put(&m, TAG_SEALED, j->sealed.p, j->sealed.n);
-	for (i = 0; i < j->facts.n; i++) {
-		msg_put_str(&m, TAG_FACT, j->fact_list[i].key);
-		msg_put_str(&m, TAG_FACT, j->fact_list[i].value);
-	}
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		if (*fd_of(j, &kept[i]) >= 0)
-			msg_put_fd(&m, kept[i].tag, *fd_of(j, &kept[i]));
-	r = msg_send(d->park[0], &m);
-	msg_out_done(&m);
-	return r;
-}
-
-void park_jobs(struct daemon *d)
-{
-	struct msg_in m;
+	struct daemon *d = owner;
 	struct job *j;
 
-	while (msg_recv(d->park[1], &m) == 0)
-		msg_in_done(&m);
 	for (j = d->jobs; j; j = j->next)
-		if (j->state == JOB_RUNNING && park(d, j) < 0)
-			log_warn("job %s: cannot be parked; it would not outlive this egretd",
-				 j->name);
+		if (j->id == c->job && member_by_cgroup(d, cgroup))
+			return;
+	(void)!kernel_cgroup_del(d->kernel, cgroup);
+	if (c->job && !job_by_id(d, c->job))
+		(void)!kernel_job_forget(d->kernel, c->job);
 }
 
-/* "j-" and hexadecimal digits, as job_new() writes it: it becomes the name of a cgroup. */
-static bool is_job_name(struct str s)
+/* Cgroups that egretd made for jobs that nobody knows, at the slice's top or in a unit's cgroup. Of
+ * a command's the processes end here; a worker's run on in their unit. */
+static void sweep_folder(struct daemon *d, int parent, bool units)
 {
-	size_t i;
-
-	if (s.n < 3 || !str_starts(s, "j-"))
-		return false;
-	for (i = 2; i < s.n; i++)
-		if (!strchr("0123456789abcdef", s.p[i]))
-			return false;
-	return true;
-}
-
-static int unpark(struct daemon *d, struct msg_in *m)
-{
-	struct job_words w;
-	struct job *j;
-	struct str words, name, s;
-	size_t at = 0, i;
-
-	if (m->type != MSG_JOB || msg_get(m, TAG_VALUE, &words) < 0 || words.n != sizeof(w) ||
-	    msg_get_str(m, TAG_JOB_NAME, sizeof(j->name) - 1, &name) < 0)
-		return -EBADMSG;
-	memcpy(&w, words.p, sizeof(w));
-	/* The broker only keeps it, but it could have put another in its place. */
-	if (!is_job_name(name) || job_by_name(d, name) || !w.id || w.npolicies == 0 ||
-	    w.npolicies > JOB_POLICIES_MAX || (unsigned)w.assurance > ASSURANCE_SIGNED)
-		return -EBADMSG;
-	j = job_new(d);
-	snprintf(j->name, sizeof(j->name), "%.*s", STR_ARG(name));
-	j->id = w.id;
-	j->uid = w.uid;
-	j->gid = w.gid;
-	j->caller_uid = w.caller_uid;
-	j->proxy_uid = w.proxy_uid;
-	j->admin = w.admin;
-	j->host_net = w.host_net;
-	j->confined = w.confined;
-	j->own_policy = w.own_policy;
-	j->npolicies = w.npolicies;
-	j->facts.list = j->fact_list;
-	j->facts.assurance = w.assurance;
-	j->ns.cookie = w.cookie;
-	j->ns.listener = w.listener;
-	j->started_us = w.started_us;
-	if (msg_get(m, TAG_POLICY, &s) == 0)
-		j->policy_name = arena_str(&j->arena, s);
-	if (msg_get(m, TAG_DIGEST, &s) == 0)
-		j->policy_digest = arena_str(&j->arena, s);
-	if (msg_get(m, TAG_SEALED, &s) == 0)
-		j->sealed = arena_str(&j->arena, s);
-	while (j->facts.n < JOB_FACTS_MAX && msg_each(m, TAG_FACT, &at, &s)) {
-		j->fact_list[j->facts.n].key = arena_str(&j->arena, s);
-		if (!msg_each(m, TAG_FACT, &at, &s))
-			break;
-		j->fact_list[j->facts.n++].value = arena_str(&j->arena, s);
-	}
-	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		if (msg_take_fd(m, kept[i].tag, fd_of(j, &kept[i])) < 0)
-			*fd_of(j, &kept[i]) = -1;
-	if (cgroup_make(d->cg.jobs, j->name, &j->cgroup, &j->cgroup_id) < 0 ||
-	    cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id) < 0) {
-		job_fail(j, "its cgroups cannot be opened: it is ended");
-		return -ENOENT;
-	}
-	j->state = JOB_RUNNING;
-	(void)!child_adopt_silent(w.init, w.init_started, &j->init);
-	if (child_adopt(w.proxy, w.proxy_started, &j->proxy) < 0)
-		j->proxy = CHILD_NONE;
-	job_taken_up(j);
-	return 0;
-}
-
-/* Cgroups of jobs that nobody knows: what was being made when egretd died. Their processes end
- * here; they were refused all along. */
-static void sweep(struct daemon *d)
-{
-	int dir = openat(d->cg.jobs, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	int dir = openat(parent, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	DIR *list = dir < 0 ? NULL : fdopendir(dir);
 	struct dirent *e;
 
 	while (list && (e = readdir(list)) != NULL) {
 		int fd;
-		uint64_t id;
 
-		if (strncmp(e->d_name, "j-", 2) || job_by_name(d, str_of(e->d_name)))
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
 			continue;
-		if (cgroup_make(d->cg.jobs, e->d_name, &fd, &id) == 0) {
+		if (strncmp(e->d_name, "j-", 2)) {
+			fd = units ? openat(parent, e->d_name,
+					    O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+				   : -1;
+			if (fd >= 0) {
+				sweep_folder(d, fd, false);
+				close(fd);
+			}
+			continue;
+		}
+		if (job_by_name(d, str_of(e->d_name)))
+			continue;
+		fd = openat(parent, e->d_name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0) {
 			(void)!cgroup_kill(fd);
 			(void)!cgroup_wait_empty(fd, 1000);
-			(void)!kernel_cgroup_del(d->kernel, id);
 			close(fd);
 		}
-		(void)!cgroup_remove(d->cg.jobs, e->d_name);
+		(void)!cgroup_remove(parent, e->d_name);
+	}
+	if (list)
+		closedir(list);
+	else if (dir >= 0)
+		close(dir);
+}
+
+static void sweep_proxies(struct daemon *d)
+{
+	int dir = openat(d->cg.proxies, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	DIR *list = dir < 0 ? NULL : fdopendir(dir);
+	struct dirent *e;
+	uint64_t id;
+	int fd;
+
+	while (list && (e = readdir(list)) != NULL) {
+		if (strncmp(e->d_name, "j-", 2) || job_by_name(d, str_of(e->d_name)))
+			continue;
 		if (cgroup_make(d->cg.proxies, e->d_name, &fd, &id) == 0) {
 			(void)!cgroup_kill(fd);
 			(void)!cgroup_wait_empty(fd, 1000);
@@ -349,16 +239,18 @@ void adopt_jobs(struct daemon *d)
 	unsigned taken = 0;
 
 	while (msg_recv(d->park[1], &m) == 0) {
-		if (unpark(d, &m) == 0)
-			taken++;
+		if (park_take(d, &m) == 0)
+			taken += m.type == MSG_JOB;
 		msg_in_done(&m);
 	}
-	sweep(d);
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
-		if (j->init.pid <= 0)
-			job_end(j); /* it ended while there was no egretd */
+		park_taken(j);
 	}
+	if (kernel_cgroup_each(d->kernel, forget_unknown, d) < 0)
+		log_warn("the kernel's table of cgroups cannot be read: stale entries stay");
+	sweep_folder(d, d->cg.jobs, true);
+	sweep_proxies(d);
 	park_jobs(d);
 	if (taken)
 		log_info("took up %u jobs of an earlier egretd", taken);

@@ -3,6 +3,9 @@
  * others and are only compared. */
 #include "egretd/authority.h"
 
+#include "egretd/member.h"
+#include "egretd/job.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -61,31 +64,55 @@ static bool same_namespace(int proc, const char *name, const char *as)
 	       theirs.st_ino == ours.st_ino;
 }
 
-/* Where the process stands relative to the jobs' slice. An unreadable cgroup file counts as inside:
- * no authority. */
-static void place(const struct daemon *d, int proc, struct caller *c)
+static void place(const struct daemon *d, int proc, struct place_of *ret)
 {
 	cleanup_free char *text = mem_new(16384);
 	const char *slice = d->cg.jobs_path + strlen(d->cg.mount.path);
-	size_t n = strlen(slice);
+	size_t n = strlen(slice), unit_n;
+	const struct member *m;
 	struct str path;
+	unsigned i;
 
-	c->in_job = true;
+	ret->in_slice = true;
 	if (read_small(proc, "cgroup", text, 16384) < 0 ||
 	    authority_cgroup_path(str_of(text), &path) < 0)
 		return;
 	if (!str_starts(path, slice) || (path.n > n && path.p[n] != '/')) {
-		c->in_job = false;
+		ret->in_slice = false;
 		return;
 	}
-	if (path.n > n + 1) {
-		struct str rest = { path.p + n + 1, path.n - n - 1 };
-		const char *slash = memchr(rest.p, '/', rest.n);
+	path.p += n;
+	path.n -= n;
+	m = member_by_path((struct daemon *)d, path);
+	if (m)
+		snprintf(ret->job, sizeof(ret->job), "%s", m->job->name);
+	for (i = 0; i < d->config.nmanaged; i++) {
+		const struct config_managed *c = &d->config.managed[i];
 
-		if (slash)
-			rest.n = (size_t)(slash - rest.p);
-		snprintf(c->job, sizeof(c->job), "%.*s", STR_ARG(rest));
+		if (c->unit.n && place_unit(path, c->unit.p, &unit_n) && unit_n > 1 &&
+		    unit_n < sizeof(ret->unit)) {
+			snprintf(ret->unit, sizeof(ret->unit), "%.*s", (int)unit_n - 1, path.p + 1);
+			ret->managed = c;
+			return;
+		}
 	}
+}
+
+int authority_place(const struct daemon *d, pid_t pid, struct place_of *ret)
+{
+	struct place_of at = { 0 };
+	cleanup_close int proc = -1;
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	proc = open(path, O_DIRECTORY | O_PATH | O_CLOEXEC);
+	if (proc < 0 || fstat(proc, &st) < 0)
+		return -ESRCH;
+	at.uid = st.st_uid;
+	place(d, proc, &at);
+	*ret = at;
+	return 0;
 }
 
 int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, size_t n)
@@ -116,10 +143,16 @@ int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, s
 		snprintf(why, n, "the caller has ended");
 		return -ESRCH;
 	}
-	place(d, proc, &c);
-	c.admin = c.uid == 0 && !c.in_job && same_namespace(proc, "pid", "/proc/self") &&
+	place(d, proc, &c.place);
+	c.in_job = c.place.in_slice;
+	snprintf(c.job, sizeof(c.job), "%s", c.place.job);
+	c.admin = c.uid == 0 && same_namespace(proc, "pid", "/proc/self") &&
 		  (same_namespace(proc, "mnt", "/proc/self") ||
 		   same_namespace(proc, "mnt", "/proc/1"));
+	/* An engine's daemon may be governed itself; what it starts for containers is still its. */
+	c.engine = c.admin && (!c.in_job || (c.place.managed && c.place.managed->engine.n &&
+					     c.place.managed->unit.n));
+	c.admin = c.admin && !c.in_job;
 	/* All of this was about the process that connected only if that one still lives. */
 	alive = (struct pollfd){ .fd = pidfd, .events = POLLIN };
 	if (poll(&alive, 1, 0) != 0) {

@@ -9,18 +9,31 @@
 
 #include "egretd/daemon.h"
 
+/* Where a process stands relative to the jobs' slice. */
+struct place_of {
+	uid_t uid;
+	bool in_slice;
+	char job[24];	 /* the job whose member's cgroup it is in; "" */
+	char unit[1024]; /* path below the slice of the managed unit it is in; "" */
+	const struct config_managed *managed; /* that unit's entry; NULL */
+};
+
 struct caller {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[64];
 	unsigned ngroups;
-	bool in_job;  /* its cgroup is below the jobs' slice */
+	struct place_of place;
+	bool in_job;  /* its cgroup is below the jobs' slice, whether it is a job's or nobody's */
 	char job[24]; /* then: the job's name, if it is one of ours */
-	bool admin;   /* uid 0, in no managed cgroup, in the host's pid and mount namespaces */
+	bool admin;   /* uid 0, outside the slice, in the host's pid and mount namespaces */
+	bool engine;  /* an admin, or the same inside a unit that is an engine's own daemon */
 	int pidfd;
 };
 
+/* 0 or -ESRCH. An unreadable cgroup file counts as inside: no authority. */
+int authority_place(const struct daemon *d, pid_t pid, struct place_of *ret) MUST_CHECK;
 int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, size_t n) MUST_CHECK;
 void caller_done(struct caller *c);
 /* Pure: the path of the cgroup2 line ("0::/a/b") of a /proc/PID/cgroup text. 0 or -ENOENT. */

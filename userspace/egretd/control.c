@@ -6,7 +6,9 @@
 #include "egretd/control.h"
 
 #include "egretd/authority.h"
+#include "egretd/container.h"
 #include "egretd/job.h"
+#include "egretd/worker.h"
 
 #include "base/log.h"
 
@@ -36,6 +38,7 @@ struct client {
 	uint32_t broker_serial, broker_question; /* a question that waits for the broker; 0: none */
 	uint32_t reload_question;
 	bool reloading, gone;
+	char nonce[CONTROL_NONCE_MAX]; /* of a registration that has begun; "" */
 };
 
 static void client_free(struct client *c)
@@ -55,6 +58,8 @@ static void client_free(struct client *c)
 		j->client = NULL;
 		job_fail(j, "the egret run that started it is gone");
 	}
+	jobs_client_gone(c->d, c);
+	containers_client_gone(c->d, c);
 	if (c->reloading)
 		return; /* the answer to the reload frees it */
 	for (at = &c->d->clients; *at != c; at = &(*at)->next)
@@ -342,6 +347,9 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_JOB_END:
 		j = named_job(c, m);
 		if (j) {
+			/* From inside: who asks lives on with the worker, to report. */
+			if (j->worker && c->who.in_job)
+				j->worker->spare = c->who.pid;
 			admin_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
 			client_ok(c, m->id);
 			if (j->state == JOB_RUNNING)
@@ -355,6 +363,22 @@ static bool answer(struct client *c, struct msg_in *m)
 			client_failed(c, m->id, -EBUSY, "this connection has a job already");
 		else
 			job_run(c->d, c, &c->who, m);
+		return true;
+	case MSG_REGISTER_BEGIN:
+		job_register_begin(c->d, c, &c->who, m, c->nonce);
+		return true;
+	case MSG_REGISTER:
+		job_register(c->d, c, &c->who, m, c->nonce);
+		c->nonce[0] = 0; /* good once */
+		return true;
+	case MSG_ATTACH:
+		container_attach(c->d, c, &c->who, m);
+		return true;
+	case MSG_PREPARE:
+		container_prepare(c->d, c, &c->who, m);
+		return true;
+	case MSG_JOIN:
+		container_join(c->d, c, &c->who, m);
 		return true;
 	case MSG_EVENTS:
 		answer_events(c, m);

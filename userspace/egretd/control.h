@@ -6,6 +6,8 @@
 
 #include "egretd/daemon.h"
 
+#define CONTROL_NONCE_MAX 33 /* of one registration, in hexadecimal */
+
 /* Answers; a client that cannot take them (full socket, gone) is dropped, and its job with it. */
 void client_send(struct client *c, struct msg_out *m);
 void client_failed(struct client *c, uint32_t question, int err, const char *why);

@@ -79,6 +79,9 @@ struct daemon {
 	bool served; /* the start succeeded */
 	bool stopping;
 	struct watch hostaddr;
+	struct watch held; /* tasks that the kernel stopped */
+	struct timer beat;
+	struct units *units; /* unit.h */
 	struct compile *reload;
 };
 

@@ -8,7 +8,10 @@
 
 #include "egretd/adopt.h"
 #include "egretd/compile.h"
+#include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/identity.h"
+#include "egretd/worker.h"
 
 #include "base/log.h"
 
@@ -20,6 +23,7 @@
 
 #define PROXY_MS 2000
 #define DRAIN_MS 3000
+#define LINGER_MS 20000 /* between two containers of one job, as GitLab's runner starts them */
 
 static void close_fd(int *fd)
 {
@@ -32,9 +36,10 @@ static void job_free(struct job *j)
 {
 	struct daemon *d = j->d;
 	struct job **at;
-	int i, r;
+	int i;
 
 	timer_del(&j->late);
+	timer_del(&j->linger);
 	timer_del(&j->proxy_again);
 	watch_del(&j->proxy_sock);
 	watch_del(&j->proxy_ended);
@@ -42,22 +47,13 @@ static void job_free(struct job *j)
 	watch_del(&j->init_ended);
 	child_end(&j->init);
 	child_end(&j->proxy);
-	if (j->cgroup >= 0) {
-		(void)!cgroup_kill(j->cgroup);
-		(void)!kernel_cgroup_del(d->kernel, j->cgroup_id);
-	}
-	if (j->ns.cookie)
-		(void)!kernel_listener_del(d->kernel, j->id, j->ns.cookie);
+	worker_release(j);
+	members_done(j, 1000);
+	(void)!kernel_job_forget(d->kernel, j->id);
 	if (j->proxy_cgroup >= 0)
 		(void)!kernel_cage_del(d->kernel, j->proxy_cgroup_id);
-	if (j->cgroup >= 0 && (r = cgroup_wait_empty(j->cgroup, 1000)) < 0)
-		log_warn("job %s: processes are left in its cgroup: %s; they stay refused", j->name,
-			 strerror(-r));
-	close_fd(&j->cgroup);
 	close_fd(&j->proxy_cgroup);
-	(void)!cgroup_remove(d->cg.jobs, j->name);
 	(void)!cgroup_remove(d->cg.proxies, j->name);
-	netns_close(&j->ns);
 	ring_fds_done(&j->ring);
 	for (i = 0; i < 3; i++)
 		close_fd(&j->stdio[i]);
@@ -87,7 +83,7 @@ static void over(struct job *j)
 {
 	struct msg_out m;
 
-	if (j->client) {
+	if (j->client && j->origin == JOB_OF_RUN) {
 		msg_begin(&m, MSG_JOB_ENDED, j->question);
 		msg_put_str(&m, TAG_JOB_NAME, str_of(j->name));
 		msg_put_u64(&m, TAG_CODE, (uint64_t)(uint32_t)j->exit_status);
@@ -151,8 +147,10 @@ void job_end(struct job *j)
 		park_jobs(j->d);
 		timer_del(&j->late);
 		timer_del(&j->proxy_again);
-		(void)!proxy_ready(j, false);
-		(void)!cgroup_kill(j->cgroup);
+		containers_job_over(j, "its job is over");
+		(void)!members_refresh(j); /* ending: no member is ready any more */
+		worker_release(j);
+		members_kill(j);
 		timer_set(j->d->loop, &j->late, PROXY_MS, on_proxy_late, j);
 		proxy_stop(j);
 	}
@@ -163,6 +161,30 @@ void job_end(struct job *j)
 	drain(j);
 }
 
+static void on_linger(struct timer *t)
+{
+	job_end(t->owner);
+}
+
+void job_member_left(struct job *j, struct member *m)
+{
+	bool worker = m && m->kind == MEMBER_WORKER;
+
+	if (j->state == JOB_ENDING || (m && m->kind == MEMBER_COMMAND))
+		return; /* its end is told otherwise */
+	if (worker && j->worker)
+		j->worker->member = NULL;
+	if (m)
+		member_remove(m);
+	park_jobs(j->d);
+	if (worker && j->state == JOB_RUNNING)
+		job_end(j);
+	else if (j->origin == JOB_OF_UNIT)
+		job_end(j);
+	else if (j->origin == JOB_OF_ENGINE && !j->members)
+		timer_set(j->d->loop, &j->linger, LINGER_MS, on_linger, j);
+}
+
 void job_fail(struct job *j, const char *why)
 {
 	bool told = false;
@@ -170,20 +192,24 @@ void job_fail(struct job *j, const char *why)
 	if (j->client && j->state != JOB_RUNNING && j->state != JOB_ENDING) {
 		client_failed(j->client, j->question, -EINVAL, why);
 		told = true;
-		client_owns(j->client, NULL);
+		if (j->origin == JOB_OF_RUN)
+			client_owns(j->client, NULL);
 		j->client = NULL;
 	}
 	/* The egretd of one `egret run` shares its terminal. */
 	if (!told || !j->d->once)
 		log_warn("job %s: %s", j->name, why);
 	compile_cancel(j->compile);
+	identity_cancel(j->identity);
 	j->compile = NULL;
+	j->identity = NULL;
+	containers_job_over(j, why);
 	if (j->state == JOB_CHOOSING) {
 		job_free(j);
 		return;
 	}
 	j->exit_status = 125;
-	if (j->cgroup < 0) {
+	if (j->proxy_cgroup < 0) {
 		job_free(j);
 		return;
 	}

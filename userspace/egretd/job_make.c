@@ -7,7 +7,10 @@
 #include "egretd/job.h"
 
 #include "egretd/adopt.h"
+#include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/unit.h"
+#include "egretd/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,37 +34,35 @@ static void on_late(struct timer *t)
 	job_fail(j, why);
 }
 
-static int make_cgroups(struct job *j, char *why, size_t n)
+/* The command's own cgroup and namespace. Other jobs get members later, or have their worker's. */
+static int make_command(struct job *j, char *why, size_t n)
 {
-	struct daemon *d = j->d;
-	int r = cgroup_make(d->cg.jobs, j->name, &j->cgroup, &j->cgroup_id);
+	struct net *net = NULL;
+	struct member *m = NULL;
+	int r = member_add(j, MEMBER_COMMAND, j->name, j->name, true, NULL, &m, why, n);
 
 	if (r == 0)
-		r = cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id);
+		r = net_of(j, j->host_net ? NETNS_SHARED : NETNS_NEW, -1, &net, why, n);
+	if (r < 0)
+		return r;
+	member_net(m, net);
+	m->trust = MEMBER_TRUST_FULL;
+	return 0;
+}
+
+static int make_cage(struct job *j, char *why, size_t n)
+{
+	struct daemon *d = j->d;
+	int r = cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id);
+
 	if (r < 0) {
-		snprintf(why, n, "no cgroup for the job below %s: %s", d->cg.jobs_path,
+		snprintf(why, n, "no cgroup for the job's proxy below %s: %s", d->cg.own_path,
 			 strerror(-r));
 		return r;
 	}
-	r = kernel_cgroup_set(d->kernel, j->cgroup_id, j->id, j->host_net ? EGRET_CG_HOST_NET : 0);
-	if (r == 0)
-		r = kernel_cage_set(d->kernel, j->proxy_cgroup_id, j->dials, j->ndials);
+	r = kernel_cage_set(d->kernel, j->proxy_cgroup_id, j->dials, j->ndials);
 	if (r < 0)
 		snprintf(why, n, "the kernel's tables cannot take the job: %s", strerror(-r));
-	return r;
-}
-
-static int make_namespace(struct job *j, char *why, size_t n)
-{
-	int r = netns_open(j->d->cg.listen, j->host_net ? NETNS_SHARED : NETNS_NEW, -1, &j->ns, why,
-			   n);
-
-	if (r < 0)
-		return r;
-	r = kernel_listener_set(j->d->kernel, j->id, j->ns.cookie, &j->ns.listener);
-	if (r < 0)
-		snprintf(why, n, "the kernel's tables cannot take the job's listeners: %s",
-			 strerror(-r));
 	return r;
 }
 
@@ -161,7 +162,7 @@ void job_make(struct job *j)
 
 	j->state = JOB_MAKING;
 	timer_set(j->d->loop, &j->late, MAKE_MS, on_late, j);
-	r = make_cgroups(j, why, sizeof(why));
+	r = make_cage(j, why, sizeof(why));
 	if (r == 0)
 		r = make_memory(j, why, sizeof(why));
 	/* The broker makes the job's CA while the namespace is made and the proxy starts. */
@@ -169,8 +170,12 @@ void job_make(struct job *j)
 		r = job_ask_broker(j);
 	if (r == 0)
 		r = job_ask_audit(j);
-	if (r == 0)
-		r = make_namespace(j, why, sizeof(why));
+	if (r == 0 && j->origin == JOB_OF_RUN)
+		r = make_command(j, why, sizeof(why));
+	if (r == 0 && j->origin == JOB_OF_UNIT)
+		r = unit_make(j, why, sizeof(why));
+	if (r == 0 && j->worker)
+		r = worker_make(j, why, sizeof(why));
 	if (r == 0)
 		r = proxy_start(j, why, sizeof(why));
 	if (r < 0) {
@@ -188,17 +193,34 @@ void job_answered(struct job *j, unsigned wait)
 	if (j->state != JOB_MAKING || j->waiting)
 		return;
 	if (wait == WAIT_INIT) {
-		struct msg_out m;
+		job_running(j);
+	} else if (j->origin == JOB_OF_RUN) {
+		job_start_command(j);
+	} else {
+		job_start_event(j);
+		job_running(j);
+	}
+}
 
-		timer_del(&j->late);
-		j->state = JOB_RUNNING;
-		park_jobs(j->d);
-		if (j->client) {
-			msg_begin(&m, MSG_JOB, j->question);
-			job_put(j, &m);
-			client_send(j->client, &m);
-		}
+void job_running(struct job *j)
+{
+	char why[WHY_MAX] = "";
+	struct msg_out m;
+
+	timer_del(&j->late);
+	if (j->worker && worker_take(j, why, sizeof(why)) < 0) {
+		job_fail(j, why);
 		return;
 	}
-	job_start_command(j);
+	j->state = JOB_RUNNING;
+	park_jobs(j->d);
+	if (j->client) {
+		msg_begin(&m, MSG_JOB, j->question);
+		job_put(j, &m);
+		client_send(j->client, &m);
+		/* The job of a runner outlives who registered it. */
+		if (j->origin != JOB_OF_RUN)
+			j->client = NULL;
+	}
+	containers_job_ready(j);
 }

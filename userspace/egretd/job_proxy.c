@@ -21,14 +21,6 @@
 #define AGAIN_MAX_MS 5000
 #define STEADY_FAILURES 20 /* in a row, without once being ready: the job is ended */
 #define LOCAL_ADDRS_MAX 128
-#define LISTEN_ID 3 /* a reload's answer has another */
-
-int proxy_ready(struct job *j, bool ready)
-{
-	uint32_t flags = (j->host_net ? EGRET_CG_HOST_NET : 0u) | (ready ? EGRET_CG_READY : 0u);
-
-	return kernel_cgroup_set(j->d->kernel, j->cgroup_id, j->id, flags);
-}
 
 static void put_list(struct msg_out *m, uint16_t tag, const struct config_list *l)
 {
@@ -110,24 +102,32 @@ static int tell(struct job *j)
 	return r;
 }
 
-static int tell_listeners(struct job *j)
+int proxy_services(struct job *j)
 {
 	struct msg_out m;
+	unsigned i;
 	int r;
 
-	msg_begin(&m, MSG_PROXY_LISTEN, LISTEN_ID);
-	msg_put_u64(&m, TAG_NETNS, j->ns.cookie);
-	msg_put_str(&m, TAG_NET, j->host_net ? STR("host") : STR("none"));
-	put_fd(&m, TAG_FD_TCP, j->ns.tcp4);
-	put_fd(&m, TAG_FD_TCP, j->ns.tcp6);
-	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp4);
-	put_fd(&m, TAG_FD_DNS_UDP, j->ns.dns_udp6);
-	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp4);
-	put_fd(&m, TAG_FD_DNS_TCP, j->ns.dns_tcp6);
+	if (!j->proxy_up)
+		return 0; /* told when it is */
+	msg_begin(&m, MSG_PROXY_SERVICES, 0);
+	for (i = 0; i < j->nservices; i++)
+		msg_put_str(&m, TAG_SERVICE, j->services[i]);
 	r = msg_send(j->proxy.sock, &m);
-	if (r == -EAGAIN)
-		msg_out_done(&m);
+	msg_out_done(&m);
 	return r;
+}
+
+/* Every namespace there is has its listeners served. */
+static void served(struct job *j)
+{
+	j->proxy_failures = 0;
+	if (j->state == JOB_MAKING) {
+		job_answered(j, WAIT_PROXY);
+	} else if (j->state == JOB_RUNNING) {
+		log_info("job %s: its proxy serves", j->name);
+		park_jobs(j->d);
+	}
 }
 
 static void on_message(struct watch *w, uint32_t events)
@@ -147,22 +147,14 @@ static void on_message(struct watch *w, uint32_t events)
 		return;
 	}
 	if (m.type == MSG_PROXY_READY) {
-		if (tell_listeners(j) < 0)
+		j->proxy_up = true;
+		if (nets_listen(j) < 0 || proxy_services(j) < 0)
 			child_kill(&j->proxy, SIGKILL);
-	} else if (m.type == MSG_OK && m.id == LISTEN_ID) {
-		j->proxy_failures = 0;
-		if (j->state == JOB_RUNNING) {
-			log_info("job %s: its proxy serves again", j->name);
-			if (proxy_ready(j, true) < 0)
-				log_err("job %s: the kernel's table cannot be changed; the job "
-					"stays refused",
-					j->name);
-			park_jobs(j->d);
-		} else {
-			msg_in_done(&m);
-			job_answered(j, WAIT_PROXY);
-			return;
-		}
+		else if (!j->nets)
+			served(j);
+	} else if (m.type == MSG_OK) {
+		if (nets_answered(j, m.id, true, "") && nets_served(j))
+			served(j);
 	} else if (m.type == MSG_FAILED && msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0) {
 		text_escape(shown, sizeof(shown), text);
 		log_err("job %s: egret-proxy: %s", j->name, shown);
@@ -171,9 +163,11 @@ static void on_message(struct watch *w, uint32_t events)
 			job_fail(j, shown);
 			return;
 		}
-		/* It could not take a new policy: another one starts with it. */
-		child_kill(&j->proxy, SIGKILL);
-	} else if (m.type != MSG_OK) {
+		/* A namespace that it cannot serve stays refused; a policy that it cannot take is
+		 * taken by another that starts with it. */
+		if (!nets_answered(j, m.id, false, shown))
+			child_kill(&j->proxy, SIGKILL);
+	} else {
 		child_kill(&j->proxy, SIGKILL);
 	}
 	msg_in_done(&m);
@@ -196,10 +190,8 @@ static void on_ended(struct watch *w, uint32_t events)
 		job_end(j);
 		return;
 	}
-	if (proxy_ready(j, false) < 0)
-		log_err("job %s: its proxy died and the kernel's table cannot be changed: "
-			"connections wait unanswered",
-			j->name);
+	j->proxy_up = false;
+	nets_unserved(j);
 	log_warn("job %s: egret-proxy ended with status %d; the job is refused until a new one "
 		 "serves",
 		 j->name, status);
@@ -286,8 +278,7 @@ void proxy_taken_up(struct job *j)
 	    watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
 	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0)
 		return;
-	if (proxy_ready(j, false) < 0)
-		log_err("job %s: the kernel's table cannot be changed", j->name);
+	nets_unserved(j);
 	timer_set(j->d->loop, &j->proxy_again, 1, on_again, j);
 }
 

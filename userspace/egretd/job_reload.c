@@ -81,13 +81,17 @@ static int tell(struct job *j)
 	return r;
 }
 
-static void reload(struct job *j)
+void job_reselect(struct job *j)
 {
 	struct selected before = take_out(j);
 	char why[WHY_MAX];
 
 	if (job_select(j, why, sizeof(why)) < 0) {
-		log_err("job %s: after the reload: %s; the job is ended", j->name, why);
+		log_err("job %s: its policy is chosen anew: %s; the job is ended", j->name, why);
+		j->exit_status = 125;
+		job_end(j);
+	} else if (members_refresh(j) < 0) {
+		log_err("job %s: the kernel's table cannot be changed; the job is ended", j->name);
 		j->exit_status = 125;
 		job_end(j);
 	} else if (tell(j) < 0) {
@@ -104,7 +108,7 @@ void jobs_reload(struct daemon *d)
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
 		if (j->state == JOB_RUNNING && !j->own_policy)
-			reload(j);
+			job_reselect(j);
 	}
 	park_jobs(d);
 }

@@ -8,6 +8,7 @@
 #include "egretd/compile.h"
 #include "egretd/control.h"
 #include "egretd/job.h"
+#include "egretd/tier.h"
 
 #include "base/clock.h"
 
@@ -33,6 +34,16 @@ struct job *job_by_name(struct daemon *d, struct str name)
 	return NULL;
 }
 
+struct job *job_by_id(struct daemon *d, uint64_t id)
+{
+	struct job *j;
+
+	for (j = d->jobs; j; j = j->next)
+		if (j->id == id && j->state != JOB_ENDING)
+			return j;
+	return NULL;
+}
+
 struct job *job_by_serial(struct daemon *d, uint32_t serial)
 {
 	struct job *j;
@@ -43,60 +54,20 @@ struct job *job_by_serial(struct daemon *d, uint32_t serial)
 	return NULL;
 }
 
-const char *job_state_name(enum job_state s)
-{
-	static const char *const names[] = { "starting", "starting", "running", "ending" };
-
-	return names[s];
-}
-
-void job_put(const struct job *j, struct msg_out *m)
-{
-	char fact[512], cgroup[CGROUP_PATH_MAX + 32];
-	size_t i;
-
-	msg_put_str(m, TAG_JOB_NAME, str_of(j->name));
-	msg_put_str(m, TAG_STATE, str_of(job_state_name(j->state)));
-	msg_put_str(m, TAG_NET, j->host_net ? STR("host") : STR("none"));
-	msg_put_str(m, TAG_POLICY, j->policy_name);
-	msg_put_str(m, TAG_DIGEST, j->policy_digest);
-	msg_put_str(m, TAG_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
-	msg_put_u64(m, TAG_ASSURANCE, j->facts.assurance);
-	for (i = 0; i < j->facts.n; i++) {
-		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key),
-			 STR_ARG(j->fact_list[i].value));
-		msg_put_str(m, TAG_FACT, str_of(fact));
-	}
-	msg_put_str(m, TAG_WALL, STR("turn"));
-	msg_put_str(m, TAG_WALL, STR("sockets"));
-	msg_put_str(m, TAG_WALL, STR("packets"));
-	msg_put_str(m, TAG_WALL, STR("cage"));
-	if (!j->host_net)
-		msg_put_str(m, TAG_WALL, STR("netns"));
-	msg_put_u64(m, TAG_STARTED, j->started_us);
-	snprintf(cgroup, sizeof(cgroup), "%s/%s", j->d->cg.jobs_path, j->name);
-	msg_put_str(m, TAG_CGROUP, str_of(cgroup));
-	msg_put_u64(m, TAG_UID, j->uid);
-	if (j->init.pid > 0)
-		msg_put_u64(m, TAG_PID, (uint64_t)j->init.pid);
-	if (j->proxy.pid > 0)
-		msg_put_u64(m, TAG_PROXY_PID, (uint64_t)j->proxy.pid);
-}
-
 struct job *job_new(struct daemon *d)
 {
 	struct job *j = mem_new(sizeof(*j));
 	int i;
 
+	j->confined = true;
 	arena_init(&j->arena, JOB_ARENA_MAX);
 	j->d = d;
-	j->spec = j->status = j->follow = j->creds = j->cgroup = j->proxy_cgroup = j->names = -1;
+	j->spec = j->status = j->follow = j->creds = j->proxy_cgroup = j->names = -1;
 	j->ca = j->bundle = j->p12 = j->broker_pair = -1;
 	for (i = 0; i < 3; i++)
 		j->stdio[i] = -1;
 	for (i = 0; i < JOB_POLICIES_MAX; i++)
 		j->policies[i] = -1;
-	j->ns = NETNS_NONE;
 	j->ring = (struct ring_fds){ -1, -1, -1, -1, -1 };
 	j->proxy = j->init = CHILD_NONE;
 	/* Never 0, never used before: 63 random bits. */
@@ -115,7 +86,7 @@ struct job *job_new(struct daemon *d)
 	return j;
 }
 
-static int take_label(struct job *j, struct str label, char *why, size_t n)
+int job_fact(struct job *j, struct str label, char *why, size_t n)
 {
 	static const char *const reserved[] = {
 		"id", "n", "assurance"
@@ -144,6 +115,7 @@ static int take_label(struct job *j, struct str label, char *why, size_t n)
 			 shown);
 		return -EINVAL;
 	}
+	j->facts.list = j->fact_list;
 	if (j->facts.n == JOB_FACTS_MAX) {
 		snprintf(why, n, "more than %d labels", JOB_FACTS_MAX);
 		return -E2BIG;
@@ -191,36 +163,16 @@ static int take_user(struct job *j, const struct caller *who, const struct msg_i
 	return 0;
 }
 
-/* Could this job leave? uid 0 owns root's files and devices though it has no capability; the groups
- * of disks and memory likewise. */
-static bool is_confined(const struct job *j)
+void job_cooperative(struct job *j, const char *why)
 {
-	/* Abstract UNIX sockets of the host's network namespace are closed by Landlock from ABI 6
-	 * (Linux 6.12) on. */
-	const bool abstract_closed = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 6;
-	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1",
-					       "/dev/xvda" };
-	struct stat st;
-	unsigned i, g;
-
-	if (j->uid == 0 || (j->host_net && !abstract_closed))
-		return false;
-	for (i = 0; i < ARRAY_SIZE(devices); i++) {
-		if (stat(devices[i], &st) < 0)
-			continue;
-		if (st.st_gid == j->gid)
-			return false;
-		for (g = 0; g < j->ngroups; g++)
-			if (st.st_gid == j->groups[g])
-				return false;
-	}
-	return true;
+	j->confined = false;
+	if (!j->tier.n)
+		j->tier = arena_str(&j->arena, str_of(why));
 }
 
 static void on_compiled(void *owner, int err, const char *text, int policies, int credentials)
 {
 	struct job *j = owner;
-	char why[WHY_MAX];
 	int r = err;
 
 	j->compile = NULL;
@@ -233,18 +185,36 @@ static void on_compiled(void *owner, int err, const char *text, int policies, in
 		close(policies);
 	if (credentials >= 0)
 		close(credentials);
-	if (r == 0) {
-		r = job_select(j, why, sizeof(why));
-		text = why;
-	}
 	if (r < 0)
 		job_fail(j, text);
+	else
+		job_go(j);
+}
+
+/* What the configuration requires of every job, then its policy. */
+void job_go(struct job *j)
+{
+	const struct config_list *require = &j->d->config.require;
+	char why[WHY_MAX] = "";
+	unsigned i;
+
+	for (i = 0; i < require->n; i++) {
+		if (!str_is(require->at[i], "confined") || j->confined)
+			continue;
+		snprintf(why, sizeof(why),
+			 "the configuration requires confined jobs, and this one %.*s",
+			 STR_ARG(j->tier));
+		job_fail(j, why);
+		return;
+	}
+	if (job_select(j, why, sizeof(why)) < 0)
+		job_fail(j, why);
 	else
 		job_make(j);
 }
 
 /* Files given with the job: names and kinds in the order of their descriptors. */
-static int take_sources(struct job *j, struct msg_in *m, char *why, size_t n)
+int job_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 {
 	struct compile_source sources[COMPILE_SOURCES_MAX];
 	struct str field, name, kind;
@@ -330,37 +300,21 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 	j->facts.list = j->fact_list;
 	j->facts.assurance = who->admin ? ASSURANCE_RUNNER : ASSURANCE_UNVERIFIED;
 	while (msg_each(m, TAG_LABEL, &at, &label)) {
-		r = take_label(j, label, why, n);
+		r = job_fact(j, label, why, n);
 		if (r < 0)
 			return r;
 	}
 	r = take_user(j, who, m, why, n);
 	if (r < 0)
 		return r;
-	j->confined = is_confined(j);
-	return take_sources(j, m, why, n);
+	tier_of_run(j);
+	return job_sources(j, m, why, n);
 }
 
-static int admit(const struct daemon *d, const struct caller *who, char *why, size_t n)
+int job_admit(const struct daemon *d, char *why, size_t n)
 {
 	unsigned i;
 
-	if (who->in_job) {
-		snprintf(why, n, "the caller is already inside job %s: a job may not start another",
-			 who->job[0] ? who->job : "?");
-		return -EPERM;
-	}
-	if (who->uid == 0 && !who->admin) {
-		snprintf(why, n, "uid 0 of another namespace is no admin here: ask from the host");
-		return -EPERM;
-	}
-	if (!who->admin && d->config.run_policy.n == 0) {
-		snprintf(why, n,
-			 "no policy is named for your jobs: an admin sets \"run\": { \"policy\": "
-			 "NAME } in %s, or use sudo",
-			 d->config_path ? d->config_path : CONFIG_DEFAULT);
-		return -EPERM;
-	}
 	if (d->njobs >= d->config.limits.jobs) {
 		snprintf(why, n, "%u jobs run already, which is limits.jobs", d->njobs);
 		return -EBUSY;
@@ -382,12 +336,32 @@ static int admit(const struct daemon *d, const struct caller *who, char *why, si
 	return 0;
 }
 
+static int admit(const struct daemon *d, const struct caller *who, char *why, size_t n)
+{
+	if (who->in_job) {
+		snprintf(why, n, "the caller is already inside job %s: a job may not start another",
+			 who->job[0] ? who->job : "?");
+		return -EPERM;
+	}
+	if (who->uid == 0 && !who->admin) {
+		snprintf(why, n, "uid 0 of another namespace is no admin here: ask from the host");
+		return -EPERM;
+	}
+	if (!who->admin && d->config.run_policy.n == 0) {
+		snprintf(why, n,
+			 "no policy is named for your jobs: an admin sets \"run\": { \"policy\": "
+			 "NAME } in %s, or use sudo",
+			 d->config_path ? d->config_path : CONFIG_DEFAULT);
+		return -EPERM;
+	}
+	return job_admit(d, why, n);
+}
+
 void job_run(struct daemon *d, struct client *c, const struct caller *who, struct msg_in *m)
 {
 	char why[WHY_MAX] = "";
 	struct job *j;
 	int r = admit(d, who, why, sizeof(why));
-	unsigned i;
 
 	if (r < 0) {
 		client_failed(c, m->id, r, why);
@@ -400,21 +374,8 @@ void job_run(struct daemon *d, struct client *c, const struct caller *who, struc
 	j->caller_uid = who->uid;
 	client_owns(c, j);
 	r = take(j, who, m, why, sizeof(why));
-	for (i = 0; r >= 0 && i < d->config.require.n; i++) {
-		if (str_is(d->config.require.at[i], "confined") && !j->confined) {
-			snprintf(why, sizeof(why),
-				 "the configuration requires confined jobs: run it as a user other "
-				 "than root (--user)");
-			r = -EPERM;
-		}
-	}
-	if (r == 0) {
-		r = job_select(j, why, sizeof(why));
-		if (r == 0) {
-			job_make(j);
-			return;
-		}
-	}
-	if (r < 0)
+	if (r == 0)
+		job_go(j);
+	else if (r < 0)
 		job_fail(j, why[0] ? why : strerror(-r));
 }

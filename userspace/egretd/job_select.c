@@ -35,7 +35,12 @@ static int select_installed(struct job *j, struct str *ret, char *why, size_t n)
 	uint32_t at = 0, other = 0;
 	int r;
 
-	if (!j->admin) {
+	if (j->wants_policy.n) {
+		r = find_policy(k, j->wants_policy, &at);
+		if (r < 0)
+			snprintf(why, n, "policy %s is not among the installed policies",
+				 j->wants_policy.p);
+	} else if (!j->admin) {
 		r = find_policy(k, j->d->config.run_policy, &at);
 		if (r < 0)
 			snprintf(why, n,
@@ -228,6 +233,9 @@ int job_select(struct job *j, char *why, size_t n)
 		r = add_policy(j, pack_at(&j->own.policies, 0));
 	if (r == 0) {
 		j->policy_name = arena_str(&j->arena, policy_name(&p));
+		j->services_rule = policy_services(&p, NULL);
+		j->inbound = policy_inbound(&p);
+		j->capabilities = policy_capabilities(&p);
 		j->policy_digest = arena_str(&j->arena, policy_digest(&p));
 		r = list_dials(j, &p);
 	}

@@ -4,6 +4,7 @@
  * process 1 of the job's own pid namespace. The descriptors of the caller are handed on unread.
  */
 #include "egretd/job.h"
+#include "egretd/worker.h"
 
 #include "base/log.h"
 
@@ -59,6 +60,8 @@ void job_taken_up(struct job *j)
 	    watch_add(j->d->loop, &j->init_ended, j->init.pidfd, EPOLLIN, on_ended, j) < 0)
 		die("job %s: cannot be watched", j->name);
 	j->exit_status = -1;
+	if (j->worker)
+		worker_taken_up(j);
 	proxy_taken_up(j);
 }
 
@@ -86,7 +89,7 @@ static int tell(struct job *j)
 	msg_put_fd(&m, TAG_FD_BUNDLE, j->bundle);
 	msg_put_fd(&m, TAG_FD_P12, j->p12);
 	if (!j->host_net)
-		msg_put_fd(&m, TAG_FD_NETNS, j->ns.netns);
+		msg_put_fd(&m, TAG_FD_NETNS, j->nets->ns.netns);
 	/* What acts on cgroups, kernel objects, egret or the host; /run as a whole is replaced by
 	 * egret-init. */
 	msg_put_str(&m, TAG_HIDE, str_of(d->cg.mount.path));
@@ -119,16 +122,35 @@ static void close_given(struct job *j)
 	/* `follow` stays: an audit process that is started anew gets it again. */
 }
 
+void job_start_event(struct job *j)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_JOB_START, VERDICT_NONE, REASON_NONE);
+	event_text(&e, FIELD_POLICY_NAME, j->policy_name);
+	event_text(&e, FIELD_POLICY_DIGEST, j->policy_digest);
+	if (j->init.pid > 0)
+		event_num(&e, FIELD_PROCESS_PID, (uint64_t)j->init.pid);
+	event_num(&e, FIELD_PROCESS_UID, j->uid);
+	event_text(&e, FIELD_NET, j->host_net ? STR("host") : STR("none"));
+	event_text(&e, FIELD_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
+	event_text(&e, FIELD_WALLS,
+		   j->host_net ? STR("turn sockets packets cage")
+			       : STR("turn sockets packets cage netns"));
+	if (j->tier.n)
+		event_text(&e, FIELD_MESSAGE, j->tier);
+	daemon_event(j->d, j->id, &e);
+}
+
 void job_start_command(struct job *j)
 {
 	struct child_plan plan = { .program = "egret-init",
-				   .cgroup_dir = j->cgroup,
+				   .cgroup_dir = j->members->cgroup,
 				   .new_pid_ns = true,
 				   .keep_root = true,
 				   .arg = j->name };
 	char why[WHY_MAX] = "";
-	struct event e;
-	int r = proxy_ready(j, true);
+	int r = members_refresh(j);
 
 	if (r == 0)
 		r = child_start(&plan, &j->init, why, sizeof(why));
@@ -142,17 +164,7 @@ void job_start_command(struct job *j)
 		job_fail(j, why[0] ? why : strerror(-r));
 		return;
 	}
-	event_begin(&e, EVENT_JOB_START, VERDICT_NONE, REASON_NONE);
-	event_text(&e, FIELD_POLICY_NAME, j->policy_name);
-	event_text(&e, FIELD_POLICY_DIGEST, j->policy_digest);
-	event_num(&e, FIELD_PROCESS_PID, (uint64_t)j->init.pid);
-	event_num(&e, FIELD_PROCESS_UID, j->uid);
-	event_text(&e, FIELD_NET, j->host_net ? STR("host") : STR("none"));
-	event_text(&e, FIELD_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
-	event_text(&e, FIELD_WALLS,
-		   j->host_net ? STR("turn sockets packets cage")
-			       : STR("turn sockets packets cage netns"));
-	daemon_event(j->d, j->id, &e);
+	job_start_event(j);
 	close_given(j);
 	j->waiting = WAIT_INIT;
 }

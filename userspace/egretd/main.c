@@ -6,11 +6,13 @@
  * run` (--once) takes its pins and cgroups away with it.
  */
 #include "egretd/adopt.h"
+#include "egretd/container.h"
 #include "egretd/control.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/probe.h"
 #include "egretd/supervisor.h"
+#include "egretd/unit.h"
 
 #include "base/jail.h"
 #include "base/log.h"
@@ -52,6 +54,7 @@ void daemon_stop(struct daemon *d, int status)
 	if (d->stopping)
 		return;
 	d->stopping = true;
+	units_close(d);
 	supervisor_say("STOPPING=1");
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
@@ -295,7 +298,10 @@ static int start(struct daemon *d, char *why, size_t n)
 	if (r == 0) {
 		adopt_jobs(d);
 		services_tell_jobs(d);
+		r = units_open(d, why, n);
 	}
+	if (r == 0)
+		r = held_open(d, why, n);
 	return r;
 }
 
@@ -305,6 +311,9 @@ static void finish(struct daemon *d)
 	bool fresh;
 	unsigned i;
 
+	units_close(d);
+	if (d->kernel)
+		held_close(d);
 	if (d->control >= 0)
 		control_close(d);
 	services_stop(d);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which job a container is of: by what the runner wrote on it, else by "adopt": "sole", else by
+ * what the configuration says of the unregistered. Labels are void where a job other than the one
+ * they name can reach an engine's socket: it could have copied them. Values come from the engine's
+ * files through egret-compile; they are compared here, and become facts.
+ */
+#include "egretd/container.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define GITLAB "com.gitlab.gitlab-runner."
+
+/* May labels that name this job be believed? */
+static bool labels_hold(const struct daemon *d, const struct job *named)
+{
+	const struct job *j;
+
+	for (j = d->jobs; j; j = j->next)
+		if (j != named && j->state != JOB_ENDING && j->reaches_engine)
+			return false;
+	return true;
+}
+
+/* The one network that the runner made for the job: bound by its first container. */
+static bool network_fits(struct placing *p, struct job *j)
+{
+	unsigned i;
+
+	if (!p->found || !p->found->networks.n)
+		return false;
+	for (i = 0; i < p->found->networks.n; i++) {
+		struct str n = p->found->networks.at[i];
+
+		if (!str_starts(n, "github_network_"))
+			continue;
+		if (!j->network.n)
+			j->network = arena_str(&j->arena, n);
+		if (str_eq(j->network, n))
+			return true;
+	}
+	return false;
+}
+
+static bool is_github_key(struct str key)
+{
+	size_t i;
+
+	for (i = 0; i < key.n; i++)
+		if (!strchr("0123456789abcdef", key.p[i]))
+			return false;
+	return key.n == 6;
+}
+
+/* Docker writes a label without a value as "key=". */
+static bool has_label_key(const struct placing *p, struct str key)
+{
+	unsigned i;
+
+	for (i = 0; i < p->nlabels; i++)
+		if (p->labels[i].n > key.n && p->labels[i].p[key.n] == '=' &&
+		    !memcmp(p->labels[i].p, key.p, key.n))
+			return true;
+	return false;
+}
+
+static bool has_runner_label(const struct placing *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->nlabels; i++) {
+		const char *eq = memchr(p->labels[i].p, '=', p->labels[i].n);
+		struct str key = { p->labels[i].p,
+				   eq ? (size_t)(eq - p->labels[i].p) : p->labels[i].n };
+
+		if (str_starts(key, GITLAB) || is_github_key(key))
+			return true;
+	}
+	return false;
+}
+
+static struct job *by_github(struct placing *p)
+{
+	struct job *j;
+
+	for (j = p->d->jobs; j; j = j->next)
+		if (j->state != JOB_ENDING && j->container_label.n &&
+		    has_label_key(p, j->container_label) && labels_hold(p->d, j) &&
+		    network_fits(p, j))
+			return j;
+	return NULL;
+}
+
+static struct job *by_gitlab(const struct placing *p, struct str id)
+{
+	struct job *j;
+
+	for (j = p->d->jobs; j; j = j->next)
+		if (j->state != JOB_ENDING && str_is(job_fact_of(j, "provider"), "gitlab") &&
+		    str_eq(job_fact_of(j, "job_id"), id))
+			return j;
+	return NULL;
+}
+
+static int fact(struct job *j, const char *key, struct str value, char *why, size_t n)
+{
+	char line[512];
+
+	if (!value.n)
+		return 0;
+	snprintf(line, sizeof(line), "%s=%.*s", key, STR_ARG(value));
+	return job_fact(j, str_of(line), why, n);
+}
+
+/* https://HOST/GROUP/PROJECT/-/jobs/ID -> GROUP/PROJECT */
+static struct str repo_of_url(struct str url)
+{
+	const char *from, *to;
+	size_t n;
+
+	if (!str_starts(url, "https://") && !str_starts(url, "http://"))
+		return STR("");
+	n = url.p[4] == 's' ? 8 : 7;
+	from = memchr(url.p + n, '/', url.n - n);
+	if (!from)
+		return STR("");
+	from++;
+	to = memmem(from, url.n - (size_t)(from - url.p), "/-/jobs/", 8);
+	return to ? (struct str){ from, (size_t)(to - from) } : STR("");
+}
+
+/* GitLab's docker executor has no hook on the host: its labels, written from the job's payload,
+ * open the job with the first container. What they do not say (event, fork) is unknown. */
+static int open_gitlab(struct placing *p, struct str id, struct job **ret, char *why, size_t n)
+{
+	static const char *const keys[][2] = { { "repo_id", GITLAB "project.id" },
+					       { "ref", GITLAB "job.ref" },
+					       { "sha", GITLAB "job.sha" },
+					       { "run_id", GITLAB "pipeline.id" },
+					       { "runner", GITLAB "runner.id" } };
+	struct job *j;
+	size_t i;
+	int r = job_admit(p->d, why, n);
+
+	if (r < 0)
+		return r;
+	j = job_new(p->d);
+	j->origin = JOB_OF_ENGINE;
+	j->admin = true;
+	j->facts.assurance = ASSURANCE_RUNNER;
+	r = fact(j, "provider", STR("gitlab"), why, n);
+	if (r == 0)
+		r = fact(j, "job_id", id, why, n);
+	if (r == 0)
+		r = fact(j, "repo", repo_of_url(placing_label(p, GITLAB "job.url")), why, n);
+	for (i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
+		r = fact(j, keys[i][0], placing_label(p, keys[i][1]), why, n);
+	if (r < 0) {
+		job_fail(j, why);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}
+
+static int open_policy(struct placing *p, struct job **ret, char *why, size_t n)
+{
+	struct job *j;
+	int r = job_admit(p->d, why, n);
+
+	if (r < 0)
+		return r;
+	j = job_new(p->d);
+	j->origin = JOB_OF_ENGINE;
+	j->admin = true;
+	j->wants_policy = arena_str(&j->arena, p->engine->policy);
+	j->facts.assurance = ASSURANCE_RUNNER;
+	r = fact(j, "provider", p->engine->engine, why, n);
+	if (r < 0) {
+		job_fail(j, why);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}
+
+static struct job *sole(const struct daemon *d)
+{
+	struct job *j, *found = NULL;
+
+	for (j = d->jobs; j; j = j->next) {
+		if (j->state == JOB_ENDING || j->origin == JOB_OF_UNIT ||
+		    (j->origin == JOB_OF_ENGINE && j->wants_policy.n))
+			continue;
+		if (found)
+			return NULL;
+		found = j;
+	}
+	return found;
+}
+
+int placing_choose(struct placing *p, struct job **ret, char *why, size_t n)
+{
+	struct str gitlab = placing_label(p, GITLAB "job.id");
+	struct job *j = NULL;
+	bool fresh = false;
+	uint64_t id;
+	int r = 0;
+
+	if (p->engine && has_runner_label(p)) {
+		j = gitlab.n ? by_gitlab(p, gitlab) : by_github(p);
+		if (j && !labels_hold(p->d, j))
+			j = NULL;
+		if (!j && gitlab.n && p->engine->jobs_gitlab && labels_hold(p->d, NULL) &&
+		    str_is(placing_label(p, GITLAB "managed"), "true")) {
+			r = open_gitlab(p, gitlab, &j, why, n);
+			fresh = true;
+		}
+	} else if (p->engine && p->engine->adopt_sole) {
+		j = sole(p->d);
+	}
+	if (r == 0 && !j && p->engine && p->engine->unregistered == UNREGISTERED_POLICY) {
+		r = open_policy(p, &j, why, n);
+		fresh = true;
+	}
+	if (r < 0)
+		return r;
+	if (fresh) {
+		/* job_go may fail it at once; then it is not found any more. */
+		id = j->id;
+		snprintf(why, n, "its job could not be made; egretd's log says why");
+		job_go(j);
+		j = job_by_id(p->d, id);
+		if (!j)
+			return -EPERM;
+	}
+	*ret = j;
+	return 0;
+}

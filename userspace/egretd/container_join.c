@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three questions of egret-runc once the job is known: what goes into config.json
+ * (MSG_PREPARE), the container becomes a member (MSG_JOIN), a process is executed in it
+ * (MSG_PREPARE with PREPARE_EXEC).
+ */
+#include "egretd/adopt.h"
+#include "egretd/authority.h"
+#include "egretd/container.h"
+#include "egretd/control.h"
+#include "egretd/tier.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void put_job(struct msg_out *m, const struct job *j)
+{
+	char named[48];
+	unsigned i;
+
+	msg_put_str(m, TAG_JOB_NAME, str_of(j->name));
+	msg_put_u64(m, TAG_FLAGS, j->capabilities);
+	msg_put_fd(m, TAG_FD_CA, j->ca);
+	msg_put_fd(m, TAG_FD_BUNDLE, j->bundle);
+	msg_put_fd(m, TAG_FD_P12, j->p12);
+	for (i = 0; i < j->nplaceholders; i++)
+		msg_put_str(m, TAG_SETENV, j->placeholders[i]);
+	snprintf(named, sizeof(named), "EGRET_JOB=%s", j->name);
+	msg_put_str(m, TAG_SETENV, str_of(named));
+}
+
+static bool requires_confined(const struct daemon *d)
+{
+	unsigned i;
+
+	for (i = 0; i < d->config.require.n; i++)
+		if (str_is(d->config.require.at[i], "confined"))
+			return true;
+	return false;
+}
+
+/* A container that could leave makes its job cooperative: it loses what only confined ones get,
+ * before the container runs. */
+static int judge_tier(struct placing *p, struct job *j, char *why, size_t n)
+{
+	const unsigned loose = INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET | INSPECT_HOST_PID |
+			       INSPECT_CAPABILITIES | INSPECT_DEVICES;
+	bool was = j->confined;
+	unsigned flags = p->found ? p->found->flags : 0;
+	struct event e;
+
+	if (!(flags & loose))
+		return 0;
+	if (requires_confined(p->d)) {
+		snprintf(
+			why, n,
+			"the configuration requires confined jobs: no privileged container, engine "
+			"socket, host devices or pid namespace, nor added capabilities");
+		return -EPERM;
+	}
+	tier_of_container(j, flags);
+	if (!was)
+		return 0;
+	event_begin(&e, EVENT_ALERT, VERDICT_NONE, REASON_NONE);
+	event_text(&e, FIELD_CONFINED, STR("cooperative"));
+	event_text(&e, FIELD_MESSAGE, j->tier);
+	daemon_event(p->d, j->id, &e);
+	if (!j->own_policy)
+		job_reselect(j);
+	if (j->state == JOB_ENDING) {
+		snprintf(why, n, "its job is over");
+		return -ESHUTDOWN;
+	}
+	return 0;
+}
+
+void placing_prepared(struct placing *p, struct job *j)
+{
+	char why[WHY_MAX];
+	struct msg_out m;
+	int r = j ? judge_tier(p, j, why, sizeof(why)) : 0;
+
+	if (r < 0) {
+		placing_fail(p, r, why);
+		return;
+	}
+	msg_begin(&m, MSG_PREPARED, p->question);
+	if (j)
+		put_job(&m, j);
+	if (p->client)
+		client_send(p->client, &m);
+	msg_out_done(&m);
+	p->client = NULL;
+	p->state = PLACING_PREPARED;
+	placing_late(p, PLACING_PREPARED_MS);
+}
+
+void placing_exec(struct placing *p, const struct caller *who)
+{
+	struct member *at = member_by_name(p->d, p->id, NULL);
+	struct msg_out m;
+	int r = 0;
+
+	/* Version 1 engines leave what they execute in the root of version 2: the caller enters the
+	 * container's cgroup, and its children are born there. */
+	if (at && p->d->cg.mount.hybrid)
+		r = cgroup_add(at->cgroup, who->pid);
+	if (r < 0) {
+		placing_fail(p, r, "the process cannot be put into the container's cgroup");
+		return;
+	}
+	msg_begin(&m, MSG_PREPARED, p->question);
+	if (at && at->trust == MEMBER_TRUST_FULL)
+		put_job(&m, at->job);
+	client_send(p->client, &m);
+	msg_out_done(&m);
+	placing_free(p);
+}
+
+/* The cgroup that the process is in: below the slice, or (hybrid hosts) it is put into one. */
+static int place_process(struct placing *p, char *why, size_t n)
+{
+	const char *slice = p->d->cg.jobs_path + strlen(p->d->cg.mount.path);
+	size_t len = strlen(slice);
+	char file[64], text[16384];
+	cleanup_close int fd = -1, made = -1;
+	struct str path;
+	ssize_t got;
+	int r;
+
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)p->pid);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (p->pidfd < 0 || got <= 0 ||
+	    authority_cgroup_path((struct str){ text, (size_t)got }, &path) < 0) {
+		snprintf(why, n, "its first process, %d, has ended", (int)p->pid);
+		return -ESRCH;
+	}
+	if (str_starts(path, slice) && path.n > len + 1 && path.p[len] == '/') {
+		snprintf(p->path, sizeof(p->path), "%.*s", (int)(path.n - len - 1),
+			 path.p + len + 1);
+		return 0;
+	}
+	if (!p->d->cg.mount.hybrid) {
+		snprintf(why, n,
+			 "its cgroup %.*s is outside %s, where nothing would hold it: see "
+			 "docs/runner-hosts.md",
+			 STR_ARG(path), slice);
+		return -EPERM;
+	}
+	snprintf(p->path, sizeof(p->path), "c-%.64s", p->id);
+	r = cgroup_make(p->d->cg.jobs, p->path, &made, NULL);
+	if (r == 0)
+		r = cgroup_add(made, p->pid);
+	if (r < 0)
+		snprintf(why, n, "it cannot be put into a cgroup below %s: %s", p->d->cg.jobs_path,
+			 strerror(-r));
+	return r;
+}
+
+/* Names by which other members call it: what the runner gave it on its network, not docker's own.
+ */
+static void take_services(const struct placing *p, struct job *j)
+{
+	unsigned i;
+	bool fresh = false;
+
+	for (i = 0; p->found && i < p->found->aliases.n; i++) {
+		struct str name = p->found->aliases.at[i];
+
+		if (name.n == 12 && !strncmp(p->id, name.p, name.n))
+			continue;
+		fresh |= job_service(j, name) > 0;
+	}
+	if (fresh && proxy_services(j) < 0)
+		log_warn("job %s: its proxy was not told of a service's name", j->name);
+}
+
+static void on_served(void *owner, int err, const char *why)
+{
+	struct placing *p = owner;
+	struct job *j = placing_job(p);
+	struct msg_out m;
+
+	if (err < 0) {
+		placing_fail(p, err, why);
+		return;
+	}
+	if (p->why != PLACING_JOIN) {
+		placing_held(p, j);
+		return;
+	}
+	msg_begin(&m, MSG_OK, p->question);
+	if (j)
+		msg_put_str(&m, TAG_JOB_NAME, str_of(j->name));
+	if (p->client)
+		client_send(p->client, &m);
+	msg_out_done(&m);
+	placing_free(p);
+}
+
+int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why, size_t n)
+{
+	char ns[64];
+	cleanup_close int netns = -1;
+	struct net *net = NULL;
+	struct member *m = NULL;
+	unsigned i;
+	int r;
+
+	snprintf(ns, sizeof(ns), "/proc/%d/ns/net", (int)p->pid);
+	netns = open(ns, O_RDONLY | O_CLOEXEC);
+	if (netns < 0) {
+		snprintf(why, n, "its first process, %d, has ended", (int)p->pid);
+		return -ESRCH;
+	}
+	/* Sends only what is new: other members are not disturbed. */
+	r = net_of(j, NETNS_ENTER, netns, &net, why, n);
+	if (r < 0)
+		return r;
+	r = member_add(j, p->id[0] && strlen(p->id) >= 12 ? MEMBER_CONTAINER : MEMBER_CGROUP, p->id,
+		       p->path, false, net, &m, why, n);
+	if (r < 0)
+		return r;
+	m->trust = trust;
+	m->made = p->d->cg.mount.hybrid && !strncmp(p->path, "c-", 2);
+	m->kill = p->why != PLACING_ATTACH && !j->keep;
+	timer_del(&j->linger);
+	take_services(p, j);
+	for (i = 0; p->found && j->services_rule && i < p->found->nports; i++)
+		if (p->found->ports[i].host && member_publish(m, p->found->ports[i].host) < 0)
+			log_warn("job %s: published port %u cannot be opened to it", j->name,
+				 p->found->ports[i].host);
+	r = member_watch(m);
+	if (r == 0 && j->proxy_up)
+		r = nets_listen(j);
+	if (r < 0) {
+		snprintf(why, n, "it cannot be followed: %s", strerror(-r));
+		member_remove(m);
+		return r;
+	}
+	park_jobs(p->d);
+	p->state = PLACING_SERVE;
+	member_when_served(m, on_served, p);
+	return 0;
+}
+
+void placing_join(struct placing *p, struct job *j)
+{
+	struct msg_out m;
+	char why[WHY_MAX] = "";
+	uint64_t id = 0;
+	int fd, r = place_process(p, why, sizeof(why));
+
+	if (r == 0 && j && member_by_name(p->d, p->id, NULL)) {
+		r = -EEXIST;
+		snprintf(why, sizeof(why), "a container with this id is a member already");
+	}
+	if (r == 0 && j)
+		r = judge_tier(p, j, why, sizeof(why));
+	if (r == 0 && j)
+		r = placing_member(p, j,
+				   p->flags & JOIN_SPLICED ? MEMBER_TRUST_FULL : MEMBER_TRUST_NONE,
+				   why, sizeof(why));
+	if (r < 0) {
+		placing_fail(p, r, why);
+		return;
+	}
+	if (j)
+		return;
+	/* Nobody's: known to the kernel as such, so that it is refused and not held, unless the
+	 * configuration wants it held until somebody attaches it. */
+	if (!p->engine || p->engine->unregistered != UNREGISTERED_HOLD) {
+		fd = openat(p->d->cg.jobs, p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && cgroup_id(fd, &id) == 0)
+			stranger_add(p->d, fd, id);
+		else if (fd >= 0)
+			close(fd);
+	}
+	msg_begin(&m, MSG_OK, p->question);
+	if (p->client)
+		client_send(p->client, &m);
+	msg_out_done(&m);
+	placing_free(p);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Confined or cooperative: could this job leave? Promises P1 and P2 are claimed for confined jobs.
+ * Each finding is told to job_cooperative() in words that complete "this job ...". Reads what the
+ * kernel says of processes and files, and root's own sudoers files (searched for names, not
+ * interpreted).
+ */
+#ifndef EGRET_EGRETD_TIER_H
+#define EGRET_EGRETD_TIER_H
+
+#include "egretd/job.h"
+
+void tier_of_run(struct job *j); /* uid, gid, groups and host_net are set */
+/* A runner's worker: its user may reach an engine's socket (then also j->reaches_engine), or become
+ * root. */
+void tier_of_worker(struct job *j, pid_t pid);
+/* INSPECT_* of a container. */
+void tier_of_container(struct job *j, unsigned inspect_flags);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See unit.h. Names of cgroups are compared with the configuration's patterns, never interpreted.
+ */
+#include "egretd/unit.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#define SLICES_MAX 64
+#define AGAIN_MS 2000
+
+struct units {
+	struct daemon *d;
+	int inotify;
+	struct watch watch;
+	struct timer again;
+	struct slice {
+		int wd;
+		char path[512]; /* below the jobs' slice; "" itself */
+	} slices[SLICES_MAX];
+	unsigned n;
+};
+
+static const struct config_managed *policy_of(const struct daemon *d, const char *path)
+{
+	char whole[1024];
+	unsigned i;
+	size_t n;
+
+	snprintf(whole, sizeof(whole), "/%s", path);
+	for (i = 0; i < d->config.nmanaged; i++) {
+		const struct config_managed *m = &d->config.managed[i];
+
+		if (m->unit.n && m->unregistered == UNREGISTERED_POLICY &&
+		    place_unit(str_of(whole), m->unit.p, &n) && n == strlen(whole))
+			return m;
+	}
+	return NULL;
+}
+
+static struct job *job_of_unit(struct daemon *d, const char *path)
+{
+	struct job *j;
+
+	for (j = d->jobs; j; j = j->next)
+		if (j->origin == JOB_OF_UNIT && j->state != JOB_ENDING && str_is(j->cwd, path))
+			return j;
+	return NULL;
+}
+
+int unit_make(struct job *j, char *why, size_t n)
+{
+	const char *slash = strrchr(j->cwd.p, '/');
+	struct member *m = NULL;
+	struct net *net = NULL;
+	int r = net_of(j, NETNS_SHARED, -1, &net, why, n);
+
+	if (r == 0)
+		r = member_add(j, MEMBER_CGROUP, slash ? slash + 1 : j->cwd.p, j->cwd.p, false, net,
+			       &m, why, n);
+	if (r == 0)
+		m->kill = false;
+	return r;
+}
+
+static void open_job(struct units *u, const struct config_managed *managed, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char why[WHY_MAX], fact[300];
+	struct job *j;
+	int r;
+
+	if (job_of_unit(u->d, path))
+		return;
+	r = job_admit(u->d, why, sizeof(why));
+	if (r < 0) {
+		log_err("unit %s is refused: %s", path, why);
+		return;
+	}
+	j = job_new(u->d);
+	j->origin = JOB_OF_UNIT;
+	j->admin = true;
+	j->host_net = true;
+	j->facts.assurance = ASSURANCE_RUNNER;
+	j->cwd = arena_str(&j->arena, str_of(path));
+	j->wants_policy = arena_str(&j->arena, managed->policy);
+	snprintf(fact, sizeof(fact), "unit=%s", slash ? slash + 1 : path);
+	job_cooperative(j, "is a service of the host");
+	if (job_fact(j, STR("provider=unit"), why, sizeof(why)) < 0 ||
+	    job_fact(j, str_of(fact), why, sizeof(why)) < 0)
+		job_fail(j, why);
+	else
+		job_go(j);
+}
+
+static void look(struct units *u, const char *path);
+
+static void found(struct units *u, const char *in, const char *name)
+{
+	const struct config_managed *m;
+	char path[512];
+	size_t n = strlen(name);
+
+	if (snprintf(path, sizeof(path), "%s%s%s", in, in[0] ? "/" : "", name) >= (int)sizeof(path))
+		return;
+	m = policy_of(u->d, path);
+	if (m)
+		open_job(u, m, path);
+	else if (n > 6 && !strcmp(name + n - 6, ".slice"))
+		look(u, path);
+}
+
+/* Watches one slice, then looks at what is in it: nothing is missed between. */
+static void look(struct units *u, const char *path)
+{
+	char file[2 * CGROUP_PATH_MAX];
+	struct dirent *e;
+	DIR *list;
+	int wd;
+
+	snprintf(file, sizeof(file), "%s/%s", u->d->cg.jobs_path, path);
+	wd = inotify_add_watch(u->inotify, file, IN_CREATE | IN_DELETE | IN_ONLYDIR);
+	if (wd < 0)
+		return;
+	if (u->n == SLICES_MAX) {
+		log_err("more than %d slices: units in %s stay refused", SLICES_MAX, path);
+		return;
+	}
+	u->slices[u->n].wd = wd;
+	snprintf(u->slices[u->n].path, sizeof(u->slices[u->n].path), "%s", path);
+	u->n++;
+	list = opendir(file);
+	while (list && (e = readdir(list)) != NULL)
+		if (e->d_type == DT_DIR && e->d_name[0] != '.')
+			found(u, path, e->d_name);
+	if (list)
+		closedir(list);
+}
+
+static void gone(struct units *u, const char *in, const char *name)
+{
+	char path[512];
+	struct job *j;
+	unsigned i;
+
+	snprintf(path, sizeof(path), "%s%s%s", in, in[0] ? "/" : "", name);
+	for (i = 0; i < u->n; i++)
+		if (!strcmp(u->slices[i].path, path))
+			u->slices[i--] = u->slices[--u->n];
+	j = job_of_unit(u->d, path);
+	if (j && j->state == JOB_RUNNING)
+		job_end(j);
+	else if (j)
+		job_fail(j, "its unit has ended");
+}
+
+static void on_inotify(struct watch *w, uint32_t events)
+{
+	struct units *u = w->owner;
+	char room[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
+	const struct inotify_event *e;
+	ssize_t n;
+	unsigned i;
+	char *at;
+
+	while ((n = read(u->inotify, room, sizeof(room))) > 0) {
+		for (at = room; at < room + n; at += sizeof(*e) + e->len) {
+			e = (const struct inotify_event *)at;
+			for (i = 0; i < u->n && u->slices[i].wd != e->wd; i++)
+				;
+			if (i == u->n || !e->len)
+				continue;
+			if (e->mask & IN_CREATE)
+				found(u, u->slices[i].path, e->name);
+			else if (e->mask & IN_DELETE)
+				gone(u, u->slices[i].path, e->name);
+		}
+	}
+}
+
+/* A unit whose job could not be made, or was ended, gets another. */
+static void on_again(struct timer *t)
+{
+	struct units *u = t->owner;
+	unsigned i, n = u->n;
+	struct dirent *e;
+
+	for (i = 0; i < n; i++) {
+		char file[2 * CGROUP_PATH_MAX];
+		DIR *list;
+
+		snprintf(file, sizeof(file), "%s/%s", u->d->cg.jobs_path, u->slices[i].path);
+		list = opendir(file);
+		while (list && (e = readdir(list)) != NULL) {
+			char path[1024];
+
+			snprintf(path, sizeof(path), "%s%s%s", u->slices[i].path,
+				 u->slices[i].path[0] ? "/" : "", e->d_name);
+			if (e->d_type == DT_DIR && e->d_name[0] != '.' && strlen(path) < 512 &&
+			    policy_of(u->d, path))
+				open_job(u, policy_of(u->d, path), path);
+		}
+		if (list)
+			closedir(list);
+	}
+	timer_set(u->d->loop, &u->again, AGAIN_MS, on_again, u);
+}
+
+int units_open(struct daemon *d, char *why, size_t n)
+{
+	struct units *u;
+	bool wanted = false;
+	unsigned i;
+	int r;
+
+	for (i = 0; i < d->config.nmanaged; i++)
+		wanted |= d->config.managed[i].unit.n > 0 &&
+			  d->config.managed[i].unregistered == UNREGISTERED_POLICY;
+	if (!wanted)
+		return 0;
+	u = mem_new(sizeof(*u));
+	u->d = d;
+	d->units = u;
+	u->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	r = u->inotify < 0 ? -errno
+			   : watch_add(d->loop, &u->watch, u->inotify, EPOLLIN, on_inotify, u);
+	if (r < 0) {
+		snprintf(why, n, "the units of %s cannot be watched: %s", d->cg.jobs_path,
+			 strerror(-r));
+		return r;
+	}
+	look(u, "");
+	timer_set(d->loop, &u->again, AGAIN_MS, on_again, u);
+	return 0;
+}
+
+void units_close(struct daemon *d)
+{
+	struct units *u = d->units;
+
+	if (!u)
+		return;
+	timer_del(&u->again);
+	watch_del(&u->watch);
+	if (u->inotify >= 0)
+		close(u->inotify);
+	free(u);
+	d->units = NULL;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See worker.h. */
+#include "egretd/worker.h"
+
+#include "egretd/authority.h"
+#include "egretd/proctree.h"
+#include "egretd/sockdiag.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define RELEASE_ROUNDS 50
+
+static int worker_new(struct job *j, pid_t pid, uint64_t started, const char *unit)
+{
+	struct worker *w;
+	int fd = openat(j->d->cg.jobs, unit, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
+	uint64_t id = 0;
+
+	if (fd < 0)
+		return -errno;
+	r = cgroup_id(fd, &id);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	w = mem_new(sizeof(*w));
+	w->pid = pid;
+	w->started = started;
+	w->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	w->from = fd;
+	w->from_id = id;
+	w->unit = mem_dup(str_of(unit));
+	j->worker = w;
+	/* Opened by number: it is the one that was meant only if that one still lives. */
+	return w->pidfd >= 0 && child_started(pid) == started ? 0 : -ESRCH;
+}
+
+int worker_of(struct job *j, const struct caller *who, pid_t pid, char *why, size_t n)
+{
+	uint64_t started = child_started(pid);
+	char unit[CGROUP_PATH_MAX];
+	struct place_of at;
+	int r;
+
+	r = authority_place(j->d, pid, &at);
+	if (!started || r < 0) {
+		snprintf(why, n, "the worker, process %d, has ended", (int)pid);
+		return -ESRCH;
+	}
+	if (!at.in_slice || !at.unit[0]) {
+		snprintf(why, n,
+			 "the worker, process %d, is in no managed unit: \"managed\" in the "
+			 "configuration names them, and a drop-in puts the runner's unit into "
+			 "egret.slice",
+			 (int)pid);
+		return -EPERM;
+	}
+	if (!who->admin && (at.uid != who->uid || strcmp(at.unit, who->place.unit) ||
+			    !proctree_descends(who->pid, pid))) {
+		snprintf(why, n,
+			 "a registrar registers only its own job: process %d is no ancestor of it "
+			 "in its own unit",
+			 (int)pid);
+		return -EPERM;
+	}
+	snprintf(unit, sizeof(unit), "%s", at.unit);
+	r = worker_new(j, pid, started, unit);
+	if (r < 0)
+		snprintf(why, n, "the worker's cgroup %s cannot be used: %s", unit, strerror(-r));
+	return r;
+}
+
+int worker_unparked(struct job *j, pid_t pid, uint64_t started, const char *unit)
+{
+	return worker_new(j, pid, started, unit);
+}
+
+static void on_ended(struct watch *w, uint32_t events)
+{
+	struct job *j = w->owner;
+
+	watch_del(w);
+	log_info("job %s: its worker has ended", j->name);
+	if (j->state == JOB_RUNNING)
+		job_end(j);
+	else
+		job_fail(j, "its worker has ended");
+}
+
+void worker_taken_up(struct job *j)
+{
+	struct worker *w = j->worker;
+
+	if (w->pidfd < 0 || watch_add(j->d->loop, &w->ended, w->pidfd, EPOLLIN, on_ended, j) < 0)
+		log_warn("job %s: its worker is not followed: it ends by its hook", j->name);
+}
+
+int worker_make(struct job *j, char *why, size_t n)
+{
+	struct worker *w = j->worker;
+	char path[2 * CGROUP_PATH_MAX], ns[64];
+	cleanup_close int netns = -1;
+	struct net *net = NULL;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", w->unit, j->name);
+	r = member_add(j, MEMBER_WORKER, j->name, path, true, NULL, &w->member, why, n);
+	if (r < 0)
+		return r;
+	w->member->kill = !j->keep;
+	snprintf(ns, sizeof(ns), "/proc/%d/ns/net", (int)w->pid);
+	netns = open(ns, O_RDONLY | O_CLOEXEC);
+	if (netns < 0) {
+		snprintf(why, n, "the worker, process %d, has ended", (int)w->pid);
+		return -ESRCH;
+	}
+	/* Other jobs and the runner itself are in it, whichever it is. */
+	r = net_of(j, NETNS_SHARED, netns, &net, why, n);
+	if (r < 0)
+		return r;
+	member_net(w->member, net);
+	j->host_net = true;
+	return watch_add(j->d->loop, &w->ended, w->pidfd, EPOLLIN, on_ended, j);
+}
+
+static void destroy_sockets(struct job *j, uint64_t cgroup, const uint64_t *inodes, size_t n)
+{
+	struct worker *w = j->worker;
+	unsigned count = 0;
+	char why[WHY_MAX];
+
+	if (!w->member || !w->member->net || n == 0)
+		return;
+	if (sockdiag_destroy(w->member->net->ns.netns, cgroup, inodes, n, &count, why,
+			     sizeof(why)) < 0)
+		log_warn("job %s: sockets from before it was registered cannot be ended, only "
+			 "refused: %s",
+			 j->name, why);
+}
+
+int worker_take(struct job *j, char *why, size_t n)
+{
+	struct worker *w = j->worker;
+	cleanup_free uint64_t *inodes = NULL;
+	unsigned moved = 0;
+	size_t count = 0;
+	int r;
+
+	r = proctree_move(w->from, w->pid, w->started, w->member->cgroup, &moved);
+	if (r < 0) {
+		snprintf(why, n, "the worker's processes cannot be moved to the job's cgroup: %s",
+			 strerror(-r));
+		return r;
+	}
+	if (proctree_sockets(w->member->cgroup, w->from, &inodes, &count) == 0)
+		destroy_sockets(j, w->from_id, inodes, count);
+	return member_watch(w->member);
+}
+
+static bool lives_on(const struct worker *w, pid_t pid)
+{
+	return pid == w->pid || pid == w->spare || proctree_descends(w->spare, pid);
+}
+
+/* One look at the cgroup: kills who is not to live on. True when nobody else is left. */
+static bool kill_others(const struct worker *w)
+{
+	int fd = openat(w->member->cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	bool clean = true;
+	int pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1) {
+		if (lives_on(w, pid))
+			continue;
+		clean = false;
+		kill(pid, SIGKILL);
+	}
+	if (f)
+		fclose(f);
+	return clean;
+}
+
+static void move_back(const struct worker *w)
+{
+	int fd = openat(w->member->cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	int pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		(void)!cgroup_add(w->from, pid);
+	if (f)
+		fclose(f);
+}
+
+void worker_release(struct job *j)
+{
+	struct worker *w = j->worker;
+	cleanup_free uint64_t *inodes = NULL;
+	size_t count = 0;
+	int i;
+
+	if (!w)
+		return;
+	watch_del(&w->ended);
+	if (w->member && (w->spare || j->keep)) {
+		for (i = 0; !j->keep && i < RELEASE_ROUNDS && !kill_others(w); i++)
+			usleep(1000);
+		if (proctree_sockets(w->member->cgroup, w->from, &inodes, &count) < 0)
+			count = 0;
+		move_back(w);
+		/* They were the job's: whoever goes on makes new ones. */
+		destroy_sockets(j, w->member->cgroup_id, inodes, count);
+	}
+	if (w->pidfd >= 0)
+		close(w->pidfd);
+	close(w->from);
+	free(w->unit);
+	free(w);
+	j->worker = NULL;
+}
