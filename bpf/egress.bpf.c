@@ -103,16 +103,16 @@ static __always_inline bool is_peer(const struct egret_cgroup *job, const __u32 
 }
 
 /* IPv6 finds its neighbours by packets, of the kernel's own socket, which has the cgroup of whoever
- * made the namespace. Who may be found: those on the link, and who may speak to the job. */
-static __always_inline bool is_discovery(const struct packet *p, const struct egret_cgroup *job)
+ * made the namespace; a job has no socket that could send one. Which neighbours are looked for was
+ * decided at the door, who is answered asked; no router passes them on. */
+static __always_inline bool is_discovery(const struct packet *p)
 {
-	enum addr_class c = addr_class(p->far.addr);
-
-	if (p->hops != 255 || (p->first != ND_SOLICIT && p->first != ND_ADVERT))
+	if (p->far.family != AF_INET6 || p->hops != 255)
 		return false;
-	if (c == ADDR_MULTICAST)
-		return ADDR_HOST32(p->far.addr[0]) >> 16 == 0xff02;
-	return c == ADDR_LINK_LOCAL || is_peer(job, p->far.addr);
+	if (p->first != ND_SOLICIT && p->first != ND_ADVERT)
+		return false;
+	return addr_class(p->far.addr) != ADDR_MULTICAST ||
+	       ADDR_HOST32(p->far.addr[0]) >> 16 == 0xff02;
 }
 
 static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -126,7 +126,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 	if (!p.plain || !sk)
 		return false;
 	if (p.far.proto == IPPROTO_ICMPV6)
-		return p.far.family == AF_INET6 && is_discovery(&p, job);
+		return is_discovery(&p);
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 	if (r && (r->flags & EGRET_REC_MEMBER) && r->job == job->job)
 		return is_member(job->job, p.far.addr);
