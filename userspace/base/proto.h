@@ -26,6 +26,7 @@
 #define PROTO_NAME_MAX 128 /* names of policies, credentials, secrets, labels' keys */
 
 #define PROXY_SYNC_EACH 1u /* a decision waits until its record is on disk */
+#define BROKER_CA_ROOT 1u  /* jobs' CAs are signed by one root that images can carry */
 #define AUDIT_SYNC_EACH 1u /* a batch is written to disk before it is acknowledged */
 
 enum proto_type {
@@ -60,7 +61,7 @@ enum proto_type {
 			     */
 
 	/* egretd -> broker */
-	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS* */
+	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS*, FLAGS? (BROKER_*) */
 	MSG_JOB_OPEN,	/* JOB, JOB_NAME?, FD_PEER, FD_CREDS?, SEALED? -> MSG_JOB_OPENED or FAILED;
 			   also for a job that is open */
 	MSG_JOB_OPENED, /* JOB, SEALED (the job's CA, sealed under the store key), FD_CA, FD_BUNDLE,
@@ -72,10 +73,13 @@ enum proto_type {
 	MSG_SECRET_LIST,   /* -> MSG_SECRET* then END */
 	MSG_SECRET,	   /* NAME, TIME (wall, us), SIZE */
 	MSG_SECRET_REMOVE, /* NAME -> OK */
+	MSG_CA_ROOT,	   /* -> OK with FD_CA (PEM): the root for images; FAILED without
+			      BROKER_CA_ROOT */
 
 	/* proxy -> broker */
 	MSG_CA_GET = 48, /* -> MSG_CA */
-	MSG_CA,		 /* CERT (intermediate, DER), KEY (its key, DER) */
+	MSG_CA,		 /* CERT (intermediate, DER), KEY (its key, DER), CHAIN* (DER: what the job
+			  * must be shown besides, up to the root it trusts) */
 	MSG_CRED_GET,	 /* INDEX in FD_CREDS -> MSG_CRED or FAILED (with INDEX) */
 	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
 
@@ -241,6 +245,7 @@ enum proto_tag {
 	TAG_ENGINE,
 	TAG_MEMBER, /* of MSG_JOB, one each: "kind id state trust netns" (docs/man/egret-job.1) */
 	TAG_TIER,   /* of MSG_JOB: why it is cooperative, in words */
+	TAG_CHAIN,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

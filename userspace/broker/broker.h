@@ -13,6 +13,7 @@
 #include "base/proto.h"
 #include "base/secret.h"
 #include "broker/bundle.h"
+#include "broker/ca.h"
 #include "broker/outbox.h"
 #include "broker/store.h"
 
@@ -30,7 +31,9 @@ struct broker {
 	struct outbox egretd; /* descriptor 3 */
 	struct watch control;
 	struct store store;
-	struct secret ca_key; /* seals the jobs' roots (MSG_JOB_OPENED) */
+	struct secret ca_key; /* seals the jobs' CAs (MSG_JOB_OPENED), and the root's file */
+	struct ca root;	      /* of this host; no bytes while nobody needed it */
+	bool root_signs;      /* BROKER_CA_ROOT: new jobs' CAs are signed by it */
 	struct bundle bundle; /* the system's roots in both forms */
 	struct job *jobs;
 	unsigned peers; /* sockets of proxies that are open */
@@ -51,6 +54,11 @@ int job_open(struct broker *b, struct msg_in *m, char *why,
 int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 int job_close(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 void jobs_done(struct broker *b);
+
+/* root.c: the root of this host, made where there is none yet if `make` says so; idempotent. */
+int root_ready(struct broker *b, bool make, char *why, size_t size) MUST_CHECK;
+int root_tell(struct broker *b, struct msg_in *m, char *why,
+	      size_t size) MUST_CHECK; /* MSG_CA_ROOT; answers itself */
 
 /* secrets.c */
 int secrets_set(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes a job's root and the intermediates under it by OpenSSL's X.509. Called by job.c. The name
- * in the certificates comes from egretd and is checked all the same; nothing else is read.
+ * Makes roots, jobs' CAs and the intermediates under them by OpenSSL's X.509. Called by job.c and
+ * root.c. The name in the certificates comes from egretd and is checked all the same; nothing else
+ * is read.
  */
 #include "broker/ca.h"
 
@@ -69,8 +70,10 @@ static bool set_subject(X509 *cert, const char *name)
 					  0) == 1;
 }
 
-/* A CA certificate for key. issuer is NULL for a root, which signs itself. */
-static X509 *make(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
+/* A CA certificate for key. issuer is NULL for a root, which signs itself. It ends after `days`,
+ * and never after its issuer. */
+static X509 *make(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
+		  const char *basic, long days)
 {
 	X509 *cert = X509_new(), *by = issuer ? issuer : cert;
 
@@ -79,10 +82,11 @@ static X509 *make(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issue
 	    X509_set_pubkey(cert, key) == 1 &&
 	    /* A day back: jobs' clocks differ. */
 	    X509_gmtime_adj(X509_getm_notBefore(cert), -DAY) &&
-	    (issuer ? X509_set1_notAfter(cert, X509_get0_notAfter(issuer)) == 1
-		    : X509_gmtime_adj(X509_getm_notAfter(cert), CA_ROOT_DAYS * DAY) != NULL) &&
-	    add_extension(cert, by, NID_basic_constraints,
-			  issuer ? "critical,CA:TRUE,pathlen:0" : "critical,CA:TRUE") &&
+	    X509_gmtime_adj(X509_getm_notAfter(cert), days * DAY) &&
+	    (!issuer ||
+	     ASN1_TIME_compare(X509_get0_notAfter(cert), X509_get0_notAfter(issuer)) <= 0 ||
+	     X509_set1_notAfter(cert, X509_get0_notAfter(issuer)) == 1) &&
+	    add_extension(cert, by, NID_basic_constraints, basic) &&
 	    add_extension(cert, by, NID_key_usage, "critical,keyCertSign,cRLSign") &&
 	    add_extension(cert, by, NID_subject_key_identifier, "hash") &&
 	    add_extension(cert, by, NID_authority_key_identifier, "keyid:always") &&
@@ -113,33 +117,6 @@ static int key_der(EVP_PKEY *key, struct secret *ret)
 		return -EIO;
 	r = secret_dup(der, (size_t)n, ret);
 	OPENSSL_clear_free(der, (size_t)n);
-	return r;
-}
-
-int ca_new(struct str name, struct ca *ret)
-{
-	char text[CA_NAME_MAX + 16];
-	struct ca c = { 0 };
-	EVP_PKEY *key;
-	X509 *cert;
-	int r = -EIO;
-
-	if (!name_ok(name))
-		return -EINVAL;
-	snprintf(text, sizeof(text), "egret job CA %.*s", STR_ARG(name));
-	buf_init(&c.cert, CA_CERT_MAX);
-	key = EVP_EC_gen("P-256");
-	cert = key ? make(text, key, NULL, NULL) : NULL;
-	if (cert)
-		r = cert_der(cert, &c.cert);
-	if (r == 0)
-		r = key_der(key, &c.key);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-	if (r < 0)
-		ca_done(&c);
-	else
-		*ret = c;
 	return r;
 }
 
@@ -174,6 +151,85 @@ static EVP_PKEY *load_key(const struct secret *s)
 	return d2i_PrivateKey(EVP_PKEY_EC, NULL, &p, (long)s->n);
 }
 
+static int make_ca(const char *name, const struct ca *by, const char *basic, long days,
+		   struct ca *ret)
+{
+	X509 *issuer = by ? load_cert(buf_str(&by->cert)) : NULL, *cert = NULL;
+	EVP_PKEY *issuer_key = by ? load_key(&by->key) : NULL, *key = EVP_EC_gen("P-256");
+	struct ca c = { 0 };
+	int r = -EIO;
+
+	buf_init(&c.cert, CA_CERT_MAX);
+	if (key && (!by || (issuer && issuer_key)))
+		cert = make(name, key, issuer, issuer_key, basic, days);
+	if (cert)
+		r = cert_der(cert, &c.cert);
+	if (r == 0)
+		r = key_der(key, &c.key);
+	X509_free(cert);
+	X509_free(issuer);
+	EVP_PKEY_free(issuer_key);
+	EVP_PKEY_free(key);
+	if (r < 0)
+		ca_done(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+int ca_new(struct str name, const struct ca *by, struct ca *ret)
+{
+	char text[CA_NAME_MAX + 16];
+
+	if (!name_ok(name))
+		return -EINVAL;
+	snprintf(text, sizeof(text), "egret job CA %.*s", STR_ARG(name));
+	return make_ca(text, by, by ? "critical,CA:TRUE,pathlen:1" : "critical,CA:TRUE",
+		       CA_JOB_DAYS, ret);
+}
+
+int ca_root_new(struct ca *ret)
+{
+	uint8_t b[4];
+	char text[32];
+
+	if (RAND_bytes(b, sizeof(b)) != 1)
+		return -EIO;
+	snprintf(text, sizeof(text), "egret root CA %02x%02x%02x%02x", b[0], b[1], b[2], b[3]);
+	/* Below it: the job's CA and its proxy's intermediate. */
+	return make_ca(text, NULL, "critical,CA:TRUE,pathlen:2", CA_ROOT_DAYS, ret);
+}
+
+bool ca_signed_by(const struct ca *c, const struct ca *by)
+{
+	X509 *cert = load_cert(buf_str(&c->cert)), *issuer = load_cert(buf_str(&by->cert));
+	bool ok = cert && issuer && X509_check_issued(issuer, cert) == X509_V_OK &&
+		  X509_verify(cert, X509_get0_pubkey(issuer)) == 1;
+
+	X509_free(cert);
+	X509_free(issuer);
+	return ok;
+}
+
+/* By its names: whoever hands a CA in here has made it or opened its seal. */
+bool ca_own_root(const struct ca *c)
+{
+	X509 *cert = load_cert(buf_str(&c->cert));
+	bool own = cert && !X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert));
+
+	X509_free(cert);
+	return own;
+}
+
+bool ca_expired(const struct ca *c)
+{
+	X509 *cert = load_cert(buf_str(&c->cert));
+	bool yes = !cert || X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0;
+
+	X509_free(cert);
+	return yes;
+}
+
 int ca_issue(const struct ca *c, struct ca_issued *ret)
 {
 	X509 *root = load_cert(buf_str(&c->cert)), *cert = NULL;
@@ -188,7 +244,7 @@ int ca_issue(const struct ca *c, struct ca_issued *ret)
 				      sizeof(root_name)) > 0) {
 		/* Two names, so that no verifier takes the intermediate for a self-signed root. */
 		snprintf(name, sizeof(name), "%s proxy", root_name);
-		cert = make(name, key, root, root_key);
+		cert = make(name, key, root, root_key, "critical,CA:TRUE,pathlen:0", CA_JOB_DAYS);
 	}
 	if (cert)
 		r = cert_der(cert, &out.cert);

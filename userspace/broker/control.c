@@ -41,6 +41,7 @@ static const struct {
 	{ MSG_JOB_OPEN, true, job_open },	 { MSG_JOB_PEER, false, job_peer },
 	{ MSG_JOB_CLOSE, false, job_close },	 { MSG_SECRET_SET, false, secrets_set },
 	{ MSG_SECRET_LIST, true, secrets_list }, { MSG_SECRET_REMOVE, false, secrets_remove },
+	{ MSG_CA_ROOT, true, root_tell },
 };
 
 static void egretd_gone(struct broker *b)

@@ -77,6 +77,25 @@ static int peer_set(struct job *j, struct msg_in *m, char *why, size_t size)
 	return 0;
 }
 
+/* A job that was opened with ca.mode root keeps its root, whatever the mode is now. */
+static int under_root(struct broker *b, struct ca *ca, char *why, size_t size)
+{
+	int r = 0;
+
+	if (ca_own_root(ca))
+		return 0;
+	r = root_ready(b, false, why, size);
+	if (r == 0 && !ca_signed_by(ca, &b->root)) {
+		snprintf(why, size, "the job's CA is signed by another root than the store's");
+		r = -EBADMSG;
+	}
+	if (r < 0) {
+		ca_done(ca);
+		*ca = (struct ca){ 0 };
+	}
+	return r;
+}
+
 /* The root that a running job trusts already, or a new one. */
 static int ca_load(struct broker *b, const struct msg_in *m, uint64_t id, struct ca *ret, char *why,
 		   size_t size)
@@ -90,7 +109,7 @@ static int ca_load(struct broker *b, const struct msg_in *m, uint64_t id, struct
 		if (r < 0)
 			snprintf(why, size,
 				 "the job's sealed root is not of this job or this store key");
-		return r;
+		return r < 0 ? r : under_root(b, ret, why, size);
 	}
 	if (r == -ENOENT)
 		r = msg_get_str(m, TAG_JOB_NAME, CA_NAME_MAX, &name);
@@ -100,15 +119,21 @@ static int ca_load(struct broker *b, const struct msg_in *m, uint64_t id, struct
 		r = 0;
 	}
 	if (r == 0)
-		r = ca_new(name, ret);
+		r = ca_new(name, b->root_signs ? &b->root : NULL, ret);
 	if (r < 0)
 		snprintf(why, size, "the job's root could not be made: %s", strerror(-r));
 	return r;
 }
 
+const struct ca *job_root(const struct job *j)
+{
+	return ca_own_root(&j->ca) ? &j->ca : &j->broker->root;
+}
+
 /* The three files that the job sees, and the sealed root. */
 static int put_files(struct broker *b, struct job *j, struct msg_out *out, int fds[3])
 {
+	const struct ca *trusted = job_root(j);
 	struct buf pem, head, tail, sealed;
 	int r;
 
@@ -116,11 +141,11 @@ static int put_files(struct broker *b, struct job *j, struct msg_out *out, int f
 	buf_init(&head, 256);
 	buf_init(&tail, 8192);
 	buf_init(&sealed, CA_SEALED_MAX);
-	r = ca_pem(&j->ca, &pem);
+	r = ca_pem(trusted, &pem);
 	if (r == 0)
 		r = ca_seal(&j->ca, &b->ca_key, j->id, &sealed);
 	if (r == 0)
-		r = bundle_p12(&b->bundle, buf_str(&j->ca.cert), &head, &tail);
+		r = bundle_p12(&b->bundle, buf_str(&trusted->cert), &head, &tail);
 	if (r == 0) {
 		struct str ca[] = { buf_str(&pem) };
 		struct str all[] = { buf_str(&b->bundle.pem), buf_str(&pem) };

@@ -21,6 +21,9 @@ struct job {
 	unsigned asked;
 };
 
+/* job.c: what the job trusts: its own CA, or the root that signed that. */
+const struct ca *job_root(const struct job *j);
+
 /* lease.c: a frame of the job's proxy is there. */
 void job_peer_ready(struct watch *w, uint32_t events);
 void job_peer_drop(struct job *j);

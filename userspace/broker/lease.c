@@ -193,6 +193,8 @@ static void ca_get(struct job *j, const struct msg_in *m)
 	msg_begin(&out, MSG_CA, m->id);
 	msg_put_str(&out, TAG_CERT, buf_str(&issued.cert));
 	msg_put(&out, TAG_KEY, issued.key.p, issued.key.n);
+	if (job_root(j) != &j->ca)
+		msg_put_str(&out, TAG_CHAIN, buf_str(&j->ca.cert));
 	ca_issued_done(&issued);
 	answer(j, &out);
 }

@@ -113,6 +113,7 @@ int main(int argc, char **argv)
 	outbox_done(&b.egretd);
 	store_done(&b.store);
 	secret_done(&b.ca_key);
+	ca_done(&b.root);
 	bundle_done(&b.bundle);
 	return r < 0 ? 1 : r;
 }

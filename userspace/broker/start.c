@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MSG_BROKER_START: the store's folder and key, the system's roots. Read by main.c before the jail
- * is closed, because the jail's one hole is that folder; egretd, which is root, is the only one
- * heard by then.
+ * MSG_BROKER_START: the store's folder and key, the system's roots, this host's own. Read by main.c
+ * before the jail is closed, because the jail's one hole is that folder; egretd, which is root, is
+ * the only one heard by then.
  */
 #include "broker/broker.h"
 
@@ -161,6 +161,19 @@ static int roots_load(struct broker *b, struct msg_in *m, char *why, size_t size
 	return r;
 }
 
+static int root_load(struct broker *b, const struct msg_in *m, char *why, size_t size)
+{
+	uint64_t flags = 0;
+	int r = msg_get_u64(m, TAG_FLAGS, &flags);
+
+	if ((r < 0 && r != -ENOENT) || (flags & ~(uint64_t)BROKER_CA_ROOT)) {
+		snprintf(why, size, "the start message has flags of another version");
+		return -EBADMSG;
+	}
+	b->root_signs = flags & BROKER_CA_ROOT;
+	return b->root_signs ? root_ready(b, true, why, size) : 0;
+}
+
 int broker_start(struct broker *b, struct msg_in *m, char *why, size_t size)
 {
 	int r;
@@ -175,5 +188,7 @@ int broker_start(struct broker *b, struct msg_in *m, char *why, size_t size)
 		return r;
 	}
 	r = keys_load(b, m, why, size);
-	return r < 0 ? r : roots_load(b, m, why, size);
+	if (r == 0)
+		r = roots_load(b, m, why, size);
+	return r < 0 ? r : root_load(b, m, why, size);
 }

@@ -143,6 +143,8 @@ int leaves_new(struct str cert, const struct secret *key, size_t cache_max, stru
 		l->chain = sk_X509_new_null();
 		if (!l->ctx || !l->chain || !sk_X509_push(l->chain, l->issuer))
 			r = -EIO;
+		else
+			X509_up_ref(l->issuer);
 	}
 	ERR_clear_error();
 	if (r) {
@@ -151,6 +153,20 @@ int leaves_new(struct str cert, const struct secret *key, size_t cache_max, stru
 	}
 	*ret = l;
 	return 0;
+}
+
+int leaves_chain(struct leaves *l, struct str cert)
+{
+	const unsigned char *p = (const unsigned char *)cert.p;
+	X509 *last = sk_X509_value(l->chain, sk_X509_num(l->chain) - 1);
+	X509 *x = d2i_X509(NULL, &p, (long)cert.n);
+
+	if (x && p == (const unsigned char *)cert.p + cert.n && X509_check_ca(x) == 1 &&
+	    X509_check_issued(x, last) == X509_V_OK && sk_X509_push(l->chain, x))
+		return 0;
+	X509_free(x);
+	ERR_clear_error();
+	return -EBADMSG;
 }
 
 static void unlink_leaf(struct leaves *l, struct leaf *f)
@@ -207,7 +223,7 @@ struct leaves *leaves_free(struct leaves *l)
 	SSL_CTX_free(l->ctx);
 	EVP_PKEY_free(l->signer);
 	EVP_PKEY_free(l->key);
-	sk_X509_free(l->chain);
+	sk_X509_pop_free(l->chain, X509_free);
 	X509_free(l->issuer);
 	buf_done(&l->issuer_name);
 	buf_done(&l->spki);

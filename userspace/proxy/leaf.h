@@ -17,6 +17,9 @@ struct leaves;
  * 0, -EBADMSG (they do not fit or are no CA), -EIO (OpenSSL). */
 int leaves_new(struct str cert, const struct secret *key, size_t cache_max,
 	       struct leaves **ret) MUST_CHECK;
+/* One more certificate (DER) that is sent in handshakes behind the intermediate: whoever signed the
+ * last one. 0 or -EBADMSG. */
+int leaves_chain(struct leaves *l, struct str cert) MUST_CHECK;
 struct leaves *leaves_free(struct leaves *l); /* NULL */
 
 /* An SSL for a connection of the job, showing `name` (canonical), or the address when name.n is 0

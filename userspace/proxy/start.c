@@ -227,13 +227,16 @@ static void serve(struct msg_in *ca)
 {
 	struct proxy *px = &self.px;
 	struct secret key = { 0 };
-	struct str cert, raw;
+	struct str cert, raw, more;
+	size_t at = 0;
 	int r = -EBADMSG;
 
 	if (ca->type == MSG_CA && !msg_get(ca, TAG_CERT, &cert) && !msg_get(ca, TAG_KEY, &raw) &&
 	    !secret_dup(raw.p, raw.n, &key))
 		r = leaves_new(cert, &key, px->limits.leaf_cache, &px->leaves);
 	secret_done(&key);
+	while (!r && msg_each(ca, TAG_CHAIN, &at, &more))
+		r = leaves_chain(px->leaves, more);
 	if (r) {
 		fail_start("the broker gave no usable intermediate CA");
 		return;

@@ -92,11 +92,12 @@ static inline pid_t spawn(int sock)
 	return pid;
 }
 
-static inline void broker_up(bool with_roots)
+/* The type of the broker's answer. */
+static inline int broker_try(bool with_roots, uint64_t flags)
 {
 	struct msg_out q;
 	struct msg_in m;
-	int pair[2], roots = with_roots ? open(ROOTS, O_RDONLY | O_CLOEXEC) : -1;
+	int pair[2], type, roots = with_roots ? open(ROOTS, O_RDONLY | O_CLOEXEC) : -1;
 
 	assert_int_equal(msg_pair(pair), 0);
 	broker.pid = spawn(pair[1]);
@@ -107,11 +108,19 @@ static inline void broker_up(bool with_roots)
 	msg_put_fd(&q, TAG_FD_STORE_KEY, key_fd);
 	if (roots >= 0)
 		msg_put_fd(&q, TAG_FD_ROOTS, roots);
+	if (flags)
+		msg_put_u64(&q, TAG_FLAGS, flags);
 	ask(broker.sock, &q, &m);
-	assert_int_equal(m.type, MSG_OK);
+	type = m.type;
 	msg_in_done(&m);
 	if (roots >= 0)
 		close(roots);
+	return type;
+}
+
+static inline void broker_up(bool with_roots)
+{
+	assert_int_equal(broker_try(with_roots, 0), MSG_OK);
 }
 
 /* Ends it as asked; the exit status must be 0 (the sanitizers speak there as well). */

@@ -165,6 +165,38 @@ static void refused(void **state)
 	cert_free(&leaf);
 }
 
+/* Three CAs deep: whoever knows the root alone is shown all that lies between. */
+static void chain(void **state)
+{
+	static const struct cert_form deep = CA_FORM("proxy");
+	struct made_cert inter = cert_make(&deep, &middle);
+	unsigned char *cert = NULL, *key = NULL, *more = NULL, *other = NULL;
+	struct leaves *l = NULL;
+	STACK_OF(X509) *sent = NULL;
+	SSL *ssl = NULL;
+	struct secret s;
+	int n = i2d_X509(inter.cert, &cert), k = i2d_PrivateKey(inter.key, &key);
+	int m = i2d_X509(middle.cert, &more), o = i2d_X509(root.cert, &other);
+
+	s = (struct secret){ key, (size_t)k };
+	assert_int_equal(leaves_new((struct str){ (char *)cert, (size_t)n }, &s, 8, &l), 0);
+	assert_int_equal(leaves_chain(l, (struct str){ (char *)other, (size_t)o }), -EBADMSG);
+	assert_int_equal(leaves_chain(l, (struct str){ (char *)more, (size_t)m - 1 }), -EBADMSG);
+	assert_int_equal(leaves_chain(l, (struct str){ (char *)more, (size_t)m }), 0);
+	assert_int_equal(leaves_ssl(l, STR("api.shop.test"), NULL, &ssl), 0);
+	assert_int_equal(SSL_get0_chain_certs(ssl, &sent), 1);
+	assert_int_equal(sk_X509_num(sent), 2);
+	assert_int_equal(X509_cmp(sk_X509_value(sent, 0), inter.cert), 0);
+	assert_int_equal(X509_cmp(sk_X509_value(sent, 1), middle.cert), 0);
+	SSL_free(ssl);
+	leaves_free(l);
+	OPENSSL_free(cert);
+	OPENSSL_free(key);
+	OPENSSL_free(more);
+	OPENSSL_free(other);
+	cert_free(&inter);
+}
+
 /* Both ends in memory: 1 when the handshake ended well. */
 static int shake(struct leaves *l, SSL_CTX *ctx, const char *host, const char *alpn,
 		 SSL **ret_client)
@@ -247,7 +279,7 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(profile), cmocka_unit_test(cache),
-					    cmocka_unit_test(refused),
+					    cmocka_unit_test(refused), cmocka_unit_test(chain),
 					    cmocka_unit_test(handshakes) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
