@@ -33,13 +33,14 @@ LDLIBS := -lcurl -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lsecc
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
 LIBS := http config policy event trust base
-PROGRAMS := egretd proxy broker audit compile init cli
+PROGRAMS := egretd proxy broker audit compile init oci cli
 bin-egretd := egretd
 bin-proxy := egret-proxy
 bin-broker := egret-broker
 bin-audit := egret-audit
 bin-compile := egret-compile
 bin-init := egret-init
+bin-oci := egret-runc
 bin-cli := egret
 BINS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(bin-$(p)))
 
