@@ -42,32 +42,38 @@ void job_put_sources(struct msg_out *m, const struct source_list *sources)
 	}
 }
 
-int job_ask(int sock, struct msg_out *m, bool json)
+int job_ask(int sock, struct msg_out *m, struct msg_in *ret)
 {
 	struct str text = STR("no reason was given");
-	struct msg_in in;
-	int r = cli_ask(sock, m, &in);
+	const char *at, *end, *line;
+	int r = cli_ask(sock, m, ret);
 
 	if (r < 0)
 		return cli_fail(1, "egretd gave no answer: %s", strerror(-r));
-	if (in.type == MSG_JOB && json) {
-		job_print_json(&in);
-		putchar('\n');
-	} else if (in.type == MSG_JOB && !msg_get_str(&in, TAG_JOB_NAME, 64, &text)) {
-		printf("%.*s\n", STR_ARG(text));
-	} else {
-		const char *at, *end, *line;
-
-		(void)!msg_get_str(&in, TAG_TEXT, MSG_SIZE_MAX, &text);
-		/* Faults of a policy come a line each. */
-		for (at = text.p, end = at + text.n; at < end; at = line + 1) {
-			line = memchr(at, '\n', (size_t)(end - at));
-			if (!line)
-				line = end;
-			cli_fail(0, "%.*s", (int)(line - at), at);
-		}
-		r = 1;
+	if (ret->type == MSG_JOB)
+		return 0;
+	(void)!msg_get_str(ret, TAG_TEXT, MSG_SIZE_MAX, &text);
+	/* Faults of a policy come a line each. */
+	for (at = text.p, end = at + text.n; at < end; at = line + 1) {
+		line = memchr(at, '\n', (size_t)(end - at));
+		if (!line)
+			line = end;
+		cli_fail(0, "%.*s", (int)(line - at), at);
 	}
-	msg_in_done(&in);
-	return fflush(stdout) ? cli_fail(1, "cannot write the job's name") : r;
+	msg_in_done(ret);
+	return 1;
+}
+
+int job_answer(struct msg_in *in, bool json)
+{
+	struct str name = STR("");
+
+	(void)!msg_get_str(in, TAG_JOB_NAME, 64, &name);
+	if (json)
+		job_print_json(in);
+	else
+		printf("%.*s", STR_ARG(name));
+	putchar('\n');
+	msg_in_done(in);
+	return fflush(stdout) ? cli_fail(1, "the job's name cannot be written") : 0;
 }

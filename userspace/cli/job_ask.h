@@ -13,9 +13,10 @@ int job_connect(int *ret);
 /* "KEY=VALUE", or 2 and the sentence is written; -1: kept. */
 int job_label_add(const char **list, unsigned *n, const char *label);
 void job_put_sources(struct msg_out *m, const struct source_list *sources);
-/* Sends m (freed) and prints the job it is answered with: its name, or with json all of it. The
- * exit status. */
-int job_ask(int sock, struct msg_out *m, bool json);
+/* Sends m (freed). 0 and the answer, a job; or an exit status and the sentence is written. */
+int job_ask(int sock, struct msg_out *m, struct msg_in *ret) MUST_CHECK;
+/* The job's name, or with json all of it, on standard output. Frees in. The exit status. */
+int job_answer(struct msg_in *in, bool json);
 
 int job_register(int argc, char **argv); /* job_register.c; argv from "register" on */
 

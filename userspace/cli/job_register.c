@@ -9,6 +9,7 @@
 #include "cli/ci_token.h"
 #include "cli/ci_worker.h"
 #include "cli/job_ask.h"
+#include "cli/job_trust.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -31,6 +32,8 @@ static const char usage[] =
 	"  --container-label KEY  the label that this job's containers carry (github: found out)\n"
 	"  --service NAME         a service container's name; may be repeated\n"
 	"  --token-file FILE|-    the identity token; github and buildkite are asked for theirs\n"
+	"  --trust FOLDER         the job's CA and bundles go there, for steps on the host\n"
+	"  --env FILE             with --trust: lines NAME=VALUE that make clients use them\n"
 	"  --containers-only      no step of this job runs on the host\n"
 	"  --keep                 what is left at the job's end is not killed\n"
 	"  --policy FILE          a policy for this job (admins) instead of the installed ones\n"
@@ -43,7 +46,7 @@ struct reg {
 	enum ci_provider provider;
 	const char *labels[JOB_LABELS_MAX], *services[SERVICES_MAX];
 	unsigned nlabels, nservices;
-	const char *worker, *container_label, *token_file, *policy, *policy_name;
+	const char *worker, *container_label, *token_file, *policy, *policy_name, *trust, *env;
 	uint64_t flags;
 	bool json;
 };
@@ -61,6 +64,8 @@ static int parse(struct reg *r, int argc, char **argv)
 		OPT_KEEP,
 		OPT_POLICY,
 		OPT_POLICY_NAME,
+		OPT_TRUST,
+		OPT_ENV,
 		OPT_JSON
 	};
 	static const struct option options[] = {
@@ -74,6 +79,8 @@ static int parse(struct reg *r, int argc, char **argv)
 		{ "keep", no_argument, NULL, OPT_KEEP },
 		{ "policy", required_argument, NULL, OPT_POLICY },
 		{ "policy-name", required_argument, NULL, OPT_POLICY_NAME },
+		{ "trust", required_argument, NULL, OPT_TRUST },
+		{ "env", required_argument, NULL, OPT_ENV },
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -121,6 +128,12 @@ static int parse(struct reg *r, int argc, char **argv)
 		case OPT_POLICY_NAME:
 			r->policy_name = optarg;
 			break;
+		case OPT_TRUST:
+			r->trust = optarg;
+			break;
+		case OPT_ENV:
+			r->env = optarg;
+			break;
 		case OPT_JSON:
 			r->json = true;
 			break;
@@ -136,6 +149,8 @@ static int parse(struct reg *r, int argc, char **argv)
 		e = cli_fail(2, "%s: options only", argv[optind]);
 	if (e < 0 && r->policy && r->policy_name)
 		e = cli_fail(2, "--policy or --policy-name, one of them");
+	if (e < 0 && r->env && !r->trust)
+		e = cli_fail(2, "--env: of what --trust wrote; give both");
 	return e;
 }
 
@@ -217,6 +232,26 @@ static int get_token(const struct reg *r, pid_t worker, const char *audience, in
 	return audience[0] ? ci_token(r->provider, worker, audience, ret) : -1;
 }
 
+static int registered(int sock, const struct reg *r, struct msg_out *q)
+{
+	struct str name = STR("");
+	struct msg_in m;
+	int e = job_ask(sock, q, &m);
+
+	if (e)
+		return e;
+	if (r->trust && !msg_get_str(&m, TAG_JOB_NAME, 64, &name)) {
+		cleanup_free char *job = mem_dup(name);
+
+		e = job_trust(sock, job, r->trust, r->env);
+		if (e >= 0) {
+			msg_in_done(&m);
+			return e;
+		}
+	}
+	return job_answer(&m, r->json);
+}
+
 static int ask(int sock, const struct reg *r, pid_t worker, const struct ci_facts *facts)
 {
 	const char *label = r->container_label ? r->container_label : facts->container_label;
@@ -246,7 +281,7 @@ static int ask(int sock, const struct reg *r, pid_t worker, const struct ci_fact
 		if (r->policy_name)
 			msg_put_str(&q, TAG_POLICY, str_of(r->policy_name));
 		job_put_sources(&q, &sources);
-		e = job_ask(sock, &q, r->json);
+		e = registered(sock, r, &q);
 	}
 	sources_done(&sources);
 	return e;

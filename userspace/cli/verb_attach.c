@@ -107,6 +107,7 @@ int verb_attach(int argc, char **argv)
 	struct source_list sources = { .n = 0 };
 	cleanup_close int sock = -1;
 	struct msg_out q;
+	struct msg_in m;
 	unsigned i;
 	int e = parse(&a, argc, argv);
 
@@ -127,7 +128,9 @@ int verb_attach(int argc, char **argv)
 		if (a.policy_name)
 			msg_put_str(&q, TAG_POLICY, str_of(a.policy_name));
 		job_put_sources(&q, &sources);
-		e = job_ask(sock, &q, a.json);
+		e = job_ask(sock, &q, &m);
+		if (!e)
+			e = job_answer(&m, a.json);
 	}
 	sources_done(&sources);
 	return e;

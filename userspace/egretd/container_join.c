@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void put_job(struct msg_out *m, const struct job *j)
+void job_put_trust(const struct job *j, struct msg_out *m)
 {
 	char named[48];
 	unsigned i;
@@ -91,7 +91,7 @@ void placing_prepared(struct placing *p, struct job *j)
 	}
 	msg_begin(&m, MSG_PREPARED, p->question);
 	if (j)
-		put_job(&m, j);
+		job_put_trust(j, &m);
 	if (p->client)
 		client_send(p->client, &m);
 	msg_out_done(&m);
@@ -116,7 +116,7 @@ void placing_exec(struct placing *p, const struct caller *who)
 	}
 	msg_begin(&m, MSG_PREPARED, p->question);
 	if (at && at->trust == MEMBER_TRUST_FULL)
-		put_job(&m, at->job);
+		job_put_trust(at->job, &m);
 	client_send(p->client, &m);
 	msg_out_done(&m);
 	placing_free(p);

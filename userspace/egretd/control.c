@@ -380,6 +380,18 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_JOIN:
 		container_join(c->d, c, &c->who, m);
 		return true;
+	case MSG_TRUST:
+		j = named_job(c, m);
+		if (j && j->state != JOB_RUNNING) {
+			client_failed(c, m->id, -EAGAIN, "the job does not run yet, or no more");
+		} else if (j) {
+			struct msg_out out;
+
+			msg_begin(&out, MSG_PREPARED, m->id);
+			job_put_trust(j, &out);
+			client_send(c, &out);
+		}
+		return true;
 	case MSG_EVENTS:
 		answer_events(c, m);
 		return true;

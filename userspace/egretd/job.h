@@ -175,6 +175,7 @@ struct job *job_by_id(struct daemon *d, uint64_t id); /* NULL, also for one that
 struct job *job_by_serial(struct daemon *d, uint32_t serial);
 struct str job_fact_of(const struct job *j, const char *key); /* n = 0: none */
 void job_put(const struct job *j, struct msg_out *m);	      /* the fields of MSG_JOB */
+void job_put_trust(const struct job *j, struct msg_out *m); /* the fields of MSG_PREPARED */
 const char *job_state_name(enum job_state s);
 
 #endif
