@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a part of egret needs, and only those that are missing. Called by the Makefile and the demo.
 #
-#   deploy/deps.sh build|demo|test ...
+#   deploy/deps.sh build|demo|test|deb|image ...
 #
 # Nothing missing: says nothing, asks no network, ends at once. A word per package: `a|b` is any of several (the first is
 # installed), `a@cmd` is also there when the command `cmd` (or that path) exists.
@@ -12,6 +12,8 @@ build_packages='gcc make pkg-config libc6-dev linux-libc-dev clang llvm bpftool@
 	libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libcjson-dev libllhttp-dev|node-llhttp libc-ares-dev libssl-dev
 	libpsl-dev libidn2-dev libseccomp-dev libcap-ng-dev libsystemd-dev libcurl4-openssl-dev'
 demo_packages='nginx@nginx curl@curl iproute2@ip openssl@openssl util-linux@nsenter ca-certificates gcc@cc'
+deb_packages='debhelper@dh po-debconf@po2debconf dpkg-dev@dpkg-buildpackage fakeroot@fakeroot lintian@lintian'
+image_packages='jq@jq'
 test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck@cppcheck nftables@nft jq@jq socat@socat
 	wget@wget git@git fcgiwrap apt-utils@apt-ftparchive python3-pip@pip3 python3-requests|python3-pip nodejs@node npm@npm
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
@@ -24,14 +26,16 @@ die() {
 	exit 1
 }
 
-[ $# -gt 0 ] || die "say what for: build, demo or test"
+[ $# -gt 0 ] || die "say what for: build, demo, test, deb or image"
 words=
 for part; do
 	case $part in
 	build) words+=" $build_packages" ;;
 	demo) words+=" $demo_packages" ;;
-	test) words+=" $test_packages" ;;
-	*) die "nothing is called '$part': it is build, demo or test" ;;
+	test) words+=" $test_packages $deb_packages debootstrap@debootstrap" ;;
+	deb) words+=" $deb_packages" ;;
+	image) words+=" $image_packages" ;;
+	*) die "nothing is called '$part': it is build, demo, test, deb or image" ;;
 	esac
 done
 

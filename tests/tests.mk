@@ -49,3 +49,6 @@ install: build ## into $(DESTDIR)$(PREFIX)
 	@deploy/install.sh install "$(DESTDIR)" "$(PREFIX)" "$(BUILD)" $(notdir $(BINS))
 uninstall: ## takes away what install put; keeps configuration and state
 	@deploy/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" "$(BUILD)" $(notdir $(BINS))
+deb: ## the Debian package, into build/deb
+	@deploy/deps.sh build deb
+	@deploy/debian/build.sh
