@@ -154,7 +154,8 @@ bool policy_services(const struct policy *p, struct str *ret_rule_id)
 		IMG_GET(p->p, h.tables[TABLE_RULE], h.services - 1, &r);
 		id = img_text(p->p, h.strings, r.id);
 	}
-	*ret_rule_id = id;
+	if (ret_rule_id)
+		*ret_rule_id = id;
 	return true;
 }
 

@@ -49,7 +49,8 @@ struct str policy_name(const struct policy *p);
 struct str policy_digest(const struct policy *p); /* "sha256:..." of the canonical image */
 enum policy_mode policy_mode_of(const struct policy *p);
 /* May members of the job talk to each other, and are service names asked of the engine? The rule's
- * id; n = 0 in audit mode without such a rule: allowed, and an event would say would-deny. */
+ * id (where it is wanted); n = 0 in audit mode without such a rule: allowed, and an event would say
+ * would-deny. */
 bool policy_services(const struct policy *p, struct str *ret_rule_id);
 bool policy_inbound(const struct policy *p); /* may others connect to what the job serves? */
 /* PREPARED_NET_RAW, PREPARED_NET_ADMIN of base/proto.h: what a job's containers may keep. */

@@ -278,6 +278,7 @@ static void settings(void **state)
 	assert_int_equal(policy_open(c.policies[0], &p), 0);
 	assert_true(policy_services(&p, &id));
 	assert_true(str_is(id, "lib/svc"));
+	assert_true(policy_services(&p, NULL));
 	assert_false(policy_inbound(&p)); /* the include's word does not count */
 	assert_non_null(strstr(c.warnings.text.p, "do not come with an include"));
 	assert_int_equal(policy_capabilities(&p), PREPARED_NET_ADMIN);
