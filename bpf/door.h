@@ -108,12 +108,12 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 }
 
 /* The same for what goes straight. What does not pass the job's proxy is told by the kernel alone:
- * a connection that cannot be told of is not made. A datagram keeps what the socket had: it may ask
- * the resolver in turns. */
+ * what cannot be told of is not done. Told are connections, and a socket's first datagram. A
+ * datagram keeps what the socket had: it may ask the resolver in turns. */
 static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *a, __u64 job,
 					 __u64 cookie, int way, bool connecting)
 {
-	struct egret_record *r;
+	struct egret_record *r = NULL;
 
 	if (way == WAY_STRAIGHT) {
 		if (connecting && !keep_origin(sk, a, job, cookie, EGRET_REC_LOCAL))
@@ -122,16 +122,17 @@ static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *
 	}
 	if (!connecting) {
 		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-		if (r && r->job == job) {
-			if (!(r->flags & EGRET_REC_MEMBER))
-				r->flags |= EGRET_REC_MEMBER;
+		if (r && r->job == job && (r->flags & EGRET_REC_MEMBER))
 			return EGRET_OK;
-		}
+	}
+	if (!event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
+		return EGRET_R_STORAGE;
+	if (r && r->job == job) {
+		r->flags |= EGRET_REC_MEMBER;
+		return EGRET_OK;
 	}
 	if (!keep_origin(sk, a, job, cookie,
 			 way == WAY_MEMBER ? EGRET_REC_MEMBER : EGRET_REC_LOCAL))
-		return EGRET_R_STORAGE;
-	if (connecting && !event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
 		return EGRET_R_STORAGE;
 	return EGRET_OK;
 }

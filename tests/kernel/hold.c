@@ -223,6 +223,7 @@ static void test_taken_over(void **state)
 /* The ring is full: a task that cannot be told of is not stopped. */
 static void test_full(void **state)
 {
+	time_t begun = time(NULL);
 	unsigned n = 0;
 	pid_t pid;
 	(void)state;
@@ -232,6 +233,12 @@ static void test_full(void **state)
 		int st = 0;
 
 		assert_true(n < 4200);
+		if (n % 64 == 0)
+			need(kernel_hold_beat(W.k), "beat");
+		if (time(NULL) - begun > 20) {
+			drain();
+			skip(); /* an emulated machine */
+		}
 		pid = task_start(box_fd, -1, exec_fn, OWN);
 		while (waitpid(pid, &st, WUNTRACED) < 0 && errno == EINTR)
 			;
@@ -241,6 +248,8 @@ static void test_full(void **state)
 		waitpid(pid, NULL, 0);
 	}
 	assert_int_equal(drain(), n);
+	assert_true(n > 2000);
+	need(kernel_hold_beat(W.k), "beat");
 	started(box_fd, OWN, STOPPED);
 	assert_int_equal(drain(), 1);
 }

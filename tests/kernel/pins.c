@@ -5,6 +5,7 @@
  * served again, its open sockets' records included.
  */
 #include "kernel/harness.h"
+#include <bpf/bpf.h>
 #include <sys/stat.h>
 
 static int load_fn(void *arg)
@@ -150,6 +151,68 @@ static void test_slice_made_again(void **state)
 	assert_int_equal(task_run(W.a_fd, -1, dial_fn, &d), EPERM);
 }
 
+static void pin_path(const char *name, char *to, size_t n)
+{
+	snprintf(to, n, "/sys/fs/bpf/egret/%s/v%d/%s", W.instance, EGRET_ABI, name);
+}
+
+/* The folder of an egretd that did not hold and knew no members yet: what is missing is made, what
+ * stands goes on standing. */
+static void test_older_folder(void **state)
+{
+	const char *later[] = { "egret_members", "egret_published", "egret_holds",
+				"egret_beat",	 "egret_held",	    "link_egret_hold" };
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	char path[128], why[256] = "";
+	uint8_t addr[16];
+	(void)state;
+
+	need(kernel_cgroup_set(W.k, W.a, JOB_A, EGRET_CG_READY), "set");
+	need(kernel_listener_set(W.k, JOB_A, W.ns.cookie, &W.ns.listener), "set");
+	W.k = kernel_free(W.k);
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+		pin_path(later[i], path, sizeof(path));
+		need(unlink(path), path);
+	}
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(kernel_open(&at, &W.k, why, sizeof(why)), why);
+	assert_true(kernel_reused(W.k));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+		pin_path(later[i], path, sizeof(path));
+		assert_int_equal(access(path, F_OK), 0);
+	}
+	addr16("10.77.0.2", addr);
+	need(kernel_member_set(W.k, JOB_A, addr), "set");
+	need(kernel_hold_set(W.k, W.none, 0), "set");
+}
+
+/* One whose maps are of another make is refused, in a sentence that says which; nothing is touched.
+ */
+static void test_other_folder(void **state)
+{
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	char path[128], why[256] = "";
+	struct kernel *k = NULL;
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "other", 4, 4, 8, NULL);
+	(void)state;
+
+	pin_path("egret_members", path, sizeof(path));
+	need(unlink(path), path);
+	assert_true(fd >= 0);
+	need(bpf_obj_pin(fd, path), "pin");
+	assert_int_equal(kernel_open(&at, &k, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "are another version's"));
+	assert_non_null(strstr(why, "egret_members"));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(unlink(path), path);
+	close(fd);
+	W.k = kernel_free(W.k);
+	need(kernel_open(&at, &W.k, why, sizeof(why)), why);
+}
+
 static void test_unpinned(void **state)
 {
 	char path[128], why[256] = "";
@@ -168,6 +231,8 @@ static int tests(void)
 		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_replaced_without_a_gap),
 		cmocka_unit_test(test_slice_made_again),
+		cmocka_unit_test(test_older_folder),
+		cmocka_unit_test(test_other_folder),
 		cmocka_unit_test(test_unpinned),
 	};
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 400
+# timeout: 600
 # Do the kernel programs load and hold on the kernels that people run? Boots Debian 12's Linux 6.1 and its backport of 6.12 in qemu, one
 # after the other (no KVM: it is not asked for, since some hosts offer one that boots no stock kernel), runs the kernel tests and egret
 # in each, and repeats their TAP with the kernel's version before each name. Called by tests/run vm.
@@ -12,7 +12,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 SERIES=${VM_SERIES:-6.1 6.12}
-BOOT_LIMIT=${VM_LIMIT:-130}
+BOOT_LIMIT=${VM_LIMIT:-220}
 VM_APPEND=${VM_APPEND:-}
 CACHE=$ROOT/build/vm/cache
 MIRROR=http://deb.debian.org
@@ -48,7 +48,7 @@ apt_ready() {
 # Puts vmlinuz and the modules wanted into the cache; says why not.
 kernel_get() { # series
 	local to=$CACHE/$1 tmp=$TMP/kernel suite=bookworm meta=linux-image-cloud-amd64 name m from
-	[ ! -s "$to/vmlinuz" ] || return 0
+	[ ! -s "$to/vmlinuz" ] || [ ! -s "$to/4veth.ko" ] || return 0
 	apt_ready || return 1
 	[ "$1" = 6.1 ] || suite=bookworm-backports
 	name=$(apt_own apt-cache -t $suite show $meta 2>/dev/null | sed -n "s/^Depends: .*\(linux-image-$1\.[^ ,]*\).*/\1/p" | head -n 1)
@@ -57,12 +57,12 @@ kernel_get() { # series
 	(cd "$tmp/deb" && apt_own apt-get download "$name") >"$TMP/apt/log" 2>&1 || { echo "$name cannot be fetched: $(grep -m 1 '^E:' "$TMP/apt/log")"; return 1; }
 	dpkg-deb -x "$tmp"/deb/*.deb "$tmp/tree" || return 1
 	cp "$tmp"/tree/boot/vmlinuz-* "$tmp/out/vmlinuz" || return 1
-	for m in veth; do
-		from=$(find "$tmp/tree" -name "$m.ko*" | head -n 1)
+	for m in 1llc 2stp 3bridge 4veth; do # in the order in which they are loaded
+		from=$(find "$tmp/tree" -name "${m#?}.ko*" | head -n 1)
 		case $from in
 		*.xz) xz -dc "$from" >"$tmp/out/$m.ko" ;;
-		*.ko) cp "$from" "$tmp/out/" ;;
-		*) echo "$name has no module $m"; return 1 ;;
+		*.ko) cp "$from" "$tmp/out/$m.ko" ;;
+		*) echo "$name has no module ${m#?}"; return 1 ;;
 		esac || return 1
 	done
 	mkdir -p "$CACHE" && rm -rf "$to" && mv "$tmp/out" "$to" || return 1
