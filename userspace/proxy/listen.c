@@ -6,11 +6,11 @@
  */
 #include "proxy/listen.h"
 
+#include "base/log.h"
 #include "base/proto.h"
 #include "proxy/accept.h"
 #include "proxy/conn.h"
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #define SOCKETS_MAX 4 /* of one kind in one namespace */
@@ -105,21 +105,18 @@ const char *listen_add(struct proxy *px, struct resolver *r, struct msg_in *m)
 
 const char *listen_services(struct resolver *r, const struct msg_in *m)
 {
-	static char why[160];
-	struct str names[MSG_FIELDS_MAX], bad;
-	char shown[100];
-	unsigned n = 0;
+	struct str names[MSG_FIELDS_MAX];
+	unsigned n = 0, left_out;
 	size_t at = 0;
 
 	while (n < MSG_FIELDS_MAX && msg_each(m, TAG_SERVICE, &at, &names[n]))
 		n++;
-	if (!resolver_services(r, names, n, &bad))
-		return NULL;
-	if (!bad.n)
-		return "there are too many services, or one has no name";
-	text_escape(shown, sizeof(shown), bad);
-	snprintf(why, sizeof(why), "the service \"%s\" has no well-formed name", shown);
-	return why;
+	if (resolver_services(r, names, n, &left_out))
+		return "the job has too many services";
+	if (left_out)
+		log_warn("%u names of services are none that DNS can carry: they are not found",
+			 left_out);
+	return NULL;
 }
 
 const char *listen_remove(struct proxy *px, struct resolver *r, const struct msg_in *m)

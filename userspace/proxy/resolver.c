@@ -85,9 +85,10 @@ int resolver_add_engine(struct resolver *r, uint64_t netns, int fd)
 	return services_engine(r->services, netns, fd);
 }
 
-int resolver_services(struct resolver *r, const struct str *names, unsigned n, struct str *ret_bad)
+int resolver_services(struct resolver *r, const struct str *names, unsigned n,
+		      unsigned *ret_left_out)
 {
-	return services_set(r->services, names, n, ret_bad);
+	return services_set(r->services, names, n, ret_left_out);
 }
 
 void resolver_close(struct resolver *r, uint64_t netns)

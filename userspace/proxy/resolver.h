@@ -19,9 +19,9 @@ int resolver_add_udp(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
 int resolver_add_tcp(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
 /* A UDP socket connected to the resolver of the engine that made this namespace. */
 int resolver_add_engine(struct resolver *r, uint64_t netns, int fd) MUST_CHECK;
-/* The names that are asked there, the whole list. 0, or -EINVAL with the name that is not one. */
+/* The names that are asked there, the whole list: see services_set(). */
 int resolver_services(struct resolver *r, const struct str *names, unsigned n,
-		      struct str *ret_bad) MUST_CHECK;
+		      unsigned *ret_left_out) MUST_CHECK;
 void resolver_close(struct resolver *r, uint64_t netns);
 
 #endif

@@ -72,31 +72,24 @@ void services_free(struct services *s)
 	free(s);
 }
 
-int services_set(struct services *s, const struct str *names, unsigned n, struct str *ret_bad)
+int services_set(struct services *s, const struct str *names, unsigned n, unsigned *ret_left_out)
 {
 	char text[HOST_MAX + 1];
 	uint8_t wire[DNS_QUESTION_MAX];
-	size_t len;
 
-	*ret_bad = (struct str){ 0 };
 	if (n > SERVICES_MAX)
-		return -EINVAL;
-	for (unsigned i = 0; i < n; i++) {
-		if (host_canonical(names[i], text, &len) ||
-		    !dns_ask(wire, 0, (struct str){ text, len }, DNS_A)) {
-			*ret_bad = names[i];
-			return -EINVAL;
-		}
-	}
+		return -E2BIG;
 	drop_names(s);
 	for (unsigned i = 0; i < n; i++) {
 		struct str canonical = { text, 0 };
 
-		if (host_canonical(names[i], text, &canonical.n))
+		if (host_canonical(names[i], text, &canonical.n) ||
+		    !dns_ask(wire, 0, canonical, DNS_A))
 			continue;
 		s->spelled[s->nnames] = mem_dup(names[i].n == canonical.n ? names[i] : canonical);
 		s->names[s->nnames++] = mem_dup(canonical);
 	}
+	*ret_left_out = n - s->nnames;
 	return 0;
 }
 

@@ -17,10 +17,10 @@ struct services;
 struct services *services_new(struct proxy *px);
 void services_free(struct services *s);
 
-/* The whole list anew. 0, or -EINVAL: a name is not well formed (*ret_bad), or there are too many;
- * the old list stands then. */
+/* The whole list anew. Names that DNS cannot carry, as of containers with long names, are left out
+ * and counted: nobody can ask for them. 0, or -E2BIG: the old list stands. */
 int services_set(struct services *s, const struct str *names, unsigned n,
-		 struct str *ret_bad) MUST_CHECK;
+		 unsigned *ret_left_out) MUST_CHECK;
 /* Takes over fd, a UDP socket connected to the engine's resolver. On failure it is the caller's. */
 int services_engine(struct services *s, uint64_t netns, int fd) MUST_CHECK;
 /* What that namespace's engine was asked ends with -ECANCELED. */
