@@ -27,6 +27,7 @@ enum jail_may {
 	JAIL_MAY_READ_RESOLV =
 		1u
 		<< 7, /* openat read-only: c-ares and OpenSSL at start; Landlock gives /etc only */
+	JAIL_MAY_SOCKET_PAIR = 1u << 8, /* socketpair(AF_UNIX): libcurl wakes itself by one */
 };
 
 struct jail {

@@ -109,8 +109,8 @@ enum proto_type {
 
 	/* egretd -> identity */
 	MSG_IDENTIFY = 88, /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
-			    * nonce and all), NOW?, FD_ROOTS*, HOSTS*, NAMESERVER*, KIND ("github"|
-			    * "gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
+			    * nonce and all), NOW? (wall, us), FD_ROOTS*, HOSTS*, NAMESERVER*,
+			    * KIND ("github"|"gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
 	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti) */
 
 	/* egretd -> mount */

@@ -4,7 +4,7 @@
 #ifndef EGRET_PROXY_DIAL_H
 #define EGRET_PROXY_DIAL_H
 
-#include "proxy/resolve.h"
+#include "base/resolve.h"
 #include "proxy/upstream.h"
 #include "proxy/uptls.h"
 

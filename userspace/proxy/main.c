@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/proto.h"
 #include "base/secret.h"
-#include "proxy/resolve.h"
+#include "base/resolve.h"
 #include "proxy/start.h"
 #include <malloc.h>
 #include <openssl/crypto.h>

@@ -9,7 +9,7 @@
 #include "proxy/address.h"
 #include "proxy/dial.h"
 #include "proxy/pool.h"
-#include "proxy/resolve.h"
+#include "base/resolve.h"
 #include "proxy/uptls.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names to addresses, by c-ares on our loop. Called by upstream.c; the addresses are not judged
- * here. Hostile bytes: answers of nameservers (c-ares). */
-#ifndef EGRET_PROXY_RESOLVE_H
-#define EGRET_PROXY_RESOLVE_H
+/* Names to addresses, by c-ares on our loop. Called by the proxy (upstream.c) and egret-identity;
+ * the addresses are not judged here. Hostile bytes: answers of nameservers (c-ares). */
+#ifndef EGRET_BASE_RESOLVE_H
+#define EGRET_BASE_RESOLVE_H
 
 #include "base/bytes.h"
 #include "base/loop.h"

@@ -5,7 +5,7 @@
  * and its sockets live in our loop. Answers are c-ares's to parse; what comes out is at most
  * RESOLVE_MAX addresses.
  */
-#include "proxy/resolve.h"
+#include "base/resolve.h"
 
 #include <ares.h>
 #include <errno.h>

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * egret-identity: asks a CI system's issuer for its keys and says whether an ID token is good, so
+ * that egretd reads neither. Started by egretd under a uid of its own with one socket; goes to jail
+ * before it reads a byte; answers one MSG_IDENTIFY and ends. It may dial over IPv4 and IPv6 and
+ * opens no file: the token and the trusted roots come as descriptors. Hostile bytes: the token, and
+ * all that nameservers and the issuer's address answer.
+ */
+#include "base/clock.h"
+#include "base/jail.h"
+#include "base/log.h"
+#include "base/msg.h"
+#include "base/proto.h"
+#include "identity/claims.h"
+#include "identity/fetch.h"
+#include "identity/signature.h"
+#include "identity/token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define ANSWER_MS 30000
+#define ROOTS_MAX (8u << 20)
+#define LIST_MAX 64
+
+struct question {
+	struct str issuer, audience, kind;
+	struct str hosts[LIST_MAX], nameservers[LIST_MAX];
+	unsigned nhosts, nnameservers;
+	struct buf token, roots;
+	int64_t now; /* seconds */
+};
+
+static int wait_for(int sock, short events)
+{
+	struct pollfd p = { .fd = sock, .events = events };
+	int r;
+
+	do
+		r = poll(&p, 1, ANSWER_MS);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+}
+
+/* From its start, as others may hold the same descriptor; a pipe as it comes. */
+static int read_all(int fd, struct buf *to)
+{
+	off_t at = lseek(fd, 0, SEEK_SET);
+
+	for (;;) {
+		ssize_t k;
+
+		if (buf_reserve(to, 1) < 0)
+			return -EFBIG;
+		k = at >= 0 ? pread(fd, to->p + to->n, to->size - to->n, at)
+			    : read(fd, to->p + to->n, to->size - to->n);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return k < 0 ? -errno : 0;
+		to->n += (size_t)k;
+		if (at >= 0)
+			at += k;
+	}
+}
+
+static int take_list(const struct msg_in *m, uint16_t tag, struct str *to, unsigned *ret)
+{
+	struct str spare;
+	size_t at = 0;
+	unsigned n = 0;
+
+	while (n < LIST_MAX && msg_each(m, tag, &at, &to[n]))
+		n++;
+	*ret = n;
+	return msg_each(m, tag, &at, &spare) ? -E2BIG : 0;
+}
+
+/* 0; -EBADMSG: egretd asked in another form; else a sentence in why. */
+static int read_question(struct msg_in *m, struct question *q, char *why, size_t n)
+{
+	cleanup_close int token = -1;
+	struct str field;
+	size_t at = 0;
+	uint64_t now;
+	int r;
+
+	if (msg_take_fd(m, TAG_FD_VALUE, &token) < 0 ||
+	    msg_get_str(m, TAG_ISSUER, 512, &q->issuer) < 0 ||
+	    msg_get_str(m, TAG_AUDIENCE, PROTO_TEXT_MAX, &q->audience) < 0 ||
+	    msg_get_str(m, TAG_KIND, PROTO_NAME_MAX, &q->kind) < 0 ||
+	    take_list(m, TAG_HOSTS, q->hosts, &q->nhosts) < 0 ||
+	    take_list(m, TAG_NAMESERVER, q->nameservers, &q->nnameservers) < 0)
+		return -EBADMSG;
+	r = msg_get_u64(m, TAG_NOW, &now);
+	if (r < 0 && r != -ENOENT)
+		return -EBADMSG;
+	if (r < 0)
+		now = clock_wall_us();
+	q->now = (int64_t)(now / 1000000);
+	while (msg_each(m, TAG_FD_ROOTS, &at, &field)) {
+		cleanup_close int fd = -1;
+
+		if (msg_take_fd_of(m, field, &fd) < 0)
+			return -EBADMSG;
+		if (read_all(fd, &q->roots) < 0 || buf_add(&q->roots, "\n", 1) < 0) {
+			snprintf(why, n,
+				 "the trusted roots cannot be read, or are more than 8 MiB");
+			return -EINVAL;
+		}
+	}
+	r = read_all(token, &q->token);
+	if (r < 0)
+		snprintf(why, n, "%s",
+			 r == -EFBIG ? "the token is larger than 16 KiB"
+				     : "the token cannot be read");
+	return r;
+}
+
+/* What needs no network comes first: a token that is not for us makes nobody dial. */
+static int identify(struct question *q, struct arena *a, struct token *t,
+		    struct claims_facts *facts, char *why, size_t n)
+{
+	struct fetch f = { .roots = buf_str(&q->roots),
+			   .hosts = q->hosts,
+			   .nhosts = q->nhosts,
+			   .nameservers = q->nameservers,
+			   .nnameservers = q->nnameservers,
+			   .until = clock_now() + FETCH_MS };
+	struct buf document, keys;
+	struct str uri, jwk;
+	char url[600];
+	int r;
+
+	buf_init(&document, FETCH_SIZE_MAX);
+	buf_init(&keys, FETCH_SIZE_MAX);
+	r = token_open(a, buf_str(&q->token), t, why, n);
+	if (r == 0)
+		r = token_check(t, q->issuer, q->audience, q->now, why, n);
+	snprintf(url, sizeof(url), "%.*s%s.well-known/openid-configuration", STR_ARG(q->issuer),
+		 q->issuer.n && q->issuer.p[q->issuer.n - 1] == '/' ? "" : "/");
+	if (r == 0)
+		r = fetch_get(&f, url, &document, why, n);
+	if (r == 0)
+		r = discovery_keys(a, buf_str(&document), q->issuer, &uri, why, n);
+	if (r == 0)
+		r = fetch_get(&f, arena_str(a, uri).p, &keys, why, n);
+	if (r == 0)
+		r = keys_find(a, buf_str(&keys), t, &jwk, why, n);
+	if (r == 0)
+		r = signature_check(t->text, jwk, why, n);
+	if (r == 0)
+		r = claims_facts(a, t, q->kind, facts, why, n);
+	fetch_done(&f);
+	buf_done(&document);
+	buf_done(&keys);
+	return r;
+}
+
+static int answer(int sock, uint32_t id, int r, const struct token *t,
+		  const struct claims_facts *facts, const char *why)
+{
+	struct msg_out out;
+	struct str jti;
+
+	msg_begin(&out, r == 0 ? MSG_IDENTIFIED : MSG_FAILED, id);
+	if (r < 0) {
+		msg_put_str(&out, TAG_TEXT, str_of(why));
+		msg_put_u64(&out, TAG_CODE, (uint64_t)-r);
+	} else {
+		for (unsigned i = 0; i < facts->n; i++)
+			msg_put_str(&out, TAG_FACT, facts->at[i]);
+		if (claim_text(t->claims, "jti", &jti))
+			msg_put_str(&out, TAG_TEXT, jti);
+	}
+	r = wait_for(sock, POLLOUT);
+	if (r < 0) {
+		msg_out_done(&out);
+		return r;
+	}
+	return msg_send(sock, &out);
+}
+
+static int serve(int sock)
+{
+	struct question q = { 0 };
+	struct claims_facts facts;
+	struct token token;
+	struct arena arena;
+	struct msg_in m;
+	char why[1024] = "";
+	int r = wait_for(sock, POLLIN);
+
+	if (r == 0)
+		r = msg_recv(sock, &m);
+	if (r < 0)
+		return r;
+	arena_init(&arena, TOKEN_ARENA_MAX);
+	buf_init(&q.token, TOKEN_SIZE_MAX + 64); /* blanks behind it */
+	buf_init(&q.roots, ROOTS_MAX);
+	r = m.type == MSG_IDENTIFY ? read_question(&m, &q, why, sizeof(why)) : -EBADMSG;
+	if (r == 0)
+		r = identify(&q, &arena, &token, &facts, why, sizeof(why));
+	if (r != -EBADMSG)
+		r = answer(sock, m.id, r, &token, &facts, why);
+	buf_done(&q.token);
+	buf_done(&q.roots);
+	arena_done(&arena);
+	msg_in_done(&m);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct jail jail = { .may = JAIL_MAY_PASS_FDS | JAIL_MAY_SOCKET_INET |
+				    JAIL_MAY_SOCKET_PAIR };
+	char why[256];
+	int r;
+
+	log_init("egret-identity");
+	if (fcntl(PROTO_SOCKET_FD, F_GETFD) < 0) {
+		log_err("egret-identity is started by egretd and is of no use by hand");
+		return 2;
+	}
+	if (fetch_early() < 0 || signature_early() < 0) {
+		log_err("libcurl, c-ares or cjose cannot be started");
+		return 1;
+	}
+	if (jail_enter(&jail, why, sizeof(why)) < 0) {
+		log_err("%s", why);
+		return 1;
+	}
+	r = serve(PROTO_SOCKET_FD);
+	if (r < 0) {
+		log_err("the question from egretd could not be answered: %s", strerror(-r));
+		return 1;
+	}
+	return 0;
+}
