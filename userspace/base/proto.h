@@ -2,15 +2,15 @@
 /*
  * Who may say what to whom. A pair of processes that is not listed here shares no socket.
  *
- *   egret   <-> egretd    control socket (run_dir/control.sock), authority in egretd/authority.c
- *   egretd  <-> proxy     descriptor 3 of the proxy
- *   egretd  <-> broker    descriptor 3 of the broker
- *   egretd  <-> audit     descriptor 3 of the audit process
- *   egretd  <-> compile   descriptor 3 of the compiler, one question, then it ends
- *   egretd  <-> init      descriptor 3 of a job's first process, until the command is started
- *   egretd  <-> identity  descriptor 3 of the checker of a CI system's token, one question
- *   egretd  <-> mount     descriptor 3 of the one that lays bundles into a running container, one
- * question proxy   <-> broker    a pair made by egretd: the descriptor says which job
+ * egret <-> egretd control socket (run_dir/control.sock), authority in egretd/authority.c
+ * egretd <-> proxy descriptor 3 of the proxy
+ * egretd <-> broker descriptor 3 of the broker
+ * egretd <-> audit descriptor 3 of the audit process
+ * egretd <-> compile descriptor 3 of the compiler, one question, then it ends
+ * egretd <-> init descriptor 3 of a job's first process, until the command is started
+ * egretd <-> identity descriptor 3 of the checker of a CI system's token, one question
+ * egretd <-> mount descriptor 3 of the one that lays bundles into a running container, one
+ * question proxy <-> broker a pair made by egretd: the descriptor says which job
  *
  * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
  * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
@@ -38,14 +38,14 @@ enum proto_type {
 	/* egretd -> proxy */
 	MSG_PROXY_START =
 		16,	  /* JOB, FD_POLICY+ (first: the policy; others only narrow it), FD_CREDS?,
-			   * FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE,       FD_RING_SPACE,
-			   * FD_RECORDS,       FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or       "ip:port"),
-			   * HOSTS*
-			   * ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the       host's own),
-			   * SEARCH*       (resolver suffixes), LIMIT* ("key=number"),       SYNTHETIC* (CIDR:
-			   * one IPv4, one       IPv6), FLAGS (PROXY_*),       FD_NAMES (memfd kept by egretd:
-			   * the table of       synthetic addresses, so that a       proxy started anew knows
-			   * what its forerunner       handed out; empty at first) */
+			   * FD_RING, FD_RING_ACK (read-only), FD_RING_WAKE, FD_RING_SPACE,
+			   * FD_RECORDS, FD_BROKER, FD_ROOTS* (PEM), NAMESERVER* ("ip" or
+			   * "ip:port"), HOSTS*
+			   * ("name=ip,ip"), ALLOW_PRIVATE* (CIDR), LOCAL_ADDR* (the host's own),
+			   * SEARCH* (resolver suffixes), LIMIT* ("key=number"), SYNTHETIC*
+			   * (CIDR: one IPv4, one IPv6), FLAGS (PROXY_*), FD_NAMES (memfd kept
+			   * by egretd: the table of synthetic addresses, so that a proxy
+			   * started anew knows what its forerunner handed out; empty at first) */
 	MSG_PROXY_READY,  /* proxy -> egretd: ready for MSG_PROXY_LISTEN */
 	MSG_PROXY_POLICY, /* FD_POLICY+, FD_CREDS?: judged by these from the next request on;
 			     answered OK or FAILED */
@@ -87,7 +87,7 @@ enum proto_type {
 	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
 				 FD_KERNEL_LOST?, NODE */
 	MSG_RING_OPEN,	/* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT*
-			 * ("key=value"), ASSURANCE,  FD_FOLLOW* (get this job's lines too) -> OK */
+			 * ("key=value"), ASSURANCE, FD_FOLLOW* (get this job's lines too) -> OK */
 	MSG_RING_CLOSE, /* JOB: drain what is left -> OK */
 	MSG_EVENT,  /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
 	MSG_FOLLOW, /* FD_FOLLOW: every line from now on */
@@ -143,21 +143,21 @@ enum proto_type {
 			     * token for, with a nonce good on this connection only; empty: no token
 			     * is wanted */
 	MSG_REGISTER,	    /* LABEL* (facts; provider among them), FD_VALUE? (the token), PID? (the
-			     * worker:       an ancestor of the caller, moved with all its descendants;
-			     * absent:       no process       is moved, the job has containers only),
-			     * CONTAINER_LABEL? (label       key that its       containers carry), SERVICE*,
-			     * FLAGS (REGISTER_*), POLICY?       (name; admins only),       FD_SOURCE* NAME*
-			     * KIND* (as MSG_RUN) -> MSG_JOB (ready)       or FAILED */
-	MSG_TRUST,  /* JOB_NAME -> MSG_PREPARED: what the steps of a worker need to trust its job's CA
-		     * and to find placeholders; for who may see the job */
+			     * worker: an ancestor of the caller, moved with all its descendants;
+			     * absent: no process is moved, the job has containers only),
+			     * CONTAINER_LABEL? (label key that its containers carry), SERVICE*,
+			     * FLAGS (REGISTER_*), POLICY? (name; admins only), FD_SOURCE* NAME*
+			     * KIND* (as MSG_RUN) -> MSG_JOB (ready) or FAILED */
+	MSG_TRUST,  /* JOB_NAME -> MSG_PREPARED: what the steps of a worker need to trust its job's
+		     * CA  and to find placeholders; for who may see the job */
 	MSG_ATTACH, /* CONTAINER (id or its first 12 or more digits) or CGROUP (path below the jobs'
 		     * slice), JOB_NAME? (that job) or LABEL*, POLICY?, FD_SOURCE*.. (a job of its
 		     * own) -> MSG_JOB or FAILED; admins */
 	/* egret-runc; only from engines: root of the host */
 	MSG_PREPARE,  /* CONTAINER, CGROUP (cgroupsPath of config.json), ENGINE, LABEL*
-		       * (annotations),  FLAGS (PREPARE_EXEC: for a process of a container that runs;
-		       * the caller is to  start it) -> MSG_PREPARED or FAILED (the container must
-		       * not  start) */
+		       * (annotations), FLAGS (PREPARE_EXEC: for a process of a container that runs;
+		       * the caller is to start it) -> MSG_PREPARED or FAILED (the container must
+		       * not start) */
 	MSG_PREPARED, /* JOB_NAME? (none: it belongs to no job and stays refused), FD_CA FD_BUNDLE
 		       * FD_P12 (with a job), SETENV* (placeholders and EGRET_JOB), FLAGS
 		       * (PREPARED_*) */

@@ -15,7 +15,7 @@ static const struct {
 } texts[] = {
 	{ TAG_JOB_NAME, "id" },	  { TAG_STATE, "state" },	   { TAG_NET, "net" },
 	{ TAG_POLICY, "policy" }, { TAG_DIGEST, "policy_digest" }, { TAG_CONFINED, "confinement" },
-	{ TAG_CGROUP, "cgroup" }
+	{ TAG_CGROUP, "cgroup" }, { TAG_RUN_DIR, "trust_dir" }
 };
 static const struct {
 	uint16_t tag;

@@ -351,11 +351,13 @@ static bool answer(struct client *c, struct msg_in *m)
 			if (j->worker && c->who.in_job)
 				j->worker->spare = c->who.pid;
 			admin_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
-			client_ok(c, m->id);
+			/* Answered when what was left of it is killed: what the caller starts next
+			 * is no part of that. */
 			if (j->state == JOB_RUNNING)
 				job_end(j);
 			else
 				job_fail(j, "it was ended by egret job end");
+			client_ok(c, m->id);
 		}
 		return true;
 	case MSG_RUN:

@@ -159,6 +159,10 @@ void job_drained(struct job *j); /* the audit process has read the last of it */
  */
 void job_member_left(struct job *j, struct member *m);
 
+/* job_files.c */
+int job_files_lay(const struct job *j) MUST_CHECK;
+void job_files_remove(const struct job *j);
+
 /* job_proxy.c */
 int proxy_start(struct job *j, char *why, size_t n) MUST_CHECK;
 void proxy_taken_up(struct job *j); /* watches an adopted one, or starts another */
@@ -175,7 +179,7 @@ struct job *job_by_id(struct daemon *d, uint64_t id); /* NULL, also for one that
 struct job *job_by_serial(struct daemon *d, uint32_t serial);
 struct str job_fact_of(const struct job *j, const char *key); /* n = 0: none */
 void job_put(const struct job *j, struct msg_out *m);	      /* the fields of MSG_JOB */
-void job_put_trust(const struct job *j, struct msg_out *m); /* the fields of MSG_PREPARED */
+void job_put_trust(const struct job *j, struct msg_out *m);   /* the fields of MSG_PREPARED */
 const char *job_state_name(enum job_state s);
 
 #endif

@@ -49,6 +49,7 @@ static void job_free(struct job *j)
 	child_end(&j->proxy);
 	worker_release(j);
 	members_done(j, 1000);
+	job_files_remove(j);
 	(void)!kernel_job_forget(d->kernel, j->id);
 	if (j->proxy_cgroup >= 0)
 		(void)!kernel_cage_del(d->kernel, j->proxy_cgroup_id);

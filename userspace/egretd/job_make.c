@@ -206,8 +206,15 @@ void job_running(struct job *j)
 {
 	char why[WHY_MAX] = "";
 	struct msg_out m;
+	int r = job_files_lay(j);
 
 	timer_del(&j->late);
+	if (r < 0) {
+		snprintf(why, sizeof(why), "the job's CA files cannot be written to %s: %s",
+			 j->d->config.run_dir.p, strerror(-r));
+		job_fail(j, why);
+		return;
+	}
 	if (j->worker && worker_take(j, why, sizeof(why)) < 0) {
 		job_fail(j, why);
 		return;
@@ -217,6 +224,10 @@ void job_running(struct job *j)
 	if (j->client) {
 		msg_begin(&m, MSG_JOB, j->question);
 		job_put(j, &m);
+		/* Of a worker: what its steps need is told to the registrar, which has a way to
+		 * them. */
+		for (i = 0; j->worker && i < j->nplaceholders; i++)
+			msg_put_str(&m, TAG_SETENV, j->placeholders[i]);
 		client_send(j->client, &m);
 		/* The job of a runner outlives who registered it. */
 		if (j->origin != JOB_OF_RUN)

@@ -39,9 +39,12 @@ static struct str provider_of(const struct msg_in *m)
 	return STR("");
 }
 
-static int may_register(const struct caller *who, char *why, size_t n)
+static int may_register(struct daemon *d, const struct caller *who, char *why, size_t n)
 {
-	if (who->job[0]) {
+	const struct job *in = who->job[0] ? job_by_name(d, str_of(who->job)) : NULL;
+
+	/* Inside a unit's own job it is where registrars stand. */
+	if (who->job[0] && (!in || in->origin != JOB_OF_UNIT)) {
 		snprintf(why, n, "this is job %s already: the first registration stands", who->job);
 		return -EPERM;
 	}
@@ -70,7 +73,7 @@ void job_register_begin(struct daemon *d, struct client *c, const struct caller 
 	char why[WHY_MAX], audience[512];
 	struct msg_out out;
 	uint64_t bits[2];
-	int r = may_register(who, why, sizeof(why));
+	int r = may_register(d, who, why, sizeof(why));
 
 	if (r < 0) {
 		client_failed(c, m->id, r, why);
@@ -277,7 +280,7 @@ void job_register(struct daemon *d, struct client *c, const struct caller *who, 
 {
 	char why[WHY_MAX] = "";
 	struct job *j;
-	int r = may_register(who, why, sizeof(why));
+	int r = may_register(d, who, why, sizeof(why));
 
 	if (r == 0)
 		r = job_admit(d, why, sizeof(why));

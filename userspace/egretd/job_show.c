@@ -25,7 +25,7 @@ struct str job_fact_of(const struct job *j, const char *key)
 static void put_member(const struct member *m, struct msg_out *out)
 {
 	static const char *const kinds[] = { "command", "worker", "container", "cgroup" };
-	static const char *const trusts[] = { "none", "files", "full" };
+	static const char *const trusts[] = { "none", "files only", "full" };
 	char line[PLACE_ID_MAX + 96];
 
 	snprintf(line, sizeof(line), "%s %s %s %s %s", kinds[m->kind], m->name,
@@ -74,6 +74,11 @@ void job_put(const struct job *j, struct msg_out *m)
 	else
 		snprintf(cgroup, sizeof(cgroup), "%s", j->d->cg.jobs_path);
 	msg_put_str(m, TAG_CGROUP, str_of(cgroup));
+	/* Where a job in the host's own mount namespace finds its CA. */
+	if (j->worker || j->origin == JOB_OF_UNIT) {
+		snprintf(cgroup, sizeof(cgroup), "%s/jobs/%s", j->d->config.run_dir.p, j->name);
+		msg_put_str(m, TAG_RUN_DIR, str_of(cgroup));
+	}
 	msg_put_u64(m, TAG_UID, j->uid);
 	if (j->init.pid > 0)
 		msg_put_u64(m, TAG_PID, (uint64_t)j->init.pid);

@@ -175,6 +175,7 @@ static int park(struct daemon *d, struct job *j)
 	msg_put_str(&m, TAG_KIND, j->wants_policy);
 	msg_put_str(&m, TAG_CONTAINER_LABEL, j->container_label);
 	msg_put_str(&m, TAG_NETWORK, j->network);
+	msg_put_str(&m, TAG_CWD, j->cwd);
 	if (j->worker)
 		msg_put_str(&m, TAG_CGROUP, str_of(j->worker->unit));
 	for (i = 0; i < j->facts.n; i++) {
@@ -240,6 +241,7 @@ static void take_texts(const struct msg_in *m, struct job *j)
 	take_text(m, TAG_KIND, j, &j->wants_policy);
 	take_text(m, TAG_CONTAINER_LABEL, j, &j->container_label);
 	take_text(m, TAG_NETWORK, j, &j->network);
+	take_text(m, TAG_CWD, j, &j->cwd);
 	for (at = 0; j->facts.n < JOB_FACTS_MAX && msg_each(m, TAG_FACT, &at, &s);) {
 		j->fact_list[j->facts.n].key = arena_str(&j->arena, s);
 		if (!msg_each(m, TAG_FACT, &at, &s))

@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A runner's job without containers: its unit's own traffic, registration out of it, the move, sockets from before, the end. The runner is a
+# stand-in: a listener and a worker under an unprivileged uid in a cgroup with a unit's name, as systemd makes it.
+. "$(dirname "$0")/../lib.sh"
+[ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
+. "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/daemon.sh"
+origins_up
+need setpriv
+UID_RUNNER=61234
+daemon_config "\"managed\": [ { \"unit\": \"ci.runner.*.service\", \"registrar\": $UID_RUNNER, \"unregistered\": \"policy:runner\" } ]"
+installed web '"allow": "GET https://api.test/**"'
+installed runner '"allow": "GET https://files.test/**"'
+SLICE=$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egret-$(egret_instance "$TMP/run").slice
+UNIT=$SLICE/ci.runner.one.service
+mkdir -p "$TMP/world"
+echo f >"$TMP/www/files.test/f"
+chmod 777 "$TMP/world"
+daemon_start || done_testing
+mkdir "$UNIT"
+at_exit 'echo 1 >"$UNIT/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $UNIT/cgroup.events"; rmdir "$UNIT"/j-* "$UNIT"'
+jobs_json() { "$EGRET" job list --json; }
+t "the unit is a job under its own policy" wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\" and .facts.unit==\"ci.runner.one.service\")'"
+
+# ---- the stand-in runner ----
+cat >"$TMP/world/worker.sh" <<'WORKER'
+# The worker: does what its orders say, one file a step.
+cd "$1"; trap "" PIPE
+# The variables are what a hook would have set; before the registration a drop-in names the unit's own.
+code() { curl -sS --max-time 20 -o /dev/null -w '%{http_code}' "$1" 2>curl.err; }
+export CURL_CA_BUNDLE=$2/units/ci.runner.one.service/bundle.pem
+step() { until [ -e "order.$1" ]; do sleep 0.03; done; }
+step before
+code https://files.test/f >before.files
+code https://api.test/hello.txt >before.api
+# A connection from before, to the one place that the unit's policy lets it reach.
+exec 8<>/dev/tcp/files.test/443 && echo open >before.socket
+sleep 1000 &
+echo $! >child.pid
+: >did.before
+step register
+"$EGRET" job register --provider generic --worker parent --label repo=web --label event=push --json >registered.json 2>registered.err
+echo $? >registered.status
+"$EGRET" job register --provider generic --worker parent --label repo=web --label event=push >again.out 2>&1
+echo $? >again.status
+cat /proc/self/cgroup | grep ^0 >cgroup.after
+export CURL_CA_BUNDLE=$(jq -r .trust_dir registered.json)/bundle.pem
+{ printf 'GET /hello.txt HTTP/1.0\r\nHost: files.test\r\n\r\n' >&8; } 2>/dev/null
+timeout 3 head -c 4 <&8 >after.socket 2>/dev/null
+code https://files.test/f >after.files
+code https://api.test/hello.txt >after.api
+: >did.register
+step end
+"$EGRET" job end >end.out 2>&1
+echo $? >end.status
+export CURL_CA_BUNDLE=$2/units/ci.runner.one.service/bundle.pem
+code https://files.test/f >end.files
+cat /proc/self/cgroup | grep ^0 >cgroup.end
+: >did.end
+step exit
+WORKER
+cat >"$TMP/world/listener.sh" <<'LISTENER'
+bash "$1/worker.sh" "$1" "$2" &
+echo $! >"$1/worker.pid"
+wait
+sleep 1000
+LISTENER
+export EGRET EGRET_CONFIG=$TMP/egret.json
+start_runner() {
+	rm -f "$TMP"/world/order.* "$TMP"/world/did.*
+	# shellcheck disable=SC2016
+	spawn in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec setpriv --reuid '$UID_RUNNER' --regid '$UID_RUNNER' --clear-groups bash "$1/listener.sh" "$1" "$2"' \
+		"$UNIT" "$TMP/world" "$TMP/run"
+	RUNNER=$SPAWNED
+}
+order() {
+	: >"$TMP/world/order.$1"
+	wait_for "${2:-40}" "[ -e '$TMP/world/did.$1' ]" || fail "the worker did: $1" "$(ls "$TMP/world")"
+}
+saw() { cat "$TMP/world/$1" 2>/dev/null; }
+start_runner
+order before
+is "$(saw before.files)" 200 "before registration: what the unit's policy allows"
+is "$(saw before.api)" 403 "and nothing else"
+is "$(saw before.socket)" open "a connection stands"
+order register
+is "$(saw registered.status)" 0 "the registrar registers" || diag "$(saw registered.err)"
+name=$(jq -r .id "$TMP/world/registered.json")
+like "$name" '^j-' "and gets the job's name"
+isnt "$(saw again.status)" 0 "a second registration from inside is refused"
+like "$(saw again.out)" "$name already" "in words"
+like "$(saw cgroup.after)" "/ci.runner.one.service/$name" "the worker is in a fresh cgroup below its unit"
+like "$(cat "/proc/$(saw child.pid)/cgroup")" "$name" "and so is what it started before"
+unlike "$(cat "/proc/$RUNNER/cgroup")" "$name" "the listener is not"
+is "$(saw after.socket)" '' "the connection from before is dead"
+is "$(saw after.files)" 403 "the unit's policy is not the job's"
+is "$(saw after.api)" 200 "the job's is"
+is "$(jobs_json | jq -r ".[] | select(.id==\"$name\") | .members | length")" 1 "one line in the list, one member"
+is "$(jobs_json | jq -r ".[] | select(.id==\"$name\") | .assurance")" runner "facts said by the runner"
+child=$(saw child.pid)
+order end
+is "$(saw end.status)" 0 "the job ends by its hook"
+t "the worker lives on" kill -0 "$(saw worker.pid)"
+t "what it left behind is killed" wait_for 5 "! kill -0 $child"
+like "$(saw cgroup.end)" '/ci.runner.one.service$' "the worker is back in its unit"
+is "$(saw end.files)" 200 "under the unit's policy"
+t "the list has it no more" wait_for 10 "! jobs_json | grep -q $name"
+t "its cgroup is gone" wait_for 5 "[ ! -e '$UNIT/$name' ]"
+
+# ---- egretd is killed in the middle; the worker's death ends the job ----
+echo 1 >"$UNIT/cgroup.kill"
+wait_for 5 "grep -q 'populated 0' '$UNIT/cgroup.events'"
+rmdir "$UNIT"
+t "a unit that is gone is no job" wait_for 5 "[ \"\$(jobs_json | jq length)\" = 0 ]"
+mkdir "$UNIT"
+wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\")'"
+start_runner
+order before
+order register
+name=$(jq -r .id "$TMP/world/registered.json")
+kill -9 "$DAEMON"
+wait "$DAEMON" 2>/dev/null
+daemon_start
+is "$(jobs_json | jq -r "[.[] | select(.state==\"running\")] | length")" 2 "another egretd takes up the job and the unit"
+is "$(jobs_json | jq -r ".[] | select(.id==\"$name\") | .members[0] | .kind + \" \" + .state")" "worker served" "with its members"
+# shellcheck disable=SC2016
+is "$(in_host bash -c 'echo $$ >"$0/cgroup.procs"; curl -sS --cacert "$1" --max-time 20 -o /dev/null -w "%{http_code}" https://api.test/hello.txt' "$UNIT/$name" "$TMP/run/jobs/$name/bundle.pem")" 200 "which are served"
+kill -9 "$(saw worker.pid)"
+t "the worker's death ends the job" wait_for 10 "! jobs_json | grep -q $name"
+like "$(stream | jq -r 'select(.kind=="job.end") | .kind' | head -n 1)" job.end "with an event"
+
+# ---- who may not ----
+# shellcheck disable=SC2016
+as_runner() { in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$UNIT" "$@"; }
+like "$(as_runner setpriv --reuid 61235 --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'not the registrar' "another uid of the unit is no registrar"
+like "$(in_host setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'no managed unit' "nor is the registrar outside of its unit"
+like "$(as_runner setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker "$DAEMON" --label repo=web 2>&1)" 'managed unit|ancestor' "nor for a process that is not its own"
+daemon_stop
+done_testing
