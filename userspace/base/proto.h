@@ -149,7 +149,7 @@ enum proto_type {
 			     * FLAGS (REGISTER_*), POLICY? (name; admins only), FD_SOURCE* NAME*
 			     * KIND* (as MSG_RUN) -> MSG_JOB (ready) or FAILED */
 	MSG_TRUST,  /* JOB_NAME -> MSG_PREPARED: what the steps of a worker need to trust its job's
-		     * CA  and to find placeholders; for who may see the job */
+		     * CA and to find placeholders; for who may see the job */
 	MSG_ATTACH, /* CONTAINER (id or its first 12 or more digits) or CGROUP (path below the jobs'
 		     * slice), JOB_NAME? (that job) or LABEL*, POLICY?, FD_SOURCE*.. (a job of its
 		     * own) -> MSG_JOB or FAILED; admins */

@@ -224,10 +224,6 @@ void job_running(struct job *j)
 	if (j->client) {
 		msg_begin(&m, MSG_JOB, j->question);
 		job_put(j, &m);
-		/* Of a worker: what its steps need is told to the registrar, which has a way to
-		 * them. */
-		for (i = 0; j->worker && i < j->nplaceholders; i++)
-			msg_put_str(&m, TAG_SETENV, j->placeholders[i]);
 		client_send(j->client, &m);
 		/* The job of a runner outlives who registered it. */
 		if (j->origin != JOB_OF_RUN)
