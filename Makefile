@@ -33,7 +33,7 @@ LDLIBS := -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcare
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
 LIBS := http config policy event trust base
-PROGRAMS := egretd proxy broker audit compile identity init oci cli
+PROGRAMS := egretd proxy broker audit compile identity init mount oci cli
 bin-egretd := egretd
 bin-proxy := egret-proxy
 bin-broker := egret-broker
@@ -42,6 +42,7 @@ bin-compile := egret-compile
 bin-identity := egret-identity
 bin-init := egret-init
 bin-oci := egret-runc
+bin-mount := egret-mount
 bin-cli := egret
 BINS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(bin-$(p)))
 

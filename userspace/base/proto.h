@@ -115,8 +115,10 @@ enum proto_type {
 
 	/* egretd -> mount */
 	MSG_MOUNT =
-		92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE, FD_P12
-		     * -> OK with INDEX (how many of the known files were covered) or FAILED */
+		92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE,
+		     * FD_P12, UID (of the child that reads the image's own bundles)
+		     * -> OK with INDEX (how many of the known files were covered) and FLAGS
+		     * (MOUNT_*), or FAILED: nothing was covered */
 
 	/* egretd -> init */
 	MSG_INIT_START =
@@ -165,6 +167,7 @@ enum proto_type {
 		       * there), CGROUP, ENGINE, LABEL*, FLAGS (JOIN_SPLICED) -> OK with JOB_NAME?:
 		       * served, or known to be nobody's; or FAILED (must not start) */
 };
+#define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \
 	1u /* the runner refuses jobs without a job container: no step runs on the host */
 #define REGISTER_KEEP 2u /* what is left at the end is not killed */

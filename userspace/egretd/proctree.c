@@ -278,28 +278,32 @@ static int move_all(const struct look *l, int procs, unsigned *moved, bool *news
 	return last;
 }
 
-static bool is_in(int cgroup, pid_t pid)
+/* A threaded cgroup takes processes, but does not list them: it is refused by the same answer. */
+static int is_in(int cgroup, pid_t pid, bool *ret)
 {
 	struct pids l = { 0 };
-	bool found = false;
+	int r = procs_read(cgroup, &l);
 
-	if (procs_read(cgroup, &l) == 0)
-		for (size_t i = 0; i < l.n; i++)
-			found |= l.p[i] == pid;
+	*ret = false;
+	for (size_t i = 0; !r && i < l.n; i++)
+		*ret |= l.p[i] == pid;
 	free(l.p);
-	return found;
+	return r;
 }
 
 int proctree_move(int from, pid_t root, uint64_t root_started, int to, unsigned *ret_moved)
 {
 	cleanup_close int procs = openat(to, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	unsigned moved = 0;
-	bool news = true;
+	bool news = true, there = false;
 	struct stat st;
 	int r = 0;
 
 	if (procs < 0 || fstat(to, &st) < 0)
 		return -errno;
+	r = is_in(to, root, &there);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; news && i < LOOKS_MAX; i++) {
 		struct look l;
 
@@ -317,8 +321,9 @@ int proctree_move(int from, pid_t root, uint64_t root_started, int to, unsigned 
 	}
 	if (news)
 		return -EAGAIN;
-	if (!is_in(to, root))
-		return -EXDEV;
+	r = is_in(to, root, &there);
+	if (r < 0 || !there)
+		return r < 0 ? r : -EXDEV;
 	*ret_moved = moved;
 	return 0;
 }
@@ -417,7 +422,7 @@ static int process_sockets(pid_t pid, struct inodes *to)
 		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
 	while (!r && (e = readdir(dir))) {
 		cleanup_close int task = -1;
-		pid_t tid = (pid_t)atoi(e->d_name);
+		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
 
 		if (tid <= 0 || (tid != pid && syscall(SYS_kcmp, pid, tid, KCMP_FILES, 0, 0) == 0))
 			continue;
