@@ -38,7 +38,7 @@ int credential_open(struct str image, struct credential *ret)
 	memcpy(&h, p, sizeof(h));
 	if (h.magic != CREDENTIAL_MAGIC || !image_sealed(p, image.n) ||
 	    h.provider != PROVIDER_STORE ||
-	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS))
+	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS | CREDENTIAL_ANY_TIER))
 		return -EBADMSG;
 	v = view(p, &h);
 	if (for_view_check(&v, image.n) < 0 ||
@@ -105,6 +105,11 @@ bool credential_static(const struct credential *c)
 bool credential_client_auth_pass(const struct credential *c)
 {
 	return head_of(c).flags & CREDENTIAL_CLIENT_AUTH_PASS;
+}
+
+bool credential_any_tier(const struct credential *c)
+{
+	return head_of(c).flags & CREDENTIAL_ANY_TIER;
 }
 
 uint64_t credential_ttl_ms(const struct credential *c)

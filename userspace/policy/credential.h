@@ -34,6 +34,8 @@ enum provider credential_provider(const struct credential *c);
 struct str credential_source(const struct credential *c); /* for `store`: the secret's name */
 bool credential_static(const struct credential *c);
 bool credential_client_auth_pass(const struct credential *c);
+/* "tier": "any": also for jobs that are only cooperative (they could leave their job). */
+bool credential_any_tier(const struct credential *c);
 uint64_t credential_ttl_ms(const struct credential *c); /* 0: the provider's */
 int credential_for(const struct credential *c,
 		   const struct facts *f); /* as policy_for; "any" fits with 0 keys */

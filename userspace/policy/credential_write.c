@@ -27,6 +27,7 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 				       .provider = m->provider,
 				       .ttl_ms = m->ttl_ms,
 				       .flags = (m->is_static ? CREDENTIAL_STATIC : 0) |
+						(m->any_tier ? CREDENTIAL_ANY_TIER : 0) |
 						(m->client_auth_pass ? CREDENTIAL_CLIENT_AUTH_PASS
 								     : 0) };
 	struct img_table places[TABLES];

@@ -103,6 +103,7 @@ struct img_credential {
 };
 #define CREDENTIAL_STATIC 1u
 #define CREDENTIAL_CLIENT_AUTH_PASS 2u
+#define CREDENTIAL_ANY_TIER 4u
 struct img_host {
 	uint32_t kind;
 	struct img_str name;

@@ -7,7 +7,7 @@
 
 static const char *const common_keys[] = {
 	"$schema", "version",	  "name", "provider",	 "for",	  "hosts",
-	"inject",  "placeholder", "ttl",  "client_auth", "value",
+	"inject",  "placeholder", "ttl",  "client_auth", "value", "tier",
 };
 static const char *const later_providers[] = { "file",	     "exec", "vault",	   "oauth2",
 					       "github-app", "aws",  "aws-secret", "mtls" };
@@ -326,6 +326,21 @@ static void load_injects(const struct load *l, const struct node *root, struct c
 	}
 }
 
+/* One of two words, the first if the key is absent: is it the second? */
+static bool load_choice(const struct load *l, const struct node *root, const char *key,
+			const char *usual, const char *other)
+{
+	const char *const words[] = { usual, other };
+	const struct node *n = node_get(root, key);
+	struct str v;
+
+	if (!n || !load_string(l, n, &v) || str_is(v, usual))
+		return false;
+	if (!str_is(v, other))
+		unknown_word(l, n->at, n->key, "word", v, words, ARRAY_SIZE(words));
+	return str_is(v, other);
+}
+
 struct credential_model *load_credential(const struct load *l, bool no_references)
 {
 	struct credential_model *c = arena_new(l->a, sizeof(*c));
@@ -376,16 +391,7 @@ struct credential_model *load_credential(const struct load *l, bool no_reference
 	n = node_get(root, "ttl");
 	if (n)
 		load_ttl(l, n, c);
-	n = node_get(root, "client_auth");
-	if (n) {
-		static const char *const words[] = { "strip", "pass" };
-		struct str v;
-
-		if (load_string(l, n, &v)) {
-			c->client_auth_pass = str_is(v, "pass");
-			if (!c->client_auth_pass && !str_is(v, "strip"))
-				unknown_word(l, n->at, n->key, "word", v, words, ARRAY_SIZE(words));
-		}
-	}
+	c->client_auth_pass = load_choice(l, root, "client_auth", "strip", "pass");
+	c->any_tier = load_choice(l, root, "tier", "confined", "any");
 	return before == l->errors->count ? c : NULL;
 }

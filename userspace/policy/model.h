@@ -119,7 +119,7 @@ struct inject_model {
 struct credential_model {
 	struct str name, source;
 	enum provider provider;
-	bool client_auth_pass, is_static;
+	bool client_auth_pass, is_static, any_tier;
 	uint64_t ttl_ms;
 	struct for_entry *fors;
 	struct host_pattern *hosts;

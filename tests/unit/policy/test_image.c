@@ -50,6 +50,8 @@ static void as_it_is(void **state)
 	assert_true(str_is(credential_source(&c), "s"));
 	assert_int_equal(credential_ttl_ms(&c), 600000);
 	assert_true(credential_static(&c));
+	assert_true(credential_any_tier(&c));
+	assert_false(credential_client_auth_pass(&c));
 	assert_false(credential_host(&c, STR("w.example.net")));
 	assert_true(credential_host(&c, STR("x.w.example.net")));
 	assert_int_equal(credential_open(compiled.policies[0], &c), -EBADMSG);

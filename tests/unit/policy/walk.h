@@ -104,7 +104,8 @@ static inline void walk_credential(const struct credential *c)
 	walk_str(credential_source(c));
 	walk_str(credential_placeholder(c));
 	walk_sum += credential_provider(c) + credential_static(c) + credential_client_auth_pass(c) +
-		    (unsigned)credential_ttl_ms(c) + (unsigned)credential_for(c, &f);
+		    credential_any_tier(c) + (unsigned)credential_ttl_ms(c) +
+		    (unsigned)credential_for(c, &f);
 	while (credential_each_env(c, &at, &s))
 		walk_str(s);
 	for (size_t h = 0; h < ARRAY_SIZE(hosts); h++)
@@ -129,13 +130,14 @@ static inline void walk_credential(const struct credential *c)
 	"{ \"id\": \"t\", \"allow\": \"tcp://198.51.100.7:22\" },"                                 \
 	"{ \"id\": \"s\", \"allow\": \"services\" },"                                              \
 	"{ \"id\": \"n\", \"deny\": \"https://api.github.com/gists/**\" } ] }"
-#define WALK_CREDENTIAL                                                                            \
-	"{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", \"for\": [ { "        \
-	"\"repo\": \"acme/web\" } ],"                                                              \
-	"\"hosts\": [\"api.github.com\", \"*.w.example.net\"], \"ttl\": \"10m\", \"inject\": [ { " \
-	"\"hosts\": [\"api.github.com\"],"                                                         \
-	"\"header\": \"Authorization\", \"format\": \"Bearer {token}\" }, { \"hosts\": "           \
-	"[\"*.w.example.net\"], \"basic\": \"u:{token}\" } ],"                                     \
+#define WALK_CREDENTIAL                                                                      \
+	"{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", \"for\": [ { "  \
+	"\"repo\": \"acme/web\" } ],"                                                        \
+	"\"hosts\": [\"api.github.com\", \"*.w.example.net\"], \"ttl\": \"10m\", \"tier\": " \
+	"\"any\", \"inject\": [ { "                                                          \
+	"\"hosts\": [\"api.github.com\"],"                                                   \
+	"\"header\": \"Authorization\", \"format\": \"Bearer {token}\" }, { \"hosts\": "     \
+	"[\"*.w.example.net\"], \"basic\": \"u:{token}\" } ],"                               \
 	"\"placeholder\": { \"env\": [\"GH_TOKEN\"], \"value\": \"egret__c__\" } }"
 
 #endif
