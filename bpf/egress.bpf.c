@@ -129,7 +129,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 		return is_discovery(&p);
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 	if (r && (r->flags & EGRET_REC_MEMBER) && r->job == job->job)
-		return is_member(job->job, p.far.addr);
+		return (job->flags & EGRET_CG_SERVICES) && is_member(job->job, p.far.addr);
 	/* Answers: TCP's alone, because only there a socket has one peer. */
 	if (p.far.proto != IPPROTO_TCP || !is_peer(job, p.far.addr))
 		return false;
@@ -153,8 +153,9 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	/* The common case first: the door was taken, and it leads to loopback. */
-	if (sk && ifindex == LO_IFINDEX) {
+	/* The common case first: the door was taken, and it leads to loopback. Not for a socket
+	 * that listens by now: who connects to it did not come by the door. */
+	if (sk && ifindex == LO_IFINDEX && sk->state != TCP_LISTENING) {
 		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 		if (r && (r->flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;

@@ -162,6 +162,55 @@ static void test_worker_inbound(void **state)
 	need(kernel_cgroup_set(W.k, worker, JOB_A, WORKER | EGRET_CG_SERVICES), "set");
 }
 
+/* A socket that came by the door once and listens now lets nobody in. */
+static int listens_fn(void *arg)
+{
+	struct sockaddr_storage to, none = { .ss_family = AF_UNSPEC }, at;
+	socklen_t len = sa_of("127.0.0.1", 5432, &to);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	(void)arg;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (connect(fd, (void *)&to, len) < 0 || connect(fd, (void *)&none, sizeof(none)) < 0)
+		return errno;
+	sa_of("127.0.0.1", 5499, &at);
+	if (bind(fd, (void *)&at, len) < 0 || listen(fd, 4) < 0)
+		return errno;
+	said->n = 1;
+	pause();
+	return 0;
+}
+
+static void test_listens_afterwards(void **state)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of("127.0.0.1", 5499, &ss);
+	pid_t pid = serve(HOST, &on_any), evil, c;
+	int st = 0;
+	(void)state;
+
+	evil = task_start(worker_fd, H[HOST].netns, listens_fn, NULL);
+	for (int i = 0; i < 5000 && !((volatile struct said *)said)->n; i++)
+		usleep(1000);
+	assert_int_equal(said->n, 1);
+	c = fork();
+	if (c == 0) {
+		struct timeval tv = { .tv_usec = 400000 };
+		int fd;
+
+		if (setns(H[HOST].netns, CLONE_NEWNET) < 0)
+			_exit(1);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+		_exit(connect(fd, (void *)&ss, len) < 0 && errno == EINPROGRESS ? 42 : 2);
+	}
+	waitpid(c, &st, 0);
+	assert_true(WIFEXITED(st));
+	assert_int_equal(WEXITSTATUS(st), 42);
+	stop(evil);
+	stop(pid);
+}
+
 /* P7: the ring is full, nobody could tell of a connection: there is none. */
 static int many_fn(void *arg)
 {
@@ -199,9 +248,9 @@ static void test_full_ring(void **state)
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_loopback),  cmocka_unit_test(test_not_a_listener),
-		cmocka_unit_test(test_container), cmocka_unit_test(test_worker_inbound),
-		cmocka_unit_test(test_full_ring),
+		cmocka_unit_test(test_loopback),	   cmocka_unit_test(test_not_a_listener),
+		cmocka_unit_test(test_container),	   cmocka_unit_test(test_worker_inbound),
+		cmocka_unit_test(test_listens_afterwards), cmocka_unit_test(test_full_ring),
 	};
 
 	return cmocka_run_group_tests(all, published_open, published_close);
