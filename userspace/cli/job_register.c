@@ -243,7 +243,7 @@ static int registered(int sock, const struct reg *r, struct msg_out *q)
 	if (r->trust && !msg_get_str(&m, TAG_JOB_NAME, 64, &name)) {
 		cleanup_free char *job = mem_dup(name);
 
-		e = job_trust(sock, job, r->trust, r->env);
+		e = job_trust(job, r->trust, r->env);
 		if (e >= 0) {
 			msg_in_done(&m);
 			return e;

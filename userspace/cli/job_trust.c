@@ -118,8 +118,9 @@ static int write_env(const struct msg_in *m, const char *folder, const char *env
 	return r;
 }
 
-int job_trust(int sock, const char *job, const char *folder, const char *env)
+int job_trust(const char *job, const char *folder, const char *env)
 {
+	cleanup_close int sock = -1;
 	struct str text = STR("no reason was given");
 	struct msg_out q;
 	struct msg_in m;
@@ -127,6 +128,10 @@ int job_trust(int sock, const char *job, const char *folder, const char *env)
 
 	if (folder[0] != '/' || strpbrk(folder, "\n\r"))
 		return cli_fail(2, "--trust %s: give an absolute path", folder);
+	/* A connection of its own: egretd looks once, at its begin, which job the caller is in. */
+	r = job_connect(&sock);
+	if (r >= 0)
+		return r;
 	msg_begin(&q, MSG_TRUST, 3);
 	msg_put_str(&q, TAG_JOB_NAME, str_of(job));
 	r = cli_ask(sock, &q, &m);

@@ -8,6 +8,6 @@
 /* Writes ca.pem, bundle.pem and trust.p12 into folder (made when it is not there, absolute), and
  * adds the variables that name them, and placeholders, as lines NAME=VALUE at the end of env (NULL:
  * nowhere). -1, or an exit status and the sentence is written. */
-int job_trust(int sock, const char *job, const char *folder, const char *env) MUST_CHECK;
+int job_trust(const char *job, const char *folder, const char *env) MUST_CHECK;
 
 #endif

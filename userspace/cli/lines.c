@@ -38,14 +38,21 @@ int lines_open(const char *path, struct lines **ret)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	l = mem_new(sizeof(*l));
+	l = lines_take(TAKE_FD(fd));
 	l->file = S_ISREG(st.st_mode);
-	l->fd = TAKE_FD(fd);
-	l->notify = -1;
 	l->path = strcmp(path, "-") ? mem_dup(str_of(path)) : NULL;
-	buf_init(&l->buf, EVENT_LINE_MAX + BLOCK);
 	*ret = l;
 	return 0;
+}
+
+struct lines *lines_take(int fd)
+{
+	struct lines *l = mem_new(sizeof(*l));
+
+	l->fd = fd;
+	l->notify = -1;
+	buf_init(&l->buf, EVENT_LINE_MAX + BLOCK);
+	return l;
 }
 
 struct lines *lines_free(struct lines *l)

@@ -10,6 +10,7 @@ struct lines;
 
 /* path "-" is stdin. 0 or -errno. */
 int lines_open(const char *path, struct lines **ret) MUST_CHECK;
+struct lines *lines_take(int fd);	   /* of a descriptor, taken over */
 struct lines *lines_free(struct lines *l); /* NULL */
 bool lines_is_file(const struct lines *l); /* can be read from its end */
 

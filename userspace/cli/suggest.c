@@ -7,6 +7,7 @@
  */
 #include "cli/suggest.h"
 #include "cli/render.h"
+#include "event/event.h"
 #include <inttypes.h>
 
 bool suggest_helps(struct str reason)
@@ -18,6 +19,14 @@ bool suggest_helps(struct str reason)
 		if (str_is(reason, helped[i]))
 			return true;
 	return false;
+}
+
+const char *suggest_sentence(struct str word)
+{
+	for (unsigned r = REASON_NONE + 1; r < REASONS_END; r++)
+		if (str_is(word, reason_word((enum reason)r)))
+			return reason_sentence((enum reason)r);
+	return "";
 }
 
 static int add_request(const struct json_line *l, struct str method, struct str url, struct buf *to)

@@ -2,11 +2,15 @@
 /*
  * egret summary: what a job's network did, for a person: what went out, what was refused with the
  * line that would allow it, which credentials were used. `--format markdown` fits a CI step summary
- * (below 1 MiB whatever the log holds).
+ * (below 1 MiB whatever the log holds), `--format github` the step's log. In a job's own hook,
+ * which may not open the log, egretd is asked for that job's lines.
  */
 #include "cli/cli.h"
+#include "cli/events_ask.h"
 #include "cli/filter.h"
 #include "cli/lines.h"
+#include "cli/own_job.h"
+#include "cli/summary_github.h"
 #include "cli/tally.h"
 #include <errno.h>
 #include <getopt.h>
@@ -16,7 +20,7 @@
 
 #define SUMMARY_MAX (1000u << 10) /* GitHub takes 1 MiB a step */
 
-enum format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_JSON, FORMAT_GITHUB };
 
 struct part {
 	const char *title, *key;
@@ -25,9 +29,10 @@ struct part {
 };
 
 static const char usage_text[] =
-	"usage: egret summary [--job J] [--since T] [--until T] [--format markdown|text|json] "
-	"[--json]\n"
-	"                     [--log FILE|-]\n"
+	"usage: egret summary [--job J] [--since T] [--until T] [--format "
+	"markdown|text|json|github]\n"
+	"                     [--json] [--log FILE|-]\n"
+	"In a job, without --job and --log: that job.\n"
 	"egret summary --job \"$JOB\" --format markdown >> \"$GITHUB_STEP_SUMMARY\"\n";
 
 /* Inside a code span of a table: nothing may end the span or the cell, or start a tag. Texts are
@@ -230,26 +235,40 @@ static int read_all(struct lines *in, const struct filters *f, struct tally *t)
 	return r;
 }
 
-static int summarize(const char *log, const struct filters *f, enum format format)
+/* log NULL: the log of this host, or what egretd gives of it. -1, or an exit status. */
+static int open_events(const char *log, const char *job, struct lines **ret)
+{
+	const char *path = log ? log : lines_log();
+	int r = lines_open(path, ret);
+
+	if (!r)
+		return -1;
+	if (!log && job && (r == -EACCES || r == -ENOENT))
+		return events_ask(job, ret);
+	return cli_fail(1, "%s: %s%s", path, strerror(-r),
+			r == -EACCES ? "; the log is root's: use sudo" : "");
+}
+
+static int summarize(const char *log, const char *job, const struct filters *f, enum format format)
 {
 	struct lines *in = NULL;
 	struct tally t = { 0 };
 	struct buf out;
-	int r = lines_open(log, &in);
+	int r = open_events(log, job, &in);
 
-	if (!r)
-		r = read_all(in, f, &t);
+	if (r >= 0)
+		return r;
+	r = read_all(in, f, &t);
 	lines_free(in);
 	if (r)
-		return cli_fail(1, "%s: %s%s", log, strerror(-r),
-				r == -EACCES ? "; the log is root's: use sudo" : "");
+		return cli_fail(1, "the events cannot be read: %s", strerror(-r));
 	if (!t.lines) {
 		tally_done(&t);
-		return cli_fail(1, "%s holds no such events", log);
+		return cli_fail(1, "%s holds no such events", log ? log : lines_log());
 	}
 	tally_sort(&t);
 	buf_init(&out, SUMMARY_MAX);
-	r = write_summary(&out, &t, format);
+	r = format == FORMAT_GITHUB ? summary_github(&out, &t) : write_summary(&out, &t, format);
 	if (!r && fwrite(out.p, 1, out.n, stdout) != out.n)
 		r = -EIO;
 	if (r)
@@ -263,14 +282,14 @@ static int summarize(const char *log, const struct filters *f, enum format forma
 
 static int read_format(const char *word, enum format *ret)
 {
-	static const char *const words[] = { "text", "markdown", "json" };
+	static const char *const words[] = { "text", "markdown", "json", "github" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
 		if (!strcmp(word, words[i])) {
 			*ret = (enum format)i;
 			return 0;
 		}
-	return cli_fail(2, "--format %s: it is markdown, text or json", word);
+	return cli_fail(2, "--format %s: it is markdown, text, json or github", word);
 }
 
 int verb_summary(int argc, char **argv)
@@ -286,7 +305,8 @@ int verb_summary(int argc, char **argv)
 						 { 0 } };
 	struct filters f = { 0 };
 	enum format format = FORMAT_TEXT;
-	const char *log = NULL, *why = "";
+	const char *log = NULL, *job = NULL, *why = "";
+	char own[32];
 	int c, r = 0;
 
 	opterr = 0;
@@ -299,6 +319,7 @@ int verb_summary(int argc, char **argv)
 		case OPT_JOB:
 			if (filter_add(&f, FILTER_JOB, optarg, false, &why))
 				r = cli_fail(2, "--job %s: %s", optarg, why);
+			job = optarg;
 			break;
 		case OPT_FORMAT:
 			r = read_format(optarg, &format);
@@ -328,5 +349,10 @@ int verb_summary(int argc, char **argv)
 		return r;
 	if (optind < argc)
 		return cli_fail(2, "%s: options only", argv[optind]);
-	return summarize(log ? log : lines_log(), &f, format);
+	if (!job && !log && own_job(own, sizeof(own))) {
+		job = own;
+		if (filter_add(&f, FILTER_JOB, own, false, &why))
+			return cli_fail(2, "%s: %s", own, why);
+	}
+	return summarize(log, job, &f, format);
 }

@@ -39,14 +39,6 @@ static bool on_line(void *owner, struct str text)
 	return !s->found && seq > s->seq;
 }
 
-static const char *sentence_of(struct str word)
-{
-	for (unsigned r = REASON_NONE + 1; r < REASONS_END; r++)
-		if (str_is(word, reason_word((enum reason)r)))
-			return reason_sentence((enum reason)r);
-	return "";
-}
-
 static int add_row(struct buf *to, const char *title, struct str text)
 {
 	int r;
@@ -79,7 +71,7 @@ static int add_headline(struct buf *to, const struct json_line *l, uint64_t seq)
 
 static int add_reason(struct buf *to, struct str word)
 {
-	const char *sentence = sentence_of(word);
+	const char *sentence = suggest_sentence(word);
 	int r;
 
 	if (!word.n)
