@@ -31,7 +31,6 @@ chmod 755 "$R/hooks"/*
 cp "$(readlink -f /bin/bash)" "$R/bin/Runner.Worker"
 cp "$(readlink -f /bin/bash)" "$R/bin/Runner.Listener"
 printf '\xef\xbb\xbf{\n  "agentId": 7,\n  "agentName": "CI-07"\n}' >"$R/.runner"
-LABEL=$(printf '{\n  "agentid": 7,\n  "agentname": "ci-07"\n}' | sha256sum | cut -c1-6)
 cat >"$R/worker" <<'WORKER'
 # $1: folder of the job: event (name), event.json, steps/*; env of the workflow in workflow.env
 job=$1 result=0
