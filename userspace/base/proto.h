@@ -108,17 +108,17 @@ enum proto_type {
 			* FLAGS (INSPECT_*) */
 
 	/* egretd -> identity */
-	MSG_IDENTIFY = 88, /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
-			    * nonce and all), NOW? (wall, us), FD_ROOTS*, HOSTS*, NAMESERVER*,
-			    * KIND ("github"|"gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
-	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti) */
+	MSG_IDENTIFY =
+		88,	/* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
+			 * nonce and all), NOW? (wall, us), FD_ROOTS*, HOSTS*, NAMESERVER*,
+			 * KIND ("github"|"gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
+	MSG_IDENTIFIED, /* FACT* ("repo=acme/web"), TEXT (jti) */
 
 	/* egretd -> mount */
-	MSG_MOUNT =
-		92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE,
-		     * FD_P12, UID (of the child that reads the image's own bundles)
-		     * -> OK with INDEX (how many of the known files were covered) and FLAGS
-		     * (MOUNT_*), or FAILED: nothing was covered */
+	MSG_MOUNT = 92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE,
+			 * FD_P12, UID (of the child that reads the image's own bundles)
+			 * -> OK with INDEX (how many of the known files were covered) and FLAGS
+			 * (MOUNT_*), or FAILED: nothing was covered */
 
 	/* egretd -> init */
 	MSG_INIT_START =

@@ -155,7 +155,7 @@ static void test_mounts(void **state)
 		{ "/run/containerd", INSPECT_ENGINE_SOCKET },
 		{ "/var/run/podman/podman.sock", INSPECT_ENGINE_SOCKET },
 		{ "/run/crio/crio.sock", INSPECT_ENGINE_SOCKET },
-		{ "/home/me/.docker/docker.sock", INSPECT_ENGINE_SOCKET },
+		{ "/srv/engine/docker.sock", INSPECT_ENGINE_SOCKET },
 		{ "/run/user/1000", INSPECT_ENGINE_SOCKET },
 		{ "/run/user/1000/podman", INSPECT_ENGINE_SOCKET },
 		{ "/proc/1", INSPECT_DEVICES },
