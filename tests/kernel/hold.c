@@ -233,9 +233,8 @@ static void test_full(void **state)
 		int st = 0;
 
 		assert_true(n < 4200);
-		if (n % 64 == 0)
-			need(kernel_hold_beat(W.k), "beat");
-		if (time(NULL) - begun > 20) {
+		need(kernel_hold_beat(W.k), "beat");
+		if (time(NULL) - begun > 8) {
 			drain();
 			skip(); /* an emulated machine */
 		}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 600
+# timeout: 700
 # Do the kernel programs load and hold on the kernels that people run? Boots Debian 12's Linux 6.1 and its backport of 6.12 in qemu, one
 # after the other (no KVM: it is not asked for, since some hosts offer one that boots no stock kernel), runs the kernel tests and egret
 # in each, and repeats their TAP with the kernel's version before each name. Called by tests/run vm.
@@ -12,7 +12,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 SERIES=${VM_SERIES:-6.1 6.12}
-BOOT_LIMIT=${VM_LIMIT:-220}
+BOOT_LIMIT=${VM_LIMIT:-300}
 VM_APPEND=${VM_APPEND:-}
 CACHE=$ROOT/build/vm/cache
 MIRROR=http://deb.debian.org
