@@ -7,10 +7,22 @@
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
-need setpriv jq
+need setpriv jq python3
+EXTRA_HOSTS=([oidc.test]=198.51.100.53)
 origins_up
 RUNNER_UID=65534
-daemon_config "\"managed\": [ { \"unit\": \"actions.runner.*.service\", \"registrar\": $RUNNER_UID } ]"
+daemon_config "\"managed\": [ { \"unit\": \"actions.runner.*.service\", \"registrar\": $RUNNER_UID, \"unregistered\": \"policy:runner\" } ],
+	\"identity\": [ { \"issuer\": \"https://oidc.test\", \"kind\": \"github\" } ]"
+pki_leaf outside oidc DNS:oidc.test
+openssl genrsa -out "$TMP/sign.key" 2048 2>/dev/null
+# What the server knows of the job, whatever the runner says.
+echo '{ "sub": "repo:acme/vault:environment:production", "repository": "acme/vault", "repository_id": "9000", "repository_owner": "acme", "repository_owner_id": "1",
+	"ref": "refs/heads/main", "sha": "0a1b", "event_name": "push", "environment": "production", "run_id": "77", "workflow": "ci", "actor": "kit", "runner_environment": "self-hosted" }' >"$TMP/claims.json"
+spawn in_origin python3 "$ROOT/tests/e2e/oidc_standin.py" 198.51.100.53 "$TMP/oidc.pem" "$TMP/oidc.key" https://oidc.test "$TMP/claims.json" "$TMP/sign.key"
+wait_port in_host 198.51.100.53 443
+# The runner's own traffic: its CI server, unopened.
+printf '{ "version": 1, "name": "runner", "mode": "enforce", "rules": [ { "id": "oidc", "allow": "tls://oidc.test:443" } ] }\n' >"$TMP/policies/runner.json"
+printf '{ "version": 1, "name": "vault", "mode": "enforce", "for": [ { "repo_id": "9000", "environment": "production", "assurance": "signed" } ], "rules": [] }\n' >"$TMP/policies/vault.json"
 pol() { printf '{ "version": 1, "name": "%s", "mode": "enforce", "for": [ %s ], "rules": [ { "id": "api", "allow": "GET https://api.test/**" } ] }\n' "$1" "$2" >"$TMP/policies/$1.json"; }
 pol web '{ "repo": "acme/web", "event": ["push", "pull_request"], "fork": ["false"] }, { "repo": "acme/web", "event": "push" }'
 daemon_start || done_testing
@@ -167,6 +179,29 @@ job_go
 job_wait
 is "$(result)" 1 "one of which it cannot be told fits no more"
 
+# ---- the server's own word ----
+
+ask_env() { echo "ACTIONS_ID_TOKEN_REQUEST_URL=https://oidc.test/token?api-version=2.0 ACTIONS_ID_TOKEN_REQUEST_TOKEN=$1 SSL_CERT_FILE=$TMP/outside.pem" >"$J/token_env"; }
+job_begin push
+ask_env ask
+step 1 <<S
+'$EGRET' job show --json
+S
+job_go
+job_wait
+is "$(result)" 0 "a job that may ask for an identity token" || diag "$(tail -n 3 "$J/started")"
+is "$(jq -r '"\(.assurance) \(.policy) \(.facts.repo) \(.facts.repo_id) \(.facts.environment)"' "$J/out.1" 2>/dev/null)" 'signed vault acme/vault 9000 production' \
+	"what the server signed stands above what the runner said"
+unlike "$(stream; cat "$TMP/egretd.log" "$J/started")" 'eyJ' "and no token is in a log"
+job_begin push
+ask_env wrong
+step 1 <<<'echo ran'
+job_go
+job_wait
+is "$(result)" 1 "a token that cannot be had: the job fails, not less is taken instead"
+like "$(cat "$J/started")" 'identity token cannot be had: the server answered 403' "and is told why"
+unlike "$(cat "$J/started")" 'wrong' "without the bearer"
+
 # ---- what goes wrong ----
 
 job_begin push
@@ -175,7 +210,7 @@ kill -9 \$(cat '$J/worker_pid')
 S
 job_go
 t "a worker that is killed" wait_for 30 "[ -s '$J/worker_pid' ] && ! kill -0 \$(cat '$J/worker_pid')"
-t "takes its job with it" wait_for 10 "[ \"\$('$EGRET' job list --json)\" = '[]' ]"
+t "takes its job with it" wait_for 10 "! '$EGRET' job list --json | grep -q '\"kind\":\"worker\"'"
 daemon_stop
 job_begin push
 step 1 <<<'echo ran'
