@@ -18,6 +18,7 @@ static const struct cli_verb verbs[] = {
 	{ "summary", "sum up a job for people", verb_summary },
 	{ "policy", "check, explain or test policies", verb_policy },
 	{ "secret", "set, list or remove secrets of the sealed store", verb_secret },
+	{ "ca", "the root certificate for images (ca.mode root)", verb_ca },
 	{ "config", "show the configuration in force", verb_config },
 	{ "doctor", "what this machine can and cannot do for egret", verb_doctor },
 };

@@ -8,6 +8,7 @@
  *   container.c         a placing, from the question to the job
  *   container_choose.c  labels, "adopt", "unregistered": which job
  *   container_join.c    prepared, joined, executed in
+ *   container_ports.c   ports that docker publishes, as it chooses them
  *   container_held.c    held, attached: bundles are laid into it while it stands still
  */
 #ifndef EGRET_EGRETD_CONTAINER_H
@@ -97,6 +98,10 @@ void placing_exec(struct placing *p, const struct caller *who);
 /* Makes the container a member; goes on with placing_served. */
 int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why,
 		   size_t n) MUST_CHECK;
+
+/* container_ports.c */
+void container_follow_ports(struct member *m, const struct config_managed *engine);
+void container_ports_gone(uint64_t cgroup);
 
 /* container_held.c */
 int held_open(struct daemon *d, char *why, size_t n) MUST_CHECK;

@@ -237,6 +237,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 		if (p->found->ports[i].host && member_publish(m, p->found->ports[i].host) < 0)
 			log_warn("job %s: published port %u cannot be opened to it", j->name,
 				 p->found->ports[i].host);
+	if (j->services_rule && p->found && p->engine)
+		container_follow_ports(m, p->engine);
 	r = member_watch(m);
 	if (r == 0 && j->proxy_up)
 		r = nets_listen(j);

@@ -205,7 +205,7 @@ static void admin_event(struct client *c, enum event_kind kind, const char *what
 	daemon_event(c->d, 0, &e);
 }
 
-/* SECRET_*: name and descriptor are handed on; the value is never read here. */
+/* SECRET_*, CA_ROOT: name and descriptor are handed on; the value is never read here. */
 static void hand_to_broker(struct client *c, struct msg_in *m)
 {
 	struct msg_out out;
@@ -216,7 +216,8 @@ static void hand_to_broker(struct client *c, struct msg_in *m)
 		client_failed(c, m->id, -EBUSY, "the question before is not answered yet");
 		return;
 	}
-	if (!c->who.admin) {
+	/* The root's certificate is public. */
+	if (!c->who.admin && m->type != MSG_CA_ROOT) {
 		client_failed(c, m->id, -EPERM, "secrets are set by root on the host: use sudo");
 		return;
 	}
@@ -247,6 +248,7 @@ void control_broker_answer(struct daemon *d, struct msg_in *m)
 {
 	static const uint16_t strings[] = { TAG_NAME, TAG_TEXT };
 	static const uint16_t numbers[] = { TAG_CODE, TAG_TIME, TAG_SIZE };
+	cleanup_close int ca = -1;
 	struct client *c;
 	struct msg_out out;
 	struct str s;
@@ -264,6 +266,8 @@ void control_broker_answer(struct daemon *d, struct msg_in *m)
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (msg_get_u64(m, numbers[i], &v) == 0)
 			msg_put_u64(&out, numbers[i], v);
+	if (msg_take_fd(m, TAG_FD_CA, &ca) == 0)
+		msg_put_fd(&out, TAG_FD_CA, ca);
 	if (m->type != MSG_SECRET)
 		c->broker_serial = 0;
 	client_send(c, &out);
@@ -403,6 +407,7 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_SECRET_SET:
 	case MSG_SECRET_LIST:
 	case MSG_SECRET_REMOVE:
+	case MSG_CA_ROOT:
 		hand_to_broker(c, m);
 		return true;
 	case MSG_RELOAD:

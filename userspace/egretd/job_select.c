@@ -232,10 +232,17 @@ int job_select(struct job *j, char *why, size_t n)
 	if (r == 0 && !j->admin && j->own.policies.count > 0)
 		r = add_policy(j, pack_at(&j->own.policies, 0));
 	if (r == 0) {
+		/* What narrows a policy may only take away. */
+		struct policy narrow;
+		bool two = !j->admin && j->own.policies.count > 0 &&
+			   policy_open(pack_at(&j->own.policies, 0), &narrow) == 0;
+
+		j->services_rule =
+			policy_services(&p, NULL) && (!two || policy_services(&narrow, NULL));
+		j->inbound = policy_inbound(&p) && (!two || policy_inbound(&narrow));
+		j->capabilities =
+			policy_capabilities(&p) & (two ? policy_capabilities(&narrow) : ~0u);
 		j->policy_name = arena_str(&j->arena, policy_name(&p));
-		j->services_rule = policy_services(&p, NULL);
-		j->inbound = policy_inbound(&p);
-		j->capabilities = policy_capabilities(&p);
 		j->policy_digest = arena_str(&j->arena, policy_digest(&p));
 		r = list_dials(j, &p);
 	}

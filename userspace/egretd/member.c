@@ -3,7 +3,7 @@
  */
 #include "egretd/member.h"
 
-#include "egretd/adopt.h"
+#include "egretd/container.h"
 #include "egretd/job.h"
 
 #include "base/log.h"
@@ -234,9 +234,18 @@ static void addrs_look(struct net *net)
 	net->naddrs = n;
 }
 
+/* Whoever has NET_ADMIN in the namespace can give itself any address: then the ones it had when it
+ * joined are its only ones. */
 static void on_route(struct watch *w, uint32_t events)
 {
-	addrs_look(w->owner);
+	struct net *net = w->owner;
+	uint8_t(*list)[16] = NULL;
+	size_t n;
+
+	if (net->job->confined && !(net->job->capabilities & PREPARED_NET_ADMIN))
+		addrs_look(net);
+	else if (netns_addrs(net->ns.route, &list, &n) == 0)
+		free(list); /* emptied */
 }
 
 static void net_drop(struct net *net)
@@ -456,6 +465,7 @@ void member_remove(struct member *m)
 	unsigned i;
 
 	tell_served(m, -ESHUTDOWN, "its job is over");
+	container_ports_gone(m->cgroup_id);
 	watch_del(&m->empty);
 	if (m->events >= 0)
 		close(m->events);

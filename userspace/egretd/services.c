@@ -179,6 +179,7 @@ static int tell_broker(struct daemon *d)
 	unsigned i;
 
 	msg_begin(&m, MSG_BROKER_START, 1);
+	msg_put_u64(&m, TAG_FLAGS, d->config.ca_root ? BROKER_CA_ROOT : 0);
 	msg_put_fd(&m, TAG_FD_STORE_KEY, d->store_key);
 	if (d->store_dir >= 0)
 		msg_put_fd(&m, TAG_FD_STORE_DIR, d->store_dir);
