@@ -98,6 +98,9 @@ static int select_credentials(struct job *j, char *why, size_t n)
 				}
 				continue;
 			}
+			/* One that was given with the job is meant for it, whatever it is. */
+			if (p > 0 && !j->confined && !credential_any_tier(&c))
+				continue;
 			for (k = 0; k < count; k++)
 				twice |= credential_open(images[k], &seen) == 0 &&
 					 str_eq(credential_name(&seen), name);
