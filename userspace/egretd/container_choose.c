@@ -65,19 +65,25 @@ static bool has_label_key(const struct placing *p, struct str key)
 	return false;
 }
 
-static bool has_runner_label(const struct placing *p)
+/* Whose runner wrote on it. An image's own labels are among the container's: one with the marks of two
+ * runners was marked by its image too, and is nobody's. */
+enum marks { MARKS_NONE, MARKS_GITHUB, MARKS_GITLAB, MARKS_MANY };
+
+static enum marks marks_of(const struct placing *p)
 {
-	unsigned i;
+	unsigned i, github = 0, gitlab = 0;
 
 	for (i = 0; i < p->nlabels; i++) {
 		const char *eq = memchr(p->labels[i].p, '=', p->labels[i].n);
 		struct str key = { p->labels[i].p,
 				   eq ? (size_t)(eq - p->labels[i].p) : p->labels[i].n };
 
-		if (str_starts(key, GITLAB) || is_github_key(key))
-			return true;
+		github += is_github_key(key);
+		gitlab |= str_starts(key, GITLAB);
 	}
-	return false;
+	if (github + gitlab > 1)
+		return MARKS_MANY;
+	return github ? MARKS_GITHUB : gitlab ? MARKS_GITLAB : MARKS_NONE;
 }
 
 static struct job *by_github(struct placing *p)
@@ -203,21 +209,24 @@ static struct job *sole(const struct daemon *d)
 int placing_choose(struct placing *p, struct job **ret, char *why, size_t n)
 {
 	struct str gitlab = placing_label(p, GITLAB "job.id");
+	const enum marks marks = marks_of(p);
 	struct job *j = NULL;
 	bool fresh = false;
 	uint64_t id;
 	int r = 0;
 
-	if (p->engine && has_runner_label(p)) {
-		j = gitlab.n ? by_gitlab(p, gitlab) : by_github(p);
+	if (p->engine && marks == MARKS_GITHUB) {
+		j = by_github(p);
+	} else if (p->engine && marks == MARKS_GITLAB) {
+		j = gitlab.n ? by_gitlab(p, gitlab) : NULL;
 		if (j && !labels_hold(p->d, j))
-			j = NULL;
+			return 0;
 		if (!j && gitlab.n && p->engine->jobs_gitlab && labels_hold(p->d, NULL) &&
 		    str_is(placing_label(p, GITLAB "managed"), "true")) {
 			r = open_gitlab(p, gitlab, &j, why, n);
 			fresh = true;
 		}
-	} else if (p->engine && p->engine->adopt_sole) {
+	} else if (p->engine && marks == MARKS_NONE && p->engine->adopt_sole) {
 		j = sole(p->d);
 	}
 	if (r == 0 && !j && p->engine && p->engine->unregistered == UNREGISTERED_POLICY) {

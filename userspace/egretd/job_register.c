@@ -92,30 +92,6 @@ void job_register_begin(struct daemon *d, struct client *c, const struct caller 
 	client_send(c, &out);
 }
 
-/* The CI server's word replaces the runner's; `environment` is nobody else's to say. */
-static void take_signed(struct job *j, const struct str *facts, size_t n)
-{
-	size_t i, k;
-
-	j->facts.assurance = ASSURANCE_SIGNED;
-	for (i = 0; i < n; i++) {
-		const char *eq = memchr(facts[i].p, '=', facts[i].n);
-		struct str key = { facts[i].p, eq ? (size_t)(eq - facts[i].p) : 0 }, value;
-
-		if (!key.n)
-			continue;
-		key = arena_str(&j->arena, key);
-		value = arena_str(&j->arena, (struct str){ eq + 1, facts[i].n - key.n - 1 });
-		for (k = 0; k < j->facts.n && !str_eq(j->fact_list[k].key, key); k++)
-			;
-		if (k == JOB_FACTS_MAX)
-			continue;
-		j->fact_list[k] = (struct fact){ key, value };
-		if (k == j->facts.n)
-			j->facts.n++;
-	}
-}
-
 static void drop_fact(struct job *j, const char *key)
 {
 	size_t i;
@@ -125,6 +101,39 @@ static void drop_fact(struct job *j, const char *key)
 			j->fact_list[i] = j->fact_list[--j->facts.n];
 			return;
 		}
+}
+
+/* What the CI server signed stands alone: whatever else the runner said would be believed as if it had
+ * been signed too. Kept of the runner's word is what no claim says and what names only itself. */
+static void take_signed(struct job *j, const struct str *facts, size_t n)
+{
+	static const char *const own[] = { "provider", "runner", "job", "stage" };
+	size_t i, k, kept = 0;
+
+	for (i = 0; i < j->facts.n; i++)
+		for (k = 0; k < ARRAY_SIZE(own); k++)
+			if (str_is(j->fact_list[i].key, own[k])) {
+				j->fact_list[kept++] = j->fact_list[i];
+				break;
+			}
+	j->facts.n = kept;
+	j->facts.assurance = ASSURANCE_SIGNED;
+	for (i = 0; i < n; i++) {
+		const char *eq = memchr(facts[i].p, '=', facts[i].n);
+		struct str key = { facts[i].p, eq ? (size_t)(eq - facts[i].p) : 0 };
+
+		if (!key.n)
+			continue;
+		for (k = 0; k < j->facts.n && !str_eq(j->fact_list[k].key, key); k++)
+			;
+		if (k == JOB_FACTS_MAX)
+			continue;
+		j->fact_list[k].key = arena_str(&j->arena, key);
+		j->fact_list[k].value =
+			arena_str(&j->arena, (struct str){ eq + 1, facts[i].n - key.n - 1 });
+		if (k == j->facts.n)
+			j->facts.n++;
+	}
 }
 
 static void on_identified(void *owner, int err, const char *text, const struct str *facts, size_t n)
