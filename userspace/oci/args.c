@@ -170,6 +170,8 @@ static int read_global(int argc, char **argv, struct args *a, char *why, size_t 
 					 argv[i], argv[i + 1]);
 				return -EINVAL;
 			}
+			while (++i < argc)
+				a->rest[a->nrest++] = argv[i];
 			return argc;
 		}
 		if (!w.o)

@@ -134,6 +134,17 @@ static int write_spliced(const struct args *a, int bundle, struct str text, cons
 	return r;
 }
 
+/* What an earlier create put into this bundle goes; until then nothing may be looked for in it. */
+static void forget_ours(const struct args *a, struct found *f)
+{
+	char folder[160];
+	size_t n = (size_t)snprintf(folder, sizeof(folder), "%s/oci/", a->run_dir);
+
+	for (uint32_t i = 0; i < f->mounts.count; i++)
+		if (!strncmp(found_words(f, f->mount_of[i].from).p, folder, n))
+			f->mount_of[i].to.n = 0;
+}
+
 static int prepare(struct args *a, bool *ret_laid)
 {
 	cleanup_close int bundle = open(a->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -155,6 +166,7 @@ static int prepare(struct args *a, bool *ret_laid)
 		buf_done(&text);
 		return oci_fail(a, "%s/" CONFIG ": %s", a->bundle, why);
 	}
+	forget_ours(a, f);
 	r = ask_prepare(a, f, 0, &p, why, sizeof(why));
 	if (r < 0) {
 		oci_fail(a, "container %s does not start: %s", a->id, why);

@@ -114,21 +114,24 @@ static bool goes(const char *entry, char *const *env)
  * is left out, what is new since then is put in. */
 static int edit_options(struct args *a, const struct prepared *p, const struct laid *l)
 {
+	const char *form = "-e", *joined;
 	char **rest;
 	int n = 0, more = 0, i;
 
 	while (p->set[more])
 		more++;
+	/* runc takes one of the two forms, not both. */
+	for (i = a->insert_at; i < a->nrest && a->rest[i] != a->id; i++)
+		if (is_env_option(a->rest[i], &joined) && strstr(a->rest[i], "-env"))
+			form = "--env";
 	rest = mem_new(((size_t)a->nrest + 2 * (size_t)more + 2) * sizeof(char *));
 	for (i = 0; i < a->insert_at; i++)
 		rest[n++] = a->rest[i];
 	for (int k = 0; k < more; k++) {
-		rest[n++] = (char *)"--env";
+		rest[n++] = (char *)form;
 		rest[n++] = p->set[k];
 	}
 	for (; i < a->nrest && a->rest[i] != a->id; i++) {
-		const char *joined;
-
 		if (!is_env_option(a->rest[i], &joined)) {
 			rest[n++] = a->rest[i];
 			continue;

@@ -66,7 +66,6 @@ static const struct found_mount *mount_over(const struct found *f, const char *p
 	for (uint32_t i = 0; i < f->mounts.count; i++) {
 		struct str to = found_words(f, f->mount_of[i].to);
 
-		/* What an earlier run put there is not there. */
 		if (to.n > 1 && to.p[0] == '/' && below(path, to, &rest)) {
 			found = &f->mount_of[i];
 			*ret_rest = rest;
