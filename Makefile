@@ -94,6 +94,13 @@ $(BUILD)/bin/$(bin-$(1)): $(BUILD)/obj/$(1)/main.o $(call archive,$(1)) $(LIBARC
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
+# For the container image: egret-runc runs on the node, whose libraries are not ours.
+$(BUILD)/static/egret-runc: $(BUILD)/obj/oci/main.o $(call archive,oci) $(LIBARCH)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) -static-pie -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		-lcrypto -lseccomp -lcap-ng 2>$@.log || { cat $@.log >&2; exit 1; }
+
 $(BUILD)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -I/usr/share/include/llhttp $(OPT) -fPIE -w -c $< -o $@

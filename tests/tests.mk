@@ -52,3 +52,6 @@ uninstall: ## takes away what install put; keeps configuration and state
 deb: ## the Debian package, into build/deb
 	@deploy/deps.sh build deb
 	@deploy/debian/build.sh
+image: build $(BUILD)/static/egret-runc ## a container image (OCI layout, also for docker load), into build/image; asks no registry
+	@deploy/deps.sh image
+	@deploy/image/build.sh "$(BUILD)" "$(PREFIX)" $(notdir $(BINS))

@@ -18,7 +18,7 @@ DEB=$(ls "$ROOT"/build/deb/egret_*.deb) || done_testing
 origins_up
 tree_boot || done_testing
 
-files() { in_tree find / -xdev ! -path '/var/log/*' ! -path '/var/lib/dpkg/*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' ! -path '/root/*' | sort; }
+files() { in_tree find / -xdev ! -path '/var/log/*' ! -path '/var/lib/dpkg/*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' | sort; }
 pid_of() { in_tree systemctl show -p MainPID --value "${1:-egretd.service}"; }
 active() { in_tree systemctl is-active "$1"; }
 dpkg_in() { in_tree env DEBIAN_FRONTEND=noninteractive "$@" 2>&1; }
