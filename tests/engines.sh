@@ -38,6 +38,7 @@ DOCKER_SOCK=
 DOCKER_PID=
 DOCKER_PARENT=        # cgroup of all containers that name none
 DOCKER_RUNTIME=       # "name path argument...": registered, and the default
+DOCKER_WRAP=()        # a command that runs dockerd, with its arguments
 CTR_SOCK=
 CONTAINERD_PID=
 PODMAN_ARGS=()
@@ -47,17 +48,18 @@ RIG_PARENT=/egret-rig$$ # where containers of tests without egretd lie: swept at
 
 engines_up() {
 	need_root
-	mkdir -p "$TMP/eng"
+	mkdir -p "$TMP/eng/netns"
 	printf 'nameserver %s\n' "${ENGINE_DNS:-198.51.100.53}" >"$TMP/eng/resolv.conf"
-	# The engines' fixed places below /run are covered; sockets of shims and states of runtimes stay out of the machine's.
+	# /run is the namespace's own: the engines' and runtimes' fixed places, and docker's usual socket, which decides what a user may reach.
 	# shellcheck disable=SC2016
 	unshare -m --propagation private bash -ec '
 		umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup
-		for d in /run/containerd /run/docker /run/runc /run/crun /run/containers /run/libpod; do
-			[ -d $d ] || continue
-			mount -t tmpfs -o mode=755 none $d
-		done
-		mount --bind "$0/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+		dns=$(readlink -f /etc/resolv.conf)
+		mount --rbind /run/netns "$0/netns"
+		mount -t tmpfs -o mode=755 none /run
+		mkdir -p /run/netns /run/lock "${dns%/*}"; mount --move "$0/netns" /run/netns
+		[ -e "$dns" ] || : >"$dns"
+		mount --bind "$0/resolv.conf" "$dns"
 		: >"$0/ready"
 		exec sleep infinity' "$TMP/eng" 9>&- &
 	ENGINES_HOLDER=$!
@@ -117,10 +119,10 @@ docker_up() { # more arguments of dockerd
 	fi
 	DOCKER_SOCK=$TMP/docker/sock
 	args=(--config-file "$TMP/docker/daemon.json" --data-root "$TMP/docker/data" --exec-root "$TMP/docker/exec" -p "$TMP/docker/pid"
-		-H "unix://$DOCKER_SOCK" --cgroup-parent "${DOCKER_PARENT:-$RIG_PARENT/docker}" --exec-opt native.cgroupdriver=cgroupfs
+		-H "unix://$DOCKER_SOCK" -H unix:///run/docker.sock --cgroup-parent "${DOCKER_PARENT:-$RIG_PARENT/docker}" --exec-opt native.cgroupdriver=cgroupfs
 		--bip 10.77.0.1/24 --default-address-pool base=10.77.128.0/17,size=24)
 	# Sourced tests may put a folder of their own in front of PATH: BuildKit's executor looks its `runc` up there.
-	spawn env PATH="${DOCKER_PATH:-$PATH}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" ${DOCKER_WRAP:-} dockerd "${args[@]}" "$@" \
+	spawn env PATH="${DOCKER_PATH:-$PATH}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" "${DOCKER_WRAP[@]}" dockerd "${args[@]}" "$@" \
 		>>"$TMP/docker/log" 2>&1
 	DOCKER_PID=$SPAWNED
 	wait_for 30 "docker version >/dev/null 2>&1 || ! kill -0 $DOCKER_PID" && kill -0 "$DOCKER_PID" || {

@@ -88,6 +88,8 @@ image_root() { # kind, root: fills it
 	alpine | nonroot)
 		image_busybox "$2" && image_client "$2/bin/fetch" || return 1
 		mkdir -p "$2/etc/ssl/certs" && image_roots >"$2/etc/ssl/certs/ca-certificates.crt" && ln -s certs/ca-certificates.crt "$2/etc/ssl/cert.pem"
+		# Debian's OpenSSL, which the client is made of, looks here; Alpine's in /etc/ssl.
+		mkdir -p "$2/usr/lib" && ln -s /etc/ssl "$2/usr/lib/ssl"
 		;;
 	debian) image_debian "$2" ca-certificates,curl,git,python3 && image_client "$2/usr/local/bin/fetch" ;;
 	tools) image_debian "$2" ca-certificates,curl,git,python3,python3-pip,wget,nodejs,npm,default-jdk-headless && image_client "$2/usr/local/bin/fetch" ;;

@@ -31,10 +31,10 @@ daemon_job() {
 	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter ${HOSTMNT:+--mount="$HOSTMNT"} --net="/run/netns/$HOSTNS" "$EGRET" run --config "$TMP/egret.json" "${JOB_OPTS[@]}" -- "$@"
 }
 installed() { # name, rules...: a policy in the folder, for jobs labelled repo=NAME
-	local name=$1 r i=0
+	local name=${1//\//-} repo=$1 r i=0
 	shift
 	{
-		printf '{ "version": 1, "name": "%s", "mode": "enforce", "for": [ { "repo": "%s", "event": "push" } ], "rules": [' "$name" "$name"
+		printf '{ "version": 1, "name": "%s", "mode": "enforce", "for": [ { "repo": "%s", "event": "push" } ], "rules": [' "$name" "$repo"
 		for r; do
 			i=$((i + 1))
 			printf '%s\n  { "id": "r%d", %s }' "$([ $i = 1 ] || echo ,)" $i "$r"

@@ -229,22 +229,25 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
  * uids of its children, reading other processes' descriptors when it takes over. */
 static int cut_capabilities(void)
 {
-	static const int kept[] = { CAP_BPF,
-				    CAP_PERFMON,
-				    CAP_NET_ADMIN,
-				    CAP_SYS_ADMIN,
-				    CAP_SYS_PTRACE,
-				    CAP_SETUID,
-				    CAP_SETGID,
-				    CAP_SETPCAP,
-				    CAP_KILL,
-				    CAP_DAC_OVERRIDE,
-				    CAP_CHOWN,
-				    CAP_FOWNER,
-				    CAP_IPC_LOCK,
-				    CAP_SYS_RESOURCE,
-				    CAP_NET_BIND_SERVICE,
-				    CAP_DAC_READ_SEARCH };
+	static const int kept[] = {
+		CAP_BPF,
+		CAP_PERFMON,
+		CAP_NET_ADMIN,
+		CAP_SYS_ADMIN,
+		CAP_SYS_PTRACE,
+		CAP_SYS_CHROOT, /* setns(2) into a mount namespace: egret-mount */
+		CAP_SETUID,
+		CAP_SETGID,
+		CAP_SETPCAP,
+		CAP_KILL,
+		CAP_DAC_OVERRIDE,
+		CAP_CHOWN,
+		CAP_FOWNER,
+		CAP_IPC_LOCK,
+		CAP_SYS_RESOURCE,
+		CAP_NET_BIND_SERVICE,
+		CAP_DAC_READ_SEARCH
+	};
 	size_t i;
 
 	if (capng_get_caps_process() != 0)
