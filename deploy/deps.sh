@@ -32,7 +32,7 @@ for part; do
 	case $part in
 	build) words+=" $build_packages" ;;
 	demo) words+=" $demo_packages" ;;
-	test) words+=" $test_packages $deb_packages debootstrap@debootstrap" ;;
+	test) words+=" $test_packages $deb_packages debootstrap@debootstrap python3-yaml libcap2-bin@capsh" ;;
 	deb) words+=" $deb_packages" ;;
 	image) words+=" $image_packages" ;;
 	*) die "nothing is called '$part': it is build, demo, test, deb or image" ;;

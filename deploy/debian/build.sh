@@ -14,5 +14,8 @@ cp -R deploy/debian "$src/debian"
 rm "$src/debian/build.sh"
 (cd "$src" && dpkg-buildpackage -us -uc -b -j"$(nproc)") >"$out/build.log" 2>&1 || { tail -n 30 "$out/build.log" >&2; exit 1; }
 rm -rf "$src"
-lintian --allow-root --fail-on error,warning "$out"/egret_"$version"_*.deb
+# lintian leaves files behind in its temporary folder.
+mkdir "$out/tmp"
+TMPDIR=$PWD/$out/tmp lintian --allow-root --fail-on error,warning "$out"/egret_"$version"_*.deb
+rm -rf "$out/tmp"
 ls "$out"/egret_"$version"_*.deb

@@ -9,15 +9,16 @@ TREE=$TREES/bookworm-systemd
 TREE_PID=
 CGROOT=$(findmnt -nt cgroup2 -o TARGET | head -n 1)
 tree_packages=systemd,systemd-sysv,dbus,ca-certificates,curl,procps,iproute2,jq,debconf,bash-completion
-tree_packages+=,libbpf1,libc-ares2,libcjson1,libelf1,libidn2-0,libnl-route-3-200,libpsl5,libseccomp2,libssl3,libsystemd0,libcap-ng0
+tree_packages+=,libbpf1,libc-ares2,libcjson1,libelf1,libidn2-0,libnl-route-3-200,libpsl5,libseccomp2,libssl3,libsystemd0,libcap-ng0,libcjose0,libcurl4
 
 tree_make() {
-	[ ! -d "$TREE" ] || return 0
+	[ ! -d "$TREE" ] || [ "$(cat "$TREE.packages" 2>/dev/null)" != "$tree_packages" ] || return 0
 	need debootstrap
-	rm -rf --one-file-system "$TREE.new"
+	rm -rf --one-file-system "$TREE" "$TREE.new"
 	mkdir -p "$TREES"
 	debootstrap --variant=minbase --include=$tree_packages bookworm "$TREE.new" http://deb.debian.org/debian >"$TREES/log" 2>&1 ||
 		skip_all "debootstrap failed (no network?): $(tail -n 1 "$TREES/log")"
+	echo "$tree_packages" >"$TREE.packages"
 	mv "$TREE.new" "$TREE"
 }
 
