@@ -164,6 +164,13 @@ is "$(find "$CGROOT/egret.slice" -mindepth 1 -maxdepth 1 -name 'j-*' | wc -l)" 0
 in_tree systemctl start egretd.service
 said=$(dpkg_in dpkg --purge egret) && pass "dpkg --purge" || fail "dpkg --purge" "$said"
 is "$(tree_sh 'cat /etc/docker/daemon.json')" '{ "debug": true }' "daemon.json is what it was, byte for byte"
+tree_sh 'echo egret egret/docker boolean true | debconf-set-selections'
+said=$(dpkg_in dpkg -i /tmp/one.deb) && pass "installed again, with a yes to docker" || fail "installed again, with a yes to docker" "$said"
+is "$(tree_sh 'jq -c "[.debug, .runtimes.egret.path, .[\"default-runtime\"]]" /etc/docker/daemon.json')" '[true,"/usr/libexec/egret/egret-runc","egret"]' "daemon.json names egret-runc"
+t "which is there" in_tree test -x /usr/libexec/egret/egret-runc
+unlike "$(active docker.service)" '^active' "docker is not started by that"
+said=$(dpkg_in dpkg --purge egret) && pass "purged again" || fail "purged again" "$said"
+is "$(tree_sh 'cat /etc/docker/daemon.json')" '{ "debug": true }' "daemon.json is what it was, once more"
 tree_sh 'rm -rf /etc/docker /usr/sbin/dockerd /etc/systemd/system/docker.service /etc/systemd/system/actions.runner* /usr/local/bin/loop /var/tmp/*'
 files >"$TMP/files.after"
 is "$(comm -13 "$TMP/files.before" "$TMP/files.after")" '' "nothing is left in the file system"
