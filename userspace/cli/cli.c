@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -101,6 +102,8 @@ int cli_connect(void)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	static const char *dir;
+	/* Many may come at once: there is a queue, and a bound to standing in it. */
+	const struct timeval wait = { .tv_sec = 10 };
 	cleanup_close int fd = -1;
 	int n;
 
@@ -109,8 +112,9 @@ int cli_connect(void)
 	n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/control.sock", dir);
 	if (n < 0 || (size_t)n >= sizeof(un.sun_path))
 		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)))
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
+	    connect(fd, (struct sockaddr *)&un, sizeof(un)) || fcntl(fd, F_SETFL, O_NONBLOCK))
 		return -errno;
 	return TAKE_FD(fd);
 }

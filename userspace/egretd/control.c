@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define IDLE_MS 300
+#define CONTROL_QUEUE 4096 /* cut to net.core.somaxconn */
 #define ACCEPT_AGAIN_MS 100
 #define CLIENTS_A_USER 32 /* of one uid that is not root's: nobody keeps the others out */
 #define BROKER_BIT                                                                             \
@@ -521,7 +522,7 @@ int control_open(struct daemon *d, char *why, size_t n)
 				      egretd */
 	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (d->control < 0 || bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    chmod(sa.sun_path, 0666) < 0 || listen(d->control, 128) < 0) {
+	    chmod(sa.sun_path, 0666) < 0 || listen(d->control, CONTROL_QUEUE) < 0) {
 		r = -errno;
 		snprintf(why, n, "the control socket %s cannot be made: %s", sa.sun_path,
 			 strerror(-r));
