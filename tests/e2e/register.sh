@@ -66,7 +66,7 @@ echo $! >"$1/worker.pid"
 wait
 sleep 1000
 LISTENER
-export EGRET EGRET_CONFIG=$TMP/egret.json
+export EGRET
 start_runner() {
 	rm -f "$TMP"/world/order.* "$TMP"/world/did.*
 	# shellcheck disable=SC2016
@@ -136,5 +136,8 @@ as_runner() { in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$UNIT" "$
 like "$(as_runner setpriv --reuid 61235 --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'not the registrar' "another uid of the unit is no registrar"
 like "$(in_host setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'no managed unit' "nor is the registrar outside of its unit"
 like "$(as_runner setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker "$DAEMON" --label repo=web 2>&1)" 'managed unit|ancestor' "nor for a process that is not its own"
+like "$("$EGRET" doctor --config "$TMP/egret.json")" "jobs of ci\.runner\.\*\.service \(uid $UID_RUNNER\) are confined" "doctor says what its jobs would be"
+echo '{ "managed": [ { "unit": "ci.runner.*.service", "registrar": "root" } ] }' >"$TMP/rootrunner.json"
+like "$("$EGRET" doctor --config "$TMP/rootrunner.json")" 'cooperative: their user runs as root' "and why not"
 daemon_stop
 done_testing

@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char usage[] =
-	"Usage: egret ca >/usr/local/share/ca-certificates/egret.crt\n"
-	"The root certificate (PEM) that signs the CA of every job, to be baked into images, where the\n"
-	"configuration has \"ca\": { \"mode\": \"root\" }. In mode \"job\" there is none: each job has a\n"
-	"CA of its own, which is laid into its containers.\n"
-	"Exit status: 0 printed, 1 no such root or no egretd, 2 usage.\n";
+static const char usage[] = "Usage: egret ca >/usr/local/share/ca-certificates/egret.crt\n"
+			    "The root certificate (PEM) that signs the CA of every job, to be "
+			    "baked into images, where the\n"
+			    "configuration has \"ca\": { \"mode\": \"root\" }. In mode \"job\" "
+			    "there is none: each job has a\n"
+			    "CA of its own, which is laid into its containers.\n"
+			    "Exit status: 0 printed, 1 no such root or no egretd, 2 usage.\n";
 
 static int print(int fd)
 {

@@ -65,8 +65,8 @@ static bool has_label_key(const struct placing *p, struct str key)
 	return false;
 }
 
-/* Whose runner wrote on it. An image's own labels are among the container's: one with the marks of two
- * runners was marked by its image too, and is nobody's. */
+/* Whose runner wrote on it. An image's own labels are among the container's: one with the marks of
+ * two runners was marked by its image too, and is nobody's. */
 enum marks { MARKS_NONE, MARKS_GITHUB, MARKS_GITLAB, MARKS_MANY };
 
 static enum marks marks_of(const struct placing *p)

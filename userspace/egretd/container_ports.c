@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Published ports that docker chooses itself (-p 6379) are known only after the container has started: it
- * writes its file about the container anew then. Each such writing is read again by egret-compile, for a
- * member whose job has a rule "services"; what is published opens to that job's members on the host.
- * One inotify for all; names are not looked at.
+ * Published ports that docker chooses itself (-p 6379) are known only after the container has
+ * started: it writes its file about the container anew then. Each such writing is read again by
+ * egret-compile, for a member whose job has a rule "services"; what is published opens to that
+ * job's members on the host. One inotify for all; names are not looked at.
  */
 #include "egretd/container.h"
 
@@ -16,7 +16,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define READINGS_MAX 16 /* of one container: docker writes its file some times, a job cannot make it */
+#define READINGS_MAX \
+	16 /* of one container: docker writes its file some times, a job cannot make it */
 
 struct ports {
 	struct ports *next;

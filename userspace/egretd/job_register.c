@@ -103,8 +103,9 @@ static void drop_fact(struct job *j, const char *key)
 		}
 }
 
-/* What the CI server signed stands alone: whatever else the runner said would be believed as if it had
- * been signed too. Kept of the runner's word is what no claim says and what names only itself. */
+/* What the CI server signed stands alone: whatever else the runner said would be believed as if it
+ * had been signed too. Kept of the runner's word is what no claim says and what names only itself.
+ */
 static void take_signed(struct job *j, const struct str *facts, size_t n)
 {
 	static const char *const own[] = { "provider", "runner", "job", "stage" };

@@ -7,6 +7,7 @@
  */
 #include "egretd/adopt.h"
 #include "egretd/container.h"
+#include "egretd/doctor.h"
 #include "egretd/control.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
@@ -340,34 +341,6 @@ static void finish(struct daemon *d)
 		close(d->roots[i]);
 }
 
-/* `egret doctor`: 0 when all that is required is there. */
-static int doctor(bool json)
-{
-	struct probe probes[PROBES_MAX];
-	size_t n = probe_all(probes), i;
-	int missing = 0;
-
-	printf("%s", json ? "[" : "");
-	for (i = 0; i < n; i++) {
-		const struct probe *p = &probes[i];
-
-		missing |= p->required && !p->ok;
-		/* Sentences are ours, printable, and hold no quote. */
-		if (json)
-			printf("%s{\"name\":\"%s\",\"ok\":%s,\"required\":%s,\"text\":\"%s\"}",
-			       i ? "," : "", p->name, p->ok ? "true" : "false",
-			       p->required ? "true" : "false", p->sentence);
-		else
-			printf("%-8s %-14s %s\n",
-			       p->ok	     ? "ok"
-			       : p->required ? "MISSING"
-					     : "absent",
-			       p->name, p->sentence);
-	}
-	printf("%s", json ? "]\n" : "");
-	return missing;
-}
-
 static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *ret_ready)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
@@ -422,7 +395,7 @@ static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *
 		return 2;
 	}
 	if (look)
-		return doctor(json);
+		return doctor(d->config_path, json);
 	return -1;
 }
 

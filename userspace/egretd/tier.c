@@ -164,32 +164,56 @@ static bool may_sudo(const struct user *u)
 	return found;
 }
 
-void tier_of_worker(struct job *j, pid_t pid)
+/* Why whoever is this user could leave; NULL: not that we know. */
+static const char *way_out(const struct user *u, bool *ret_engine)
 {
 	static const char *const engines[] = { "/run/docker.sock", "/var/run/docker.sock",
 					       "/run/containerd/containerd.sock",
 					       "/run/podman/podman.sock", "/run/crio/crio.sock" };
-	struct user u = { 0 };
 	size_t i;
 
-	if (read_user(pid, &u) < 0 || u.uid == 0) {
-		job_cooperative(j, "runs as root");
-		j->reaches_engine = true;
-		return;
-	}
-	/* Where no step runs on the host, this user's rights are the runner's alone. */
-	if (j->containers_only)
-		return;
+	*ret_engine = u->uid == 0;
+	if (u->uid == 0)
+		return "runs as root";
 	for (i = 0; i < ARRAY_SIZE(engines); i++) {
-		if (may_write(&u, engines[i])) {
-			j->reaches_engine = true;
-			job_cooperative(j, "can reach a container engine's socket");
+		if (may_write(u, engines[i])) {
+			*ret_engine = true;
+			return "can reach a container engine's socket";
 		}
 	}
-	if (may_sudo(&u))
-		job_cooperative(j, "may use sudo");
-	if (owns_devices(&u))
-		job_cooperative(j, "is in the group of the host's disks or memory");
+	if (may_sudo(u))
+		return "may use sudo";
+	return owns_devices(u) ? "is in the group of the host's disks or memory" : NULL;
+}
+
+void tier_of_worker(struct job *j, pid_t pid)
+{
+	struct user u = { 0 };
+	const char *why;
+	bool engine;
+
+	/* Where no step runs on the host, this user's rights are the runner's alone. */
+	if (read_user(pid, &u) == 0 && u.uid != 0 && j->containers_only)
+		return;
+	why = way_out(&u, &engine);
+	j->reaches_engine |= engine;
+	if (why)
+		job_cooperative(j, why);
+}
+
+const char *tier_of_uid(uid_t uid)
+{
+	const struct passwd *pw = getpwuid(uid);
+	struct user u = { .uid = uid, .gid = uid };
+	int n = JOB_GROUPS_MAX;
+	bool engine;
+
+	if (pw) {
+		u.gid = pw->pw_gid;
+		u.n = getgrouplist(pw->pw_name, pw->pw_gid, u.groups, &n) < 0 ? JOB_GROUPS_MAX
+									      : (unsigned)n;
+	}
+	return way_out(&u, &engine);
 }
 
 void tier_of_container(struct job *j, unsigned flags)

@@ -14,6 +14,8 @@ void tier_of_run(struct job *j); /* uid, gid, groups and host_net are set */
 /* A runner's worker: its user may reach an engine's socket (then also j->reaches_engine), or become
  * root. */
 void tier_of_worker(struct job *j, pid_t pid);
+/* The same for a registrar's uid, before there is a job: for `egret doctor`. NULL: confined. */
+const char *tier_of_uid(uid_t uid);
 /* INSPECT_* of a container. */
 void tier_of_container(struct job *j, unsigned inspect_flags);
 
