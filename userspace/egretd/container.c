@@ -292,8 +292,6 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 			fault = "its cgroupsPath is not well formed";
 		else if (!strncmp(path, slice, n) && path[n] == '/')
 			memmove(path, path + n + 1, strlen(path + n + 1) + 1);
-		else if (d->cg.mount.hybrid)
-			path[0] = 0; /* a path of version 1: it gets a cgroup of ours */
 		else
 			fault = "its cgroup is outside egret.slice, where nothing would hold it: "
 				"take --cgroup-parent away, or set the engine's cgroup parent as "
@@ -327,7 +325,7 @@ void container_prepare(struct daemon *d, struct client *c, const struct caller *
 	if (!p)
 		return;
 	if (p->flags & PREPARE_EXEC) {
-		placing_exec(p, who);
+		placing_exec(p);
 		return;
 	}
 	before = placing_by_id(d, p->id, PLACING_PREPARED);

@@ -94,7 +94,7 @@ int placing_choose(struct placing *p, struct job **ret, char *why, size_t n) MUS
 /* container_join.c */
 void placing_prepared(struct placing *p, struct job *j); /* answers MSG_PREPARE */
 void placing_join(struct placing *p, struct job *j);
-void placing_exec(struct placing *p, const struct caller *who);
+void placing_exec(struct placing *p);
 /* Makes the container a member; goes on with placing_served. */
 int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why,
 		   size_t n) MUST_CHECK;

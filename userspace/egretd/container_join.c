@@ -100,20 +100,11 @@ void placing_prepared(struct placing *p, struct job *j)
 	placing_late(p, PLACING_PREPARED_MS);
 }
 
-void placing_exec(struct placing *p, const struct caller *who)
+void placing_exec(struct placing *p)
 {
 	struct member *at = member_by_name(p->d, p->id, NULL);
 	struct msg_out m;
-	int r = 0;
 
-	/* Version 1 engines leave what they execute in the root of version 2: the caller enters the
-	 * container's cgroup, and its children are born there. */
-	if (at && p->d->cg.mount.hybrid)
-		r = cgroup_add(at->cgroup, who->pid);
-	if (r < 0) {
-		placing_fail(p, r, "the process cannot be put into the container's cgroup");
-		return;
-	}
 	msg_begin(&m, MSG_PREPARED, p->question);
 	if (at && at->trust == MEMBER_TRUST_FULL)
 		job_put_trust(at->job, &m);
@@ -122,16 +113,17 @@ void placing_exec(struct placing *p, const struct caller *who)
 	placing_free(p);
 }
 
-/* The cgroup that the process is in: below the slice, or (hybrid hosts) it is put into one. */
+/* The cgroup that the process is in. On a host with hybrid cgroups it is the one of version 2 that
+ * counts: runc puts containers there too, from 1.1 on; before, they stayed in its root, where
+ * nothing holds them. */
 static int place_process(struct placing *p, char *why, size_t n)
 {
 	const char *slice = p->d->cg.jobs_path + strlen(p->d->cg.mount.path);
 	size_t len = strlen(slice);
 	char file[64], text[16384];
-	cleanup_close int fd = -1, made = -1;
+	cleanup_close int fd = -1;
 	struct str path;
 	ssize_t got;
-	int r;
 
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 	snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)p->pid);
@@ -147,21 +139,12 @@ static int place_process(struct placing *p, char *why, size_t n)
 			 path.p + len + 1);
 		return 0;
 	}
-	if (!p->d->cg.mount.hybrid) {
-		snprintf(why, n,
-			 "its cgroup %.*s is outside %s, where nothing would hold it: see "
-			 "docs/runner-hosts.md",
-			 STR_ARG(path), slice);
-		return -EPERM;
-	}
-	snprintf(p->path, sizeof(p->path), "c-%.64s", p->id);
-	r = cgroup_make(p->d->cg.jobs, p->path, &made, NULL);
-	if (r == 0)
-		r = cgroup_add(made, p->pid);
-	if (r < 0)
-		snprintf(why, n, "it cannot be put into a cgroup below %s: %s", p->d->cg.jobs_path,
-			 strerror(-r));
-	return r;
+	snprintf(why, n,
+		 "its cgroup of version 2, %.*s, is outside %s, where nothing would hold it: see "
+		 "docs/runner-hosts.md%s",
+		 STR_ARG(path), slice,
+		 p->d->cg.mount.hybrid ? "; on a hybrid host runc 1.1 or newer is needed" : "");
+	return -EPERM;
 }
 
 /* Names by which other members call it: what the runner gave it on its network, not docker's own.
@@ -229,7 +212,6 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	if (r < 0)
 		return r;
 	m->trust = trust;
-	m->made = p->d->cg.mount.hybrid && !strncmp(p->path, "c-", 2);
 	m->kill = p->why != PLACING_ATTACH && !j->keep;
 	timer_del(&j->linger);
 	take_services(p, j);

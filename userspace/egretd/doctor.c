@@ -59,11 +59,12 @@ static void managed(struct lines *l, const struct config_managed *m)
 	}
 	if (!m->unit.n && str_is(m->engine, "docker")) {
 		snprintf(path, sizeof(path), "%s/containers", m->root.p);
-		snprintf(text, sizeof(text), "%s %s", path,
-			 access(path, R_OK | X_OK) == 0
-				 ? "says whose docker's containers are"
-				 : "cannot be read: docker's containers are nobody's until \"root\" "
-				   "names docker's data-root");
+		snprintf(
+			text, sizeof(text), "%s %s", path,
+			access(path, R_OK | X_OK) == 0
+				? "says whose docker's containers are"
+				: "cannot be read: docker's containers are nobody's until \"root\" "
+				  "names docker's data-root");
 		line(l, "docker", access(path, R_OK | X_OK) == 0, false, "absent", text);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `egret doctor`: what this host has of what egret needs, and what the configuration's managed units and
- * engines mean here. Looks only. */
+/* `egret doctor`: what this host has of what egret needs, and what the configuration's managed
+ * units and engines mean here. Looks only. */
 #ifndef EGRET_EGRETD_DOCTOR_H
 #define EGRET_EGRETD_DOCTOR_H
 
