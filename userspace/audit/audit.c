@@ -202,7 +202,25 @@ static void on_follow(struct audit *a, struct msg_in *m)
 		log_warn("a reader of events is refused: %s", strerror(-r));
 }
 
-/* What is in the rings comes first. */
+/* What is in the job's ring by now goes into the log: as many turns as that takes, for one turn is
+ * bounded and other rings have their part of it. NULL when there is no such job (any more). */
+static struct audit_job *job_drained(struct audit *a, uint64_t id)
+{
+	struct audit_job *job = job_find(a, id);
+	uint64_t end;
+
+	if (!job || !job->ring || !job->wake.loop)
+		return job;
+	end = ring_written(job->ring);
+	job->ready = true;
+	do {
+		batch_turn(a);
+		job = job_find(a, id); /* a turn may forget an ended one */
+	} while (job && job->ring && job->ready && !a->stuck_since && ring_taken(job->ring) < end);
+	return job;
+}
+
+/* What is in the ring comes first. */
 static void on_events(struct audit *a, struct msg_in *m)
 {
 	struct audit_job *job = NULL;
@@ -212,11 +230,7 @@ static void on_events(struct audit *a, struct msg_in *m)
 	if (!r)
 		r = msg_take_fd(m, TAG_FD_FOLLOW, &fd);
 	if (!r) {
-		job = job_find(a, id);
-		if (job)
-			job->ready = job->ready || (job->ring && job->wake.loop);
-		batch_turn(a);
-		job = job_find(a, id); /* the turn may have forgotten an ended one */
+		job = job_drained(a, id);
 		r = job ? replay_start(a, job->name, job->log_from, TAKE_FD(fd)) : -ENOENT;
 	}
 	if (fd >= 0)

@@ -65,6 +65,9 @@ int ring_read(struct ring_reader *r, struct event *to) MUST_CHECK;
 /* After the record is in the log: its number in the stream, in the order of ring_read. */
 void ring_acked(struct ring_reader *r, uint64_t seq);
 uint64_t ring_count(const struct ring_reader *r); /* records acknowledged since the ring was made */
+/* Positions: behind what was handed out, and behind what the writer has put there by now. */
+uint64_t ring_taken(const struct ring_reader *r);
+uint64_t ring_written(struct ring_reader *r);
 
 /* Checks a record's form: kind, verdict, reason, fields known, lengths right, text UTF-8 without
  * NUL. 0 or -EBADMSG. */

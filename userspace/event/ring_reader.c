@@ -202,3 +202,15 @@ uint64_t ring_count(const struct ring_reader *r)
 {
 	return r->count;
 }
+
+uint64_t ring_taken(const struct ring_reader *r)
+{
+	return r->read;
+}
+
+uint64_t ring_written(struct ring_reader *r)
+{
+	if (r->bad || look(r) == -EBADMSG)
+		return r->read; /* ring_read says so */
+	return r->seen;
+}
