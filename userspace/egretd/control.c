@@ -25,6 +25,8 @@
 #define IDLE_MS 300
 #define CONTROL_QUEUE 4096 /* cut to net.core.somaxconn */
 #define ACCEPT_AGAIN_MS 100
+#define ADMIN_BUFFER \
+	(16 << 20)	  /* 4,000 jobs with facts and members; the kernel takes what is used */
 #define CLIENTS_A_USER 32 /* of one uid that is not root's: nobody keeps the others out */
 #define BROKER_BIT                                                                             \
 	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
@@ -503,6 +505,10 @@ static void on_accept(struct watch *w, uint32_t events)
 	}
 	if (r < 0)
 		client_failed(c, 0, r, why);
+	/* A list of all jobs goes out at once, and an admin sees as many as run. */
+	else if (c->who.admin)
+		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){ ADMIN_BUFFER },
+				  sizeof(int));
 	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0)
 		client_free(c);
 }
