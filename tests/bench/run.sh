@@ -3,7 +3,7 @@
 # `make bench`: measures what tests/bench/RESULTS.md keeps. Root; own network namespaces only. Figures are printed, not judged: a machine
 # that does other work at the same time makes them worse, so the load is printed with them. Ends with 1 when something could not be measured.
 #
-#   tests/bench/run.sh [connect] [match] [ring] [standing] [requests]        default: all
+#   tests/bench/run.sh [connect] [match] [ring] [standing] [requests] [jobs] [docker_run]        default: all
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 export BUILD=${BUILD:-$PWD/build}
@@ -22,7 +22,7 @@ part() { # name, command...
 		failed=1
 	}
 }
-[ $# -gt 0 ] || set -- connect match ring standing requests
+[ $# -gt 0 ] || set -- connect match ring standing requests jobs docker_run
 echo "machine: $(nproc) cpus, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 for one; do
 	case $one in
@@ -30,9 +30,9 @@ for one; do
 	match) part match "$BUILD/tests/bench/bench_match" ;;
 	ring) part ring "$BUILD/tests/bench/bench_ring" ;;
 	standing) part standing tests/bench/standing.sh ;;
-	requests) part requests tests/bench/requests.sh ;;
+	requests | jobs | docker_run) part "$one" "tests/bench/$one.sh" ;;
 	*)
-		echo "tests/bench/run.sh: $one: connect, match, ring, standing or requests" >&2
+		echo "tests/bench/run.sh: $one: connect, match, ring, standing, requests, jobs or docker_run" >&2
 		exit 2
 		;;
 	esac

@@ -3,19 +3,12 @@
 # apt against an https repository, as an ordinary user with folders of its own: update and download work, and a refused repository says why.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/packages.sh"
 need apt-get apt-ftparchive dpkg-deb
 origins_up
 
 repo=$TMP/www/apt.test
-mkdir -p "$TMP/deb/DEBIAN" "$TMP/deb/usr/share/egret-hello" "$repo/pool"
-printf 'Package: egret-hello\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@t.test>\nDescription: hello\n' >"$TMP/deb/DEBIAN/control"
-echo hello >"$TMP/deb/usr/share/egret-hello/hello"
-dpkg-deb --root-owner-group -b "$TMP/deb" "$repo/pool/egret-hello_1.0_all.deb" >/dev/null
-arch=$(dpkg --print-architecture)
-dist=dists/stable/main/binary-$arch
-(cd "$repo" && mkdir -p "$dist" && apt-ftparchive packages pool >"$dist/Packages" && gzip -k "$dist/Packages" &&
-	apt-ftparchive -o APT::FTPArchive::Release::Suite=stable -o APT::FTPArchive::Release::Components=main \
-		-o APT::FTPArchive::Release::Architectures="$arch" release dists/stable >"$TMP/Release" && cp "$TMP/Release" dists/stable/Release)
+make_apt
 policy '"allow": "READ https://apt.test/**"'
 
 root=$TMP/apt

@@ -5,8 +5,8 @@
 # dockerd that is a managed unit itself, under the policy docker-daemon, against a real registry.
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
-NAMES='api.test apt.test other.test'
 . "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/packages.sh"
 NAMES='api.test apt.test other.test'
 EXTRA_HOSTS[reg.test]=198.51.100.53
 . "$ROOT/tests/e2e/daemon.sh"
@@ -28,16 +28,7 @@ library docker-build '"allow": "READ https://apt.test/**"'
 library docker-daemon '"allow": "tls://reg.test:443"'
 host_up
 
-# An apt origin with one package.
-repo=$TMP/www/apt.test
-mkdir -p "$TMP/deb/DEBIAN" "$TMP/deb/usr/share/egret-hello" "$repo/pool"
-printf 'Package: egret-hello\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@t.test>\nDescription: hello\n' >"$TMP/deb/DEBIAN/control"
-echo hello >"$TMP/deb/usr/share/egret-hello/hello"
-dpkg-deb --root-owner-group -b "$TMP/deb" "$repo/pool/egret-hello_1.0_all.deb" >/dev/null
-dist=dists/stable/main/binary-$(dpkg --print-architecture)
-(cd "$repo" && mkdir -p "$dist" && apt-ftparchive packages pool >"$dist/Packages" && gzip -k "$dist/Packages" &&
-	apt-ftparchive -o APT::FTPArchive::Release::Suite=stable -o APT::FTPArchive::Release::Components=main \
-		-o APT::FTPArchive::Release::Architectures="$(dpkg --print-architecture)" release dists/stable >"$TMP/Release" && cp "$TMP/Release" dists/stable/Release)
+make_apt
 
 # A registry of its own, at 198.51.100.53 in the origins' namespace.
 pki_leaf outside reg DNS:reg.test

@@ -4,34 +4,7 @@
 # printing enough of a refusal that the reader of a build log knows what happened.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
-
-make_pypi() {
-	local d=$TMP/pkg
-	mkdir -p "$d/egret_hello" "$TMP/www/pypi.test/simple/egret-hello" "$TMP/www/pypi.test/files"
-	echo 'said = "hello from a wheel"' >"$d/egret_hello/__init__.py"
-	mkdir -p "$d/egret_hello-1.0.dist-info"
-	printf 'Metadata-Version: 2.1\nName: egret-hello\nVersion: 1.0\n' >"$d/egret_hello-1.0.dist-info/METADATA"
-	printf 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n' >"$d/egret_hello-1.0.dist-info/WHEEL"
-	printf 'egret_hello/__init__.py,,\negret_hello-1.0.dist-info/METADATA,,\negret_hello-1.0.dist-info/WHEEL,,\negret_hello-1.0.dist-info/RECORD,,\n' \
-		>"$d/egret_hello-1.0.dist-info/RECORD"
-	(cd "$d" && python3 -c 'import sys,zipfile,os
-z=zipfile.ZipFile(sys.argv[1],"w")
-[z.write(os.path.join(r,f)) for r,_,fs in os.walk(".") for f in fs]
-z.close()' "$TMP/www/pypi.test/files/egret_hello-1.0-py3-none-any.whl")
-	echo '<!DOCTYPE html><html><body><a href="../../files/egret_hello-1.0-py3-none-any.whl">egret_hello-1.0-py3-none-any.whl</a></body></html>' \
-		>"$TMP/www/pypi.test/simple/egret-hello/index.html"
-}
-make_npm() {
-	local d=$TMP/npmpkg t=$TMP/www/npm.test
-	mkdir -p "$d/package" "$t/files"
-	printf '{"name":"egret-hello","version":"1.0.0","main":"i.js"}' >"$d/package/package.json"
-	echo 'module.exports = "hello from npm"' >"$d/package/i.js"
-	tar -C "$d" -czf "$t/files/egret-hello-1.0.0.tgz" package
-	local sum
-	sum=$(openssl dgst -sha512 -binary "$t/files/egret-hello-1.0.0.tgz" | base64 -w0)
-	printf '{"name":"egret-hello","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"egret-hello","version":"1.0.0","main":"i.js","dist":{"tarball":"https://npm.test/files/egret-hello-1.0.0.tgz","integrity":"sha512-%s"}}}}' \
-		"$sum" >"$t/egret-hello"
-}
+. "$ROOT/tests/e2e/packages.sh"
 
 need python3
 origins_up

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/packages.sh"
 . "$ROOT/tests/e2e/daemon.sh"
 . "$ROOT/tests/engines.sh"
 . "$ROOT/tests/e2e/host.sh"
@@ -38,8 +39,7 @@ like "$(one_line "$(docker run --rm --env SSL_CERT_FILE=/etc/ssl/cert.pem $A fet
 like "$(docker run --rm $A fetch -c /etc/ssl/cert.pem $ALLOWED 2>&1)" '200 hello' "a client that reads Alpine's file, variables or not"
 
 # ---- Debian-like: curl, git, python, and by exec ----
-(cd "$TMP" && git init -q -b main src && cd src && git -c user.name=t -c user.email=t@t.test commit -q --allow-empty -m first && git clone -q --bare . "$TMP/www/git.test/repo.git") 2>/dev/null
-git -C "$TMP/www/git.test/repo.git" update-server-info
+make_git
 docker run -d --name long $D sleep 600 >/dev/null
 t "a container that stays" docker exec long true
 for how in run exec; do
