@@ -37,8 +37,11 @@ struct egret_member_key {
 	__u8 addr[16]; /* mapped form */
 };
 
-/* egret_published: HASH, this -> u8: ports on the host's loopback that the engine publishes for the
- * job's own services; a job in the host's namespace with EGRET_CG_SERVICES reaches them. */
+/* egret_published: HASH, this -> u8 (EGRET_PUBLISHED_*): ports on the host's loopback that the
+ * engine publishes for the job's own services; a job in the host's namespace with EGRET_CG_SERVICES
+ * reaches them, at the address that the engine listens at: the other may be somebody else's. */
+#define EGRET_PUBLISHED_4 1u /* 127.0.0.1 */
+#define EGRET_PUBLISHED_6 2u /* ::1 */
 struct egret_published_key {
 	__u64 job;
 	__u16 port; /* host order */

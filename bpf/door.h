@@ -31,18 +31,22 @@ static __always_inline bool is_tcp(__u32 proto)
 }
 
 /* A port that the engine publishes on the host's loopback for this job, and that is nobody's
- * listener: TCP, and the two addresses alone that an engine listens at. */
+ * listener: TCP, and of the two addresses the one that the engine listens at. */
 static __always_inline bool is_published(const struct ask *a, __u64 job, __u64 netns)
 {
 	struct egret_published_key key = { .job = job, .port = a->port };
 	struct egret_port_key own = { .netns = netns, .port = a->port };
+	__u8 need = EGRET_PUBLISHED_6, *ways;
 
 	if (a->proto != IPPROTO_TCP)
 		return false;
-	if (addr_is_mapped(a->addr) && a->addr[3] != ADDR_HOST32(ADDR_IP4(127, 0, 0, 1)))
-		return false;
-	return bpf_map_lookup_elem(&egret_published, &key) &&
-	       !bpf_map_lookup_elem(&egret_ports, &own);
+	if (addr_is_mapped(a->addr)) {
+		if (a->addr[3] != ADDR_HOST32(ADDR_IP4(127, 0, 0, 1)))
+			return false;
+		need = EGRET_PUBLISHED_4;
+	}
+	ways = bpf_map_lookup_elem(&egret_published, &key);
+	return ways && (*ways & need) && !bpf_map_lookup_elem(&egret_ports, &own);
 }
 
 /* Where to by the address alone. Reasons are negative. */

@@ -266,8 +266,8 @@ static void test_tables(void **state)
 	assert_int_equal(kernel_member_set(W.k, 0, addr), -EINVAL);
 	need(kernel_member_set(W.k, JOB_A, addr), "twice");
 	need(kernel_member_set(W.k, JOB_B, addr), "of another");
-	need(kernel_published_set(W.k, JOB_A, 5432), "set");
-	assert_int_equal(kernel_published_set(W.k, JOB_A, 0), -EINVAL);
+	need(kernel_published_set(W.k, JOB_A, 5432, EGRET_PUBLISHED_4), "set");
+	assert_int_equal(kernel_published_set(W.k, JOB_A, 0, EGRET_PUBLISHED_4), -EINVAL);
 	need(kernel_published_del(W.k, JOB_A, 1), "not there");
 	/* Of a job that is over nothing is left, of others all. */
 	flags_a(EGRET_CG_SERVICES);

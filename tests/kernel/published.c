@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 
 #define WORKER (EGRET_CG_READY | EGRET_CG_HOST_NET)
+#define BOTH_WAYS (EGRET_PUBLISHED_4 | EGRET_PUBLISHED_6)
 
 static struct netns of_worker;
 static int worker_fd;
@@ -52,7 +53,7 @@ static int published_open(void **state)
 	     why);
 	need(kernel_listener_set(W.k, JOB_A, of_worker.cookie, &of_worker.listener), "set");
 	need(kernel_cgroup_set(W.k, worker, JOB_A, WORKER | EGRET_CG_SERVICES), "set");
-	need(kernel_published_set(W.k, JOB_A, 5432), "set");
+	need(kernel_published_set(W.k, JOB_A, 5432, BOTH_WAYS), "set");
 	return 0;
 }
 
@@ -92,9 +93,18 @@ static void test_loopback(void **state)
 	need(kernel_cgroup_set(W.k, worker, JOB_A, WORKER | EGRET_CG_SERVICES), "set");
 	need(kernel_published_del(W.k, JOB_A, 5432), "del");
 	assert_int_equal(from_worker("127.0.0.1", 5432, SOCK_STREAM), EPERM);
-	need(kernel_published_set(W.k, JOB_A, 5432), "set");
+	need(kernel_published_set(W.k, JOB_A, 5432, BOTH_WAYS), "set");
 	assert_int_equal(from_worker("127.0.0.1", 5432, SOCK_STREAM), 0);
 	assert_int_equal(events(), 1);
+	/* At the other address somebody else may listen. */
+	need(kernel_published_set(W.k, JOB_A, 5432, EGRET_PUBLISHED_4), "set");
+	assert_int_equal(from_worker("127.0.0.1", 5432, SOCK_STREAM), 0);
+	assert_int_equal(from_worker("::ffff:127.0.0.1", 5432, SOCK_STREAM), 0);
+	assert_int_equal(from_worker("::1", 5432, SOCK_STREAM), EPERM);
+	need(kernel_published_set(W.k, JOB_A, 5432, EGRET_PUBLISHED_6), "set");
+	assert_int_equal(from_worker("127.0.0.1", 5432, SOCK_STREAM), EPERM);
+	assert_int_equal(from_worker("::1", 5432, SOCK_STREAM), 0);
+	need(kernel_published_set(W.k, JOB_A, 5432, BOTH_WAYS), "set");
 	stop(pid);
 }
 
@@ -104,7 +114,7 @@ static void test_not_a_listener(void **state)
 	uint16_t port = ntohs(of_worker.listener.tcp4_be);
 	(void)state;
 
-	need(kernel_published_set(W.k, JOB_A, port), "set");
+	need(kernel_published_set(W.k, JOB_A, port, BOTH_WAYS), "set");
 	assert_int_equal(from_worker("127.0.0.1", port, SOCK_STREAM), EPERM);
 	need(kernel_published_del(W.k, JOB_A, port), "del");
 }

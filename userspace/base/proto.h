@@ -104,7 +104,7 @@ enum proto_type {
 	MSG_INSPECT,   /* FD_SOURCE* with KIND* ("docker-config": config.v2.json, "docker-host":
 			* hostconfig.json) -> MSG_INSPECTED or FAILED */
 	MSG_INSPECTED, /* NAME (the container's), IMAGE, LABEL* ("key=value"), NETWORK* (names),
-			* PORT* ("tcp:HOSTPORT:PORT", "udp:..."), ALIAS* (its names on networks),
+			* PORT* ("tcp4:HOSTPORT:PORT", "tcp6:..."), ALIAS* (its names on networks),
 			* FLAGS (INSPECT_*) */
 
 	/* egretd -> identity */

@@ -147,37 +147,59 @@ static bool port_of(struct str s, uint64_t *ret)
 	return str_u64(s, ret) == 0 && *ret > 0 && *ret < 65536;
 }
 
-/* { "5432/tcp": [ { "HostIp": "", "HostPort": "5432" } ] }. A host's port that is not chosen yet
- * (empty, 0, a range) says nothing; NetworkSettings says it once the container runs. */
-static int read_ports(const struct reading *r, const struct node *object, const char *key)
+/* The loopback address at which the engine listens for this HostIp; NULL: at neither. */
+static const char *loopback_of(struct str ip)
+{
+	if (!ip.n || str_is(ip, "0.0.0.0") || str_is(ip, "127.0.0.1"))
+		return "tcp4";
+	return str_is(ip, "::") || str_is(ip, "::1") ? "tcp6" : NULL;
+}
+
+/* { "5432/tcp": [ { "HostIp": "0.0.0.0", "HostPort": "5432" } ] }. Said is what the engine holds: a
+ * running container's ports, TCP, at the host's loopback. What somebody only asked for
+ * (PortBindings) may be a port of the host's own daemon, and so may the same number of another
+ * protocol or address. */
+static int read_ports(const struct reading *r, const struct node *settings)
 {
 	const struct node *ports, *n, *at;
-	int e = get(r, object, key, NODE_OBJECT, &ports);
+	int e = get(r, settings, "Ports", NODE_OBJECT, &ports);
 
 	for (n = ports && e == 0 ? ports->first : NULL; n && e == 0; n = n->next) {
 		const char *slash = memchr(n->key.p, '/', n->key.n);
 		struct str inside = { n->key.p, slash ? (size_t)(slash - n->key.p) : n->key.n };
-		const char *proto = slash ? slash + 1 : "tcp";
 		uint64_t to, from;
 
-		if (n->kind == NODE_NULL || (strcmp(proto, "tcp") && strcmp(proto, "udp")))
+		if (n->kind == NODE_NULL || (slash && strcmp(slash, "/tcp") != 0))
 			continue;
 		if (n->kind != NODE_ARRAY || !port_of(inside, &to))
-			return refuse(r, key, "is not of the form that docker writes");
+			return refuse(r, "Ports", "is not of the form that docker writes");
 		for (at = n->first; at && e == 0; at = at->next) {
-			struct str host = { 0 };
+			struct str host = { 0 }, ip = { 0 };
 			char line[64];
 
 			if (at->kind != NODE_OBJECT)
-				return refuse(r, key, "is not of the form that docker writes");
+				return refuse(r, "Ports", "is not of the form that docker writes");
 			e = get_text(r, at, "HostPort", 32, &host);
-			if (e < 0 || !port_of(host, &from))
+			if (e == 0)
+				e = get_text(r, at, "HostIp", 64, &ip);
+			if (e < 0 || !port_of(host, &from) || !loopback_of(ip))
 				continue;
-			snprintf(line, sizeof(line), "%s:%u:%u", proto, (unsigned)from,
+			snprintf(line, sizeof(line), "%s:%u:%u", loopback_of(ip), (unsigned)from,
 				 (unsigned)to);
-			e = add(r, &r->to->ports, key, str_of(line));
+			e = add(r, &r->to->ports, "Ports", str_of(line));
 		}
 	}
+	return e;
+}
+
+static int is_running(const struct reading *r, const struct node *root, bool *ret)
+{
+	const struct node *state, *running = NULL;
+	int e = get(r, root, "State", NODE_OBJECT, &state);
+
+	if (e == 0 && state)
+		e = get(r, state, "Running", NODE_BOOL, &running);
+	*ret = e == 0 && running && running->number;
 	return e;
 }
 
@@ -281,6 +303,7 @@ static int read_devices(const struct reading *r, const struct node *host)
 static int read_config(const struct reading *r, const struct node *root)
 {
 	const struct node *config, *settings;
+	bool running = false;
 	int e = get(r, root, "Config", NODE_OBJECT, &config);
 
 	if (e == 0)
@@ -299,7 +322,9 @@ static int read_config(const struct reading *r, const struct node *root)
 	if (e == 0)
 		e = read_networks(r, settings);
 	if (e == 0)
-		e = read_ports(r, settings, "Ports");
+		e = is_running(r, root, &running);
+	if (e == 0 && running)
+		e = read_ports(r, settings);
 	return e == 0 ? read_mounts(r, root, "MountPoints", NODE_OBJECT) : e;
 }
 
@@ -330,7 +355,7 @@ static int read_host(const struct reading *r, const struct node *root)
 		e = read_binds(r, root);
 	if (e == 0)
 		e = read_mounts(r, root, "Mounts", NODE_ARRAY);
-	return e == 0 ? read_ports(r, root, "PortBindings") : e;
+	return e;
 }
 
 static const struct node *load(const struct reading *r, struct str text)

@@ -24,7 +24,7 @@ struct container_facts {
 	struct container_list labels;	/* "key=value": only those of runners and egret's own */
 	struct container_list networks; /* names */
 	struct container_list aliases;	/* its names on them */
-	struct container_list ports;	/* "tcp:HOSTPORT:PORT" */
+	struct container_list ports;	/* "tcp4:HOSTPORT:PORT", "tcp6:..." (see read_ports) */
 	uint64_t flags;			/* INSPECT_* */
 };
 

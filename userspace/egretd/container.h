@@ -100,7 +100,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 		   size_t n) MUST_CHECK;
 
 /* container_ports.c */
-void container_follow_ports(struct member *m, const struct config_managed *engine);
+/* runs: it has been started, so the file may say them already. */
+void container_follow_ports(struct member *m, const struct config_managed *engine, bool runs);
 void container_ports_gone(uint64_t cgroup);
 
 /* container_held.c */

@@ -194,7 +194,6 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	cleanup_close int netns = -1;
 	struct net *net = NULL;
 	struct member *m = NULL;
-	unsigned i;
 	int r;
 
 	snprintf(ns, sizeof(ns), "/proc/%d/ns/net", (int)p->pid);
@@ -215,12 +214,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	m->kill = p->why != PLACING_ATTACH && !j->keep;
 	timer_del(&j->linger);
 	take_services(p, j);
-	for (i = 0; p->found && j->services_rule && i < p->found->nports; i++)
-		if (p->found->ports[i].host && member_publish(m, p->found->ports[i].host) < 0)
-			log_warn("job %s: published port %u cannot be opened to it", j->name,
-				 p->found->ports[i].host);
 	if (j->services_rule && p->found && p->engine)
-		container_follow_ports(m, p->engine);
+		container_follow_ports(m, p->engine, p->why != PLACING_JOIN);
 	r = member_watch(m);
 	if (r == 0 && j->proxy_up)
 		r = nets_listen(j);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Published ports that docker chooses itself (-p 6379) are known only after the container has
- * started: it writes its file about the container anew then. Each such writing is read again by
- * egret-compile, for a member whose job has a rule "services"; what is published opens to that
- * job's members on the host. One inotify for all; names are not looked at.
+ * Published ports are the engine's only after the container has started: before, they are what a
+ * job asked for, and may be a host daemon's. Docker writes its file about the container anew then.
+ * Each such writing is read again by egret-compile, for a member whose job has a rule "services";
+ * what is published opens to that job's members on the host, what is not any more closes. One
+ * inotify for all; names are not looked at.
  */
 #include "egretd/container.h"
 
@@ -53,6 +54,7 @@ static void on_inspected(void *owner, int err, const char *text, const struct in
 {
 	struct ports *p = owner;
 	struct member *m = member_by_cgroup(p->d, p->cgroup);
+	struct member_port list[INSPECTED_LIST_MAX];
 	unsigned i;
 
 	p->inspect = NULL;
@@ -61,10 +63,12 @@ static void on_inspected(void *owner, int err, const char *text, const struct in
 		return;
 	}
 	for (i = 0; err == 0 && i < found->nports; i++)
-		if (!found->ports[i].udp && found->ports[i].host &&
-		    member_publish(m, found->ports[i].host) < 0)
-			log_warn("job %s: published port %u cannot be opened to it", m->job->name,
-				 found->ports[i].host);
+		list[i] = (struct member_port){ found->ports[i].host, found->ports[i].six
+									      ? EGRET_PUBLISHED_6
+									      : EGRET_PUBLISHED_4 };
+	if (err == 0 && member_publish(m, list, found->nports) < 0)
+		log_warn("job %s: not all published ports of %.12s can be opened to it",
+			 m->job->name, p->id);
 	if (p->again) {
 		p->again = false;
 		look(p);
@@ -114,7 +118,7 @@ static void on_written(struct watch *w, uint32_t events)
 	}
 }
 
-void container_follow_ports(struct member *m, const struct config_managed *engine)
+void container_follow_ports(struct member *m, const struct config_managed *engine, bool runs)
 {
 	char path[CGROUP_PATH_MAX];
 	struct daemon *d = m->job->d;
@@ -142,6 +146,8 @@ void container_follow_ports(struct member *m, const struct config_managed *engin
 	snprintf(p->id, sizeof(p->id), "%s", m->name);
 	p->next = all;
 	all = p;
+	if (runs)
+		look(p);
 }
 
 void container_ports_gone(uint64_t cgroup)

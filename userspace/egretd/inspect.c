@@ -49,20 +49,20 @@ static int open_list(const struct msg_in *m, uint16_t tag, struct arena *a,
 	return 0;
 }
 
-/* "tcp:HOSTPORT:PORT" */
+/* "tcp4:HOSTPORT:PORT" */
 static int open_port(struct str s, struct inspected_port *ret)
 {
 	uint64_t host, container;
 	const char *colon;
 
-	if (s.n < 7 || (memcmp(s.p, "tcp:", 4) && memcmp(s.p, "udp:", 4)))
+	if (s.n < 8 || (memcmp(s.p, "tcp4:", 5) && memcmp(s.p, "tcp6:", 5)))
 		return -EBADMSG;
-	colon = memchr(s.p + 4, ':', s.n - 4);
-	if (!colon || str_u64((struct str){ s.p + 4, (size_t)(colon - s.p - 4) }, &host) < 0 ||
+	colon = memchr(s.p + 5, ':', s.n - 5);
+	if (!colon || str_u64((struct str){ s.p + 5, (size_t)(colon - s.p - 5) }, &host) < 0 ||
 	    str_u64((struct str){ colon + 1, (size_t)(s.p + s.n - colon - 1) }, &container) < 0 ||
 	    host < 1 || host > 65535 || container < 1 || container > 65535)
 		return -EBADMSG;
-	*ret = (struct inspected_port){ s.p[0] == 'u', (uint16_t)host, (uint16_t)container };
+	*ret = (struct inspected_port){ s.p[3] == '6', (uint16_t)host, (uint16_t)container };
 	return 0;
 }
 

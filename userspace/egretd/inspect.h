@@ -19,7 +19,7 @@ struct inspected_list {
 };
 
 struct inspected_port {
-	bool udp;
+	bool six; /* at ::1, else at 127.0.0.1 */
 	uint16_t host, container;
 };
 

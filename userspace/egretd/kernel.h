@@ -50,7 +50,8 @@ int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns) MUST_CHE
  * address that is no longer the member's must be deleted at once: the kernel goes by it alone. */
 int kernel_member_set(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
 int kernel_member_del(struct kernel *k, uint64_t job, const uint8_t addr[16]) MUST_CHECK;
-int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
+int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port,
+			 uint8_t ways) MUST_CHECK; /* EGRET_PUBLISHED_* */
 int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
 
 /* Holding (abi.h). The beat must come at least every second. Where the kernel cannot hold:

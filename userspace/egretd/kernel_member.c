@@ -48,14 +48,13 @@ int kernel_member_del(struct kernel *k, uint64_t job, const uint8_t addr[16])
 	return gone(bpf_map_delete_elem(kernel_map_fd(k, KERNEL_MEMBERS), &key));
 }
 
-int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port)
+int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port, uint8_t ways)
 {
 	struct egret_published_key key = { .job = job, .port = port };
-	uint8_t one = 1;
 
-	if (!job || !port)
+	if (!job || !port || !ways)
 		return -EINVAL;
-	return bpf_map_update_elem(kernel_map_fd(k, KERNEL_PUBLISHED), &key, &one, BPF_ANY);
+	return bpf_map_update_elem(kernel_map_fd(k, KERNEL_PUBLISHED), &key, &ways, BPF_ANY);
 }
 
 int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port)

@@ -171,22 +171,48 @@ int member_watch(struct member *m)
 	return watch_add(m->job->d->loop, &m->empty, m->events, EPOLLPRI, on_events, m);
 }
 
-int member_publish(struct member *m, uint16_t port)
+/* The kernel's entry of one port: what all members of the job publish at it. */
+static int publish_one(struct job *j, uint16_t port)
 {
+	const struct member *m;
+	uint8_t ways = 0;
 	unsigned i;
-	int r;
 
-	for (i = 0; i < m->nports; i++)
-		if (m->ports[i] == port)
-			return 0;
-	if (m->nports == ARRAY_SIZE(m->ports))
-		return -E2BIG;
-	r = kernel_published_set(m->job->d->kernel, m->job->id, port);
-	if (r < 0)
-		return r;
-	m->ports[m->nports++] = port;
-	m->published = true;
-	return member_refresh(m);
+	for (m = j->members; m; m = m->next)
+		for (i = 0; i < m->nports; i++)
+			if (m->ports[i].port == port)
+				ways |= m->ports[i].ways;
+	return ways ? kernel_published_set(j->d->kernel, j->id, port, ways)
+		    : kernel_published_del(j->d->kernel, j->id, port);
+}
+
+int member_publish(struct member *m, const struct member_port *list, unsigned n)
+{
+	struct member_port was[ARRAY_SIZE(m->ports)];
+	unsigned nwas = m->nports, i, k;
+	int r = 0, one;
+
+	memcpy(was, m->ports, sizeof(was));
+	m->nports = 0;
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < m->nports && m->ports[k].port != list[i].port; k++)
+			;
+		if (k == ARRAY_SIZE(m->ports)) {
+			r = -E2BIG;
+			continue;
+		}
+		if (k == m->nports)
+			m->ports[m->nports++] = (struct member_port){ .port = list[i].port };
+		m->ports[k].ways |= list[i].ways;
+	}
+	for (i = 0; i < nwas + m->nports; i++) {
+		one = publish_one(m->job, i < nwas ? was[i].port : m->ports[i - nwas].port);
+		if (one < 0)
+			r = one;
+	}
+	m->published = m->nports > 0;
+	one = member_refresh(m);
+	return one < 0 ? one : r;
 }
 
 /* ---- namespaces ---- */
@@ -462,16 +488,15 @@ void member_remove(struct member *m)
 {
 	struct job *j = m->job;
 	struct member **at;
-	unsigned i;
 
 	tell_served(m, -ESHUTDOWN, "its job is over");
 	container_ports_gone(m->cgroup_id);
 	watch_del(&m->empty);
 	if (m->events >= 0)
 		close(m->events);
+	if (m->nports)
+		(void)!member_publish(m, NULL, 0);
 	(void)!kernel_cgroup_del(j->d->kernel, m->cgroup_id);
-	for (i = 0; i < m->nports; i++)
-		(void)!kernel_published_del(j->d->kernel, j->id, m->ports[i]);
 	if (m->cgroup >= 0)
 		close(m->cgroup);
 	if (m->made)

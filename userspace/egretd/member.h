@@ -53,7 +53,10 @@ struct member {
 	bool made;	    /* the cgroup is egretd's own: removed at the end */
 	bool kill;	    /* its processes end with the job */
 	bool published;	    /* the engine publishes ports of it */
-	uint16_t ports[16]; /* those ports, on the host */
+	struct member_port {
+		uint16_t port; /* on the host */
+		uint8_t ways;  /* EGRET_PUBLISHED_* */
+	} ports[16];
 	unsigned nports;
 	int events; /* cgroup.events */
 	struct watch empty;
@@ -89,7 +92,8 @@ void member_remove(struct member *m);
 void members_kill(struct job *j);
 /* Waits at most ms for what was killed, then removes all. */
 void members_done(struct job *j, int ms);
-int member_publish(struct member *m, uint16_t port) MUST_CHECK;
+/* These are the ports that the engine publishes of it now, and no others. -E2BIG: some of them. */
+int member_publish(struct member *m, const struct member_port *list, unsigned n) MUST_CHECK;
 
 struct member *member_by_name(struct daemon *d, const char *name, struct job **ret_job);
 /* The member whose cgroup `path` (below the slice) is, or is below of: the deepest. NULL. */

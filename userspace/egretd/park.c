@@ -63,7 +63,7 @@ struct member_words {
 	enum member_kind kind;
 	enum member_trust trust;
 	bool made, kill;
-	uint16_t ports[16];
+	struct member_port ports[16];
 	unsigned nports;
 };
 
@@ -346,7 +346,6 @@ static int take_member(struct job *j, struct msg_in *m)
 	struct member_words w;
 	struct member *at = NULL;
 	char id[PLACE_ID_MAX], where[CGROUP_PATH_MAX], why[WHY_MAX];
-	unsigned i;
 	int r;
 
 	if (msg_get(m, TAG_VALUE, &words) < 0 || words.n != sizeof(w) ||
@@ -366,8 +365,8 @@ static int take_member(struct job *j, struct msg_in *m)
 	at->trust = w.trust;
 	at->made = w.made;
 	at->kill = w.kill;
-	for (i = 0; i < w.nports; i++)
-		(void)!member_publish(at, w.ports[i]);
+	if (w.nports && member_publish(at, w.ports, w.nports) < 0)
+		log_warn("job %s: ports published of %.12s cannot be opened", j->name, id);
 	if (w.kind == MEMBER_WORKER && j->worker)
 		j->worker->member = at;
 	if (w.kind != MEMBER_COMMAND && member_watch(at) < 0)

@@ -101,10 +101,13 @@ static void inspects(void **state)
 	assert_int_equal(
 		ask_inspect("{ \"Name\": \"/c\", \"Config\": { \"Image\": \"i:1\", \"Labels\": { "
 			    "\"0a1b2c\": \"\", \"com.gitlab.gitlab-runner.job.id\": \"7\" } }, "
-			    "\"NetworkSettings\": { \"Networks\": { \"n\": { \"Aliases\": [\"a\"] "
-			    "} } } }",
+			    "\"State\": { \"Running\": true }, \"NetworkSettings\": { "
+			    "\"Ports\": { \"80/tcp\": [ { \"HostIp\": \"::\", \"HostPort\": "
+			    "\"8080\" }, { \"HostIp\": \"198.51.100.1\", \"HostPort\": \"22\" } "
+			    "], \"22/udp\": [ { \"HostIp\": \"0.0.0.0\", \"HostPort\": \"22\" } "
+			    "] }, \"Networks\": { \"n\": { \"Aliases\": [\"a\"] } } } }",
 			    "{ \"Privileged\": true, \"NetworkMode\": \"n\", \"PortBindings\": { "
-			    "\"80/tcp\": [ { \"HostPort\": \"8080\" } ] } }",
+			    "\"81/tcp\": [ { \"HostPort\": \"23\" } ] } }",
 			    &m),
 		MSG_INSPECTED);
 	assert_int_equal(inspected_open(&m, &i), 0);
@@ -117,6 +120,7 @@ static void inspects(void **state)
 	assert_string_equal(i.networks.at[0].p, "n");
 	assert_string_equal(i.aliases.at[0].p, "a");
 	assert_int_equal(i.nports, 1);
+	assert_true(i.ports[0].six);
 	assert_int_equal(i.ports[0].host, 8080);
 	assert_int_equal(i.ports[0].container, 80);
 	assert_int_equal(i.flags, INSPECT_PRIVILEGED);
