@@ -3,8 +3,8 @@
  * Facts of a GitLab job, in a custom executor's hooks. The environment there (CUSTOM_ENV_*) is no
  * source: a `variables:` of the job's own file comes before the predefined ones. What the server
  * said is in the file that JOB_RESPONSE_FILE names; its job_info and git_info are the server's own
- * words. It says neither event nor fork, so such a job fits only a policy that asks for neither
- * (egret-policy(5), "for"), or one by a signed token.
+ * words. It says neither event nor fork: such a job fits only a policy that names the unknown
+ * event (egret-policy(5), "for").
  */
 #include "cli/ci_facts.h"
 
@@ -53,6 +53,7 @@ int ci_gitlab_facts(struct ci_facts *f, struct str text)
 		fact_of(f, "run_id", root, "id");
 		fact_of(f, "ref", git, "ref");
 		fact_of(f, "sha", git, "sha");
+		ci_fact(f, "event", STR("unknown"));
 		r = 0;
 	}
 	diag_done(&d);

@@ -137,7 +137,8 @@ static struct str repo_of_url(struct str url)
 }
 
 /* GitLab's docker executor has no hook on the host: its labels, written from the job's payload,
- * open the job with the first container. What they do not say (event, fork) is unknown. */
+ * open the job with the first container. They say neither event nor fork: a policy for such jobs
+ * names the unknown event. */
 static int open_gitlab(struct placing *p, struct str id, struct job **ret, char *why, size_t n)
 {
 	static const char *const keys[][2] = { { "repo_id", GITLAB "project.id" },
@@ -158,6 +159,8 @@ static int open_gitlab(struct placing *p, struct str id, struct job **ret, char 
 	r = fact(j, "provider", STR("gitlab"), why, n);
 	if (r == 0)
 		r = fact(j, "job_id", id, why, n);
+	if (r == 0)
+		r = fact(j, "event", STR("unknown"), why, n);
 	if (r == 0)
 		r = fact(j, "repo", repo_of_url(placing_label(p, GITLAB "job.url")), why, n);
 	for (i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
@@ -239,10 +242,13 @@ int placing_choose(struct placing *p, struct job **ret, char *why, size_t n)
 		/* job_go may fail it at once; then it is not found any more. */
 		id = j->id;
 		snprintf(why, n, "its job could not be made; egretd's log says why");
+		j->tell = why;
+		j->tell_n = n;
 		job_go(j);
 		j = job_by_id(p->d, id);
 		if (!j)
 			return -EPERM;
+		j->tell = NULL;
 	}
 	*ret = j;
 	return 0;

@@ -90,8 +90,10 @@ void placing_prepared(struct placing *p, struct job *j)
 		return;
 	}
 	msg_begin(&m, MSG_PREPARED, p->question);
-	if (j)
+	if (j) {
 		job_put_trust(j, &m);
+		job_linger(j); /* the time is for the container that comes now */
+	}
 	if (p->client)
 		client_send(p->client, &m);
 	msg_out_done(&m);

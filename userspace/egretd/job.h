@@ -87,6 +87,8 @@ struct job {
 	struct identity *identity;
 	/* of an engine, of a unit */
 	struct timer linger;
+	char *tell; /* who opens it learns here why it failed at once; NULL afterwards */
+	size_t tell_n;
 
 	int proxy_cgroup;
 	uint64_t proxy_cgroup_id;
@@ -158,6 +160,7 @@ void job_drained(struct job *j); /* the audit process has read the last of it */
 /* A member's cgroup is empty or gone (NULL: none is left): it is removed, and the job may be over.
  */
 void job_member_left(struct job *j, struct member *m);
+void job_linger(struct job *j); /* of an engine and without a member: ends in a while */
 
 /* job_files.c */
 int job_files_lay(const struct job *j) MUST_CHECK;

@@ -23,7 +23,6 @@
 
 #define PROXY_MS 2000
 #define DRAIN_MS 3000
-#define LINGER_MS 20000 /* between two containers of one job, as GitLab's runner starts them */
 
 static void close_fd(int *fd)
 {
@@ -167,6 +166,12 @@ static void on_linger(struct timer *t)
 	job_end(t->owner);
 }
 
+void job_linger(struct job *j)
+{
+	if (j->origin == JOB_OF_ENGINE && j->state == JOB_RUNNING && !j->members)
+		timer_set(j->d->loop, &j->linger, j->d->config.limits.job_linger_ms, on_linger, j);
+}
+
 void job_member_left(struct job *j, struct member *m)
 {
 	bool worker = m && m->kind == MEMBER_WORKER;
@@ -182,14 +187,16 @@ void job_member_left(struct job *j, struct member *m)
 		job_end(j);
 	else if (j->origin == JOB_OF_UNIT)
 		job_end(j);
-	else if (j->origin == JOB_OF_ENGINE && !j->members)
-		timer_set(j->d->loop, &j->linger, LINGER_MS, on_linger, j);
+	else
+		job_linger(j);
 }
 
 void job_fail(struct job *j, const char *why)
 {
 	bool told = false;
 
+	if (j->tell)
+		snprintf(j->tell, j->tell_n, "%s", why);
 	if (j->client && j->state != JOB_RUNNING && j->state != JOB_ENDING) {
 		client_failed(j->client, j->question, -EINVAL, why);
 		told = true;

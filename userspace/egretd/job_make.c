@@ -230,4 +230,5 @@ void job_running(struct job *j)
 			j->client = NULL;
 	}
 	containers_job_ready(j);
+	job_linger(j); /* its first container may never come to be */
 }

@@ -90,6 +90,7 @@ static void test_gitlab(void **state)
 	assert_true(has(&f, "stage=test"));
 	assert_true(has(&f, "run_id=4711"));
 	assert_true(has(&f, "ref=main"));
+	assert_true(has(&f, "event=unknown"));
 	for (unsigned i = 0; i < f.n; i++) {
 		assert_null(strstr(f.list[i], "secret"));
 		assert_null(strstr(f.list[i], "other/project"));
