@@ -186,6 +186,7 @@ static struct inspected *copy(struct arena *a, const struct inspected *from)
 	memcpy(to->ports, from->ports, sizeof(to->ports));
 	to->nports = from->nports;
 	to->flags = from->flags;
+	to->name = arena_str(a, from->name);
 	return to;
 }
 

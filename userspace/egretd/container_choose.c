@@ -98,6 +98,13 @@ static struct job *by_github(struct placing *p)
 	return NULL;
 }
 
+/* The runner names its containers runner-TOKEN-project-..., which no image can: labels alone may be
+ * those of an image that somebody else started. */
+static bool gitlab_made(const struct placing *p)
+{
+	return p->found && str_starts(p->found->name, "runner-");
+}
+
 static struct job *by_gitlab(const struct placing *p, struct str id)
 {
 	struct job *j;
@@ -221,6 +228,8 @@ int placing_choose(struct placing *p, struct job **ret, char *why, size_t n)
 	if (p->engine && marks == MARKS_GITHUB) {
 		j = by_github(p);
 	} else if (p->engine && marks == MARKS_GITLAB) {
+		if (!gitlab_made(p))
+			gitlab = STR("");
 		j = gitlab.n ? by_gitlab(p, gitlab) : NULL;
 		if (j && !labels_hold(p->d, j))
 			return 0;
