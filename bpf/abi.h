@@ -53,7 +53,8 @@ struct egret_published_key {
  * wall. Only while egretd is awake: egret_beat (ARRAY[1]) holds its last sign of life; after
  * EGRET_BEAT_NS nobody is stopped, only refused. A cgroup in egret_cgroups, also with job 0, is
  * known: not held. */
-#define EGRET_HOLD_HOST 1u /* also tasks in the host's own mount namespace (units) */
+#define EGRET_HOLD_HOST \
+	1u /* a unit: also tasks in that very cgroup, and in the host's own mount namespace */
 #define EGRET_BEAT_NS 3000000000ull
 struct egret_beat {
 	__u64 time_ns;	/* CLOCK_MONOTONIC */

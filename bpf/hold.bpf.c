@@ -22,23 +22,29 @@ static __always_inline const struct egret_beat *awake(void)
 	return now < b->time_ns + EGRET_BEAT_NS ? b : NULL;
 }
 
-/* The flags of the hold that the task is strictly below, with no known cgroup between; -1: none. */
+/* The flags of the hold that the task is below (of a unit's: or in), with no known cgroup between;
+ * -1: none. */
 static __always_inline int held_by(void)
 {
 	int flags = -1, below = -1;
 
 	for (int i = 0; i < EGRET_CGROUP_LEVELS; i++) {
 		__u64 id = bpf_get_current_ancestor_cgroup_id(egret_attach_level + i);
+		bool known;
 		__u32 *hold;
 
 		if (!id)
 			return below;
-		if (bpf_map_lookup_elem(&egret_cgroups, &id))
+		known = bpf_map_lookup_elem(&egret_cgroups, &id) != NULL;
+		if (known)
 			flags = -1;
 		below = flags;
 		hold = bpf_map_lookup_elem(&egret_holds, &id);
-		if (hold)
-			flags = (int)(*hold & EGRET_HOLD_HOST);
+		if (!hold)
+			continue;
+		flags = (int)(*hold & EGRET_HOLD_HOST);
+		if (flags && !known)
+			below = flags;
 	}
 	return below;
 }

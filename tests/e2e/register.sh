@@ -136,6 +136,26 @@ as_runner() { in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$UNIT" "$
 like "$(as_runner setpriv --reuid 61235 --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'not the registrar' "another uid of the unit is no registrar"
 like "$(in_host setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'no managed unit' "nor is the registrar outside of its unit"
 like "$(as_runner setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker "$DAEMON" --label repo=web 2>&1)" 'managed unit|ancestor' "nor for a process that is not its own"
+# ---- a unit that is held until an administrator attaches it ----
+daemon_stop
+daemon_config "\"managed\": [ { \"unit\": \"held.service\", \"unregistered\": \"hold\" } ]"
+daemon_start
+HELD=$SLICE/held.service
+mkdir "$HELD"
+at_exit 'echo 1 >"$HELD/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $HELD/cgroup.events"; rmdir "$HELD"'
+# shellcheck disable=SC2016
+spawn in_host bash -c 'sleep 1; echo $$ >"$0/cgroup.procs"; exec sh -c "until [ -e \"$1\" ]; do sleep 0.1; done
+	curl -sS --max-time 20 --cacert \"$1\" -o /dev/null -w \"%{http_code}\" https://api.test/hello.txt >\"$2\"; exec sleep 1000"' \
+	"$HELD" "$TMP/held.pem" "$TMP/held.out"
+held=$SPAWNED
+t "what a held unit starts is stopped" wait_for 20 "grep -q '^State:.*T' /proc/$held/status"
+held_job=$("$EGRET" attach --cgroup "$HELD" --label repo=web --label event=push 2>"$TMP/held.err")
+like "$held_job" '^j-' "it is attached" || diag "$(cat "$TMP/held.err")"
+cp "$TMP/run/jobs/$held_job/bundle.pem" "$TMP/held.pem"
+t "and goes on" wait_for 60 "[ \"\$(cat '$TMP/held.out')\" = 200 ]"
+is "$("$EGRET" job show --json "$held_job" | jq -r '.members[0] | .kind + " " + .id')" 'cgroup held.service' "as a member of its job"
+
+daemon_config "\"managed\": [ { \"unit\": \"ci.runner.*.service\", \"registrar\": $UID_RUNNER } ]"
 like "$("$EGRET" doctor --config "$TMP/egret.json")" "jobs of ci\.runner\.\*\.service \(uid $UID_RUNNER\) are confined" "doctor says what its jobs would be"
 echo '{ "managed": [ { "unit": "ci.runner.*.service", "registrar": "root" } ] }' >"$TMP/rootrunner.json"
 like "$("$EGRET" doctor --config "$TMP/rootrunner.json")" 'cooperative: their user runs as root' "and why not"

@@ -12,6 +12,7 @@
 #include "egretd/proctree.h"
 #include "egretd/sockdiag.h"
 #include "egretd/tier.h"
+#include "egretd/unit.h"
 
 #include "base/log.h"
 
@@ -21,6 +22,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,16 +127,26 @@ static void finish(struct placing *p, struct job *j)
 {
 	struct msg_out m;
 
-	if (p->why == PLACING_ATTACH) {
-		if (p->client) {
-			msg_begin(&m, MSG_JOB, p->question);
-			job_put(j, &m);
-			client_send(p->client, &m);
-		}
-		placing_free(p);
-		return;
+	if (p->client) {
+		msg_begin(&m, MSG_JOB, p->question);
+		job_put(j, &m);
+		client_send(p->client, &m);
 	}
-	placing_held_over(p, false);
+	if (p->why == PLACING_ATTACH)
+		placing_free(p);
+	else
+		placing_held_over(p, false);
+}
+
+/* In the host's own mount namespace nothing is laid over files: they are everybody's. */
+static bool in_our_mounts(pid_t pid)
+{
+	struct stat theirs, ours;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	return stat(path, &theirs) < 0 || stat("/proc/self/ns/mnt", &ours) < 0 ||
+	       (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino);
 }
 
 static void on_mounted(void *owner, int err, const char *text)
@@ -175,9 +187,8 @@ void placing_held(struct placing *p, struct job *j)
 	if (!j && p->why == PLACING_HELD && hold && p->state != PLACING_WAIT) {
 		p->state = PLACING_WAIT;
 		placing_late(p, PLACING_HOLD_MS);
-		log_info("container %.12s is held until somebody attaches it: egret attach "
-			 "--container %.12s",
-			 p->id, p->id);
+		log_info("%s is held until somebody attaches it: egret attach --cgroup %s", p->path,
+			 p->path);
 		return;
 	}
 	if (!j) {
@@ -197,6 +208,12 @@ void placing_held(struct placing *p, struct job *j)
 	if (at && p->why == PLACING_ATTACH && end_sockets(p, at, why, sizeof(why)) < 0)
 		log_warn("%s: its sockets from before cannot be ended, only refused: %s", p->id,
 			 why);
+	if (in_our_mounts(p->pid)) {
+		if (job_files_lay(j) < 0)
+			log_warn("job %s: its CA files cannot be written", j->name);
+		finish(p, j);
+		return;
+	}
 	p->state = PLACING_MOUNT;
 	r = mounting_start(j, p->pid, on_mounted, p, &p->mount, why, sizeof(why));
 	if (r < 0)
@@ -262,13 +279,18 @@ static void on_held(void *owner, const struct egret_held *h)
 		return;
 	}
 	if (!p) {
+		char whole[CGROUP_PATH_MAX + 1];
+		const struct config_managed *unit;
+
+		snprintf(whole, sizeof(whole), "/%s", path);
+		unit = unit_entry(d, str_of(whole));
 		if (place_container(str_of(path), &at) < 0)
 			at.id[0] = 0;
 		p = placing_new(d, PLACING_HELD, at.id);
 		if (p) {
 			snprintf(p->path, sizeof(p->path), "%s", path);
 			p->cgroup_id = h->cgroup;
-			p->engine = engine_of(d, &at);
+			p->engine = at.id[0] ? engine_of(d, &at) : unit;
 			p->pid = (pid_t)h->pid;
 		}
 	} else if (p->nheld > 0 && p->nheld < PLACING_HELD_MAX) {
@@ -284,7 +306,7 @@ static void on_held(void *owner, const struct egret_held *h)
 		return;
 	}
 	p->held[p->nheld++] = (struct held){ (pid_t)h->pid, pidfd };
-	if (p->engine)
+	if (p->engine && at.id[0])
 		placing_identify(p);
 	else
 		placing_held(p, NULL);
@@ -310,16 +332,18 @@ static void on_beat(struct timer *t)
 int held_open(struct daemon *d, char *why, size_t n)
 {
 	uint64_t slice = 0;
-	bool engines = false;
+	bool engines = false, units = false;
 	unsigned i;
 	int r;
 
-	for (i = 0; i < d->config.nmanaged; i++)
+	for (i = 0; i < d->config.nmanaged; i++) {
 		engines |= !d->config.managed[i].unit.n;
-	if (!engines)
+		units |= d->config.managed[i].unregistered == UNREGISTERED_HOLD;
+	}
+	if (!engines && !units)
 		return 0;
 	r = cgroup_id(d->cg.jobs, &slice);
-	if (r == 0)
+	if (r == 0 && engines)
 		r = kernel_hold_set(d->kernel, slice, 0);
 	if (r == -EOPNOTSUPP) {
 		log_warn("this kernel cannot hold containers: those that nobody announces are "

@@ -69,11 +69,8 @@ static const char *unit_name(const struct job *j)
 
 int job_files_lay(const struct job *j)
 {
-	int r;
+	int r = lay(j, "jobs", j->name);
 
-	if (!j->worker && j->origin != JOB_OF_UNIT)
-		return 0;
-	r = lay(j, "jobs", j->name);
 	if (r == 0 && j->origin == JOB_OF_UNIT)
 		r = lay(j, "units", unit_name(j));
 	return r;

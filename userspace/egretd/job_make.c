@@ -206,7 +206,7 @@ void job_running(struct job *j)
 {
 	char why[WHY_MAX] = "";
 	struct msg_out m;
-	int r = job_files_lay(j);
+	int r = j->worker || j->origin == JOB_OF_UNIT ? job_files_lay(j) : 0;
 
 	timer_del(&j->late);
 	if (r < 0) {

@@ -26,9 +26,15 @@ struct units {
 		char path[512]; /* below the jobs' slice; "" itself */
 	} slices[SLICES_MAX];
 	unsigned n;
+	struct held_unit {
+		uint64_t id;
+		char path[512];
+	} held[SLICES_MAX];
+	unsigned nheld;
 };
 
-static const struct config_managed *policy_of(const struct daemon *d, const char *path)
+/* The entry of the unit whose cgroup this is, if egretd has anything to do for it. */
+static const struct config_managed *entry_of(const struct daemon *d, const char *path)
 {
 	char whole[1024];
 	unsigned i;
@@ -38,10 +44,22 @@ static const struct config_managed *policy_of(const struct daemon *d, const char
 	for (i = 0; i < d->config.nmanaged; i++) {
 		const struct config_managed *m = &d->config.managed[i];
 
-		if (m->unit.n && m->unregistered == UNREGISTERED_POLICY &&
+		if (m->unit.n && m->unregistered != UNREGISTERED_DENY &&
 		    place_unit(str_of(whole), m->unit.p, &n) && n == strlen(whole))
 			return m;
 	}
+	return NULL;
+}
+
+const struct config_managed *unit_entry(const struct daemon *d, struct str path)
+{
+	unsigned i;
+	size_t n;
+
+	for (i = 0; i < d->config.nmanaged; i++)
+		if (d->config.managed[i].unit.n &&
+		    place_unit(path, d->config.managed[i].unit.p, &n))
+			return &d->config.managed[i];
 	return NULL;
 }
 
@@ -100,6 +118,24 @@ static void open_job(struct units *u, const struct config_managed *managed, cons
 		job_go(j);
 }
 
+/* What executes in it is stopped until an administrator attaches it; what runs already is refused.
+ */
+static void hold(struct units *u, const char *path)
+{
+	cleanup_close int fd =
+		openat(u->d->cg.jobs, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t id = 0;
+
+	if (fd < 0 || cgroup_id(fd, &id) < 0)
+		return;
+	if (u->nheld == SLICES_MAX || kernel_hold_set(u->d->kernel, id, EGRET_HOLD_HOST) < 0) {
+		log_warn("unit %s cannot be held: what it starts is refused", path);
+		return;
+	}
+	u->held[u->nheld].id = id;
+	snprintf(u->held[u->nheld++].path, sizeof(u->held[0].path), "%s", path);
+}
+
 static void look(struct units *u, const char *path);
 
 static void found(struct units *u, const char *in, const char *name)
@@ -110,8 +146,10 @@ static void found(struct units *u, const char *in, const char *name)
 
 	if (snprintf(path, sizeof(path), "%s%s%s", in, in[0] ? "/" : "", name) >= (int)sizeof(path))
 		return;
-	m = policy_of(u->d, path);
-	if (m)
+	m = entry_of(u->d, path);
+	if (m && m->unregistered == UNREGISTERED_HOLD)
+		hold(u, path);
+	else if (m)
 		open_job(u, m, path);
 	else if (n > 6 && !strcmp(name + n - 6, ".slice"))
 		look(u, path);
@@ -154,6 +192,12 @@ static void gone(struct units *u, const char *in, const char *name)
 	for (i = 0; i < u->n; i++)
 		if (!strcmp(u->slices[i].path, path))
 			u->slices[i--] = u->slices[--u->n];
+	for (i = 0; i < u->nheld; i++) {
+		if (strcmp(u->held[i].path, path))
+			continue;
+		(void)!kernel_hold_del(u->d->kernel, u->held[i].id);
+		u->held[i--] = u->held[--u->nheld];
+	}
 	j = job_of_unit(u->d, path);
 	if (j && j->state == JOB_RUNNING)
 		job_end(j);
@@ -200,12 +244,15 @@ static void on_again(struct timer *t)
 		list = opendir(file);
 		while (list && (e = readdir(list)) != NULL) {
 			char path[1024];
+			const struct config_managed *m;
 
 			snprintf(path, sizeof(path), "%s%s%s", u->slices[i].path,
 				 u->slices[i].path[0] ? "/" : "", e->d_name);
-			if (e->d_type == DT_DIR && e->d_name[0] != '.' && strlen(path) < 512 &&
-			    policy_of(u->d, path))
-				open_job(u, policy_of(u->d, path), path);
+			m = e->d_type == DT_DIR && e->d_name[0] != '.' && strlen(path) < 512
+				    ? entry_of(u->d, path)
+				    : NULL;
+			if (m && m->unregistered == UNREGISTERED_POLICY)
+				open_job(u, m, path);
 		}
 		if (list)
 			closedir(list);
@@ -222,7 +269,7 @@ int units_open(struct daemon *d, char *why, size_t n)
 
 	for (i = 0; i < d->config.nmanaged; i++)
 		wanted |= d->config.managed[i].unit.n > 0 &&
-			  d->config.managed[i].unregistered == UNREGISTERED_POLICY;
+			  d->config.managed[i].unregistered != UNREGISTERED_DENY;
 	if (!wanted)
 		return 0;
 	u = mem_new(sizeof(*u));
@@ -249,6 +296,8 @@ void units_close(struct daemon *d)
 		return;
 	timer_del(&u->again);
 	watch_del(&u->watch);
+	while (u->nheld)
+		(void)!kernel_hold_del(d->kernel, u->held[--u->nheld].id);
 	if (u->inotify >= 0)
 		close(u->inotify);
 	free(u);

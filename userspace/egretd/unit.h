@@ -14,5 +14,7 @@ int units_open(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void units_close(struct daemon *d);
 /* The member of a unit's job: its cgroup, in the host's network namespace. */
 int unit_make(struct job *j, char *why, size_t n) MUST_CHECK;
+/* The entry of the managed unit that this path below the slice is in; NULL. */
+const struct config_managed *unit_entry(const struct daemon *d, struct str path);
 
 #endif
