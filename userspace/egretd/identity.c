@@ -2,6 +2,7 @@
 /* See identity.h. Trusts of the answer: nothing but the frame; every fact is checked for its form
  * again, as egret-identity read hostile bytes. */
 #include "egretd/identity.h"
+#include "egretd/child_ask.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,25 +13,10 @@
 #define IDENTITY_ARENA_MAX (1u << 20)
 
 struct identity {
-	struct child child;
-	struct watch sock;
-	struct timer late;
+	struct child_ask ask;
 	identity_fn done;
 	void *owner;
 };
-
-static void finish(struct identity *i, int err, const char *text, const struct str *facts, size_t n)
-{
-	identity_fn done = i->done;
-	void *owner = i->owner;
-
-	watch_del(&i->sock);
-	timer_del(&i->late);
-	child_end(&i->child);
-	free(i);
-	if (done)
-		done(owner, err, text, facts, n);
-}
 
 static bool is_clean(struct str s)
 {
@@ -92,41 +78,19 @@ void identified_done(struct identified *i)
 	*i = (struct identified){ 0 };
 }
 
-static void on_late(struct timer *t)
+static void on_answer(struct child_ask *ask, int err, struct msg_in *m, const char *text)
 {
-	finish(t->owner, -ETIMEDOUT, "the token could not be checked within 15 s", NULL, 0);
-}
+	struct identity *i = (struct identity *)ask;
+	struct identified ok = { .nfacts = 0 };
 
-static void on_answer(struct watch *w, uint32_t events)
-{
-	struct identity *i = w->owner;
-	struct identified ok;
-	struct msg_in m;
-	struct str text;
-	int r = msg_recv(w->fd, &m);
-
-	if (r == -EAGAIN)
-		return;
-	if (r < 0) {
-		finish(i, -EPROTO, "egret-identity ended without an answer; the log says why", NULL,
-		       0);
-		return;
+	if (!err && identified_open(m, &ok) < 0) {
+		err = -EPROTO;
+		text = "egret-identity gave an answer of another form";
 	}
-	if (m.type == MSG_IDENTIFIED && identified_open(&m, &ok) == 0) {
-		msg_in_done(&m);
-		finish(i, 0, "", ok.facts, ok.nfacts);
+	i->done(i->owner, err, text, err ? NULL : ok.facts, ok.nfacts);
+	if (!err)
 		identified_done(&ok);
-		return;
-	}
-	if (m.type == MSG_FAILED && msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0) {
-		cleanup_free char *copy = mem_dup(text);
-
-		msg_in_done(&m);
-		finish(i, -EACCES, copy, NULL, 0);
-		return;
-	}
-	msg_in_done(&m);
-	finish(i, -EPROTO, "egret-identity gave an answer of another form", NULL, 0);
+	free(i);
 }
 
 static void put_list(struct msg_out *m, uint16_t tag, const struct config_list *l)
@@ -147,14 +111,6 @@ int identity_start(struct daemon *d, int token_fd, const struct config_identity 
 	struct msg_out m;
 	int r;
 
-	i->child = CHILD_NONE;
-	i->done = done;
-	i->owner = owner;
-	r = child_start(&plan, &i->child, why, why_n);
-	if (r < 0) {
-		free(i);
-		return r;
-	}
 	msg_begin(&m, MSG_IDENTIFY, 1);
 	msg_put_fd(&m, TAG_FD_VALUE, token_fd);
 	msg_put_str(&m, TAG_ISSUER, issuer->issuer);
@@ -164,16 +120,20 @@ int identity_start(struct daemon *d, int token_fd, const struct config_identity 
 		msg_put_fd(&m, TAG_FD_ROOTS, d->roots[k]);
 	put_list(&m, TAG_HOSTS, &d->config.hosts);
 	put_list(&m, TAG_NAMESERVER, &d->config.nameservers);
-	r = msg_send(i->child.sock, &m);
-	if (r == 0)
-		r = watch_add(d->loop, &i->sock, i->child.sock, EPOLLIN, on_answer, i);
+	i->ask = (struct child_ask){
+		.answer = MSG_IDENTIFIED,
+		.refused = -EACCES,
+		.ms = IDENTITY_MS,
+		.late = "the token could not be checked within 15 s",
+		.done = on_answer,
+	};
+	i->done = done;
+	i->owner = owner;
+	r = child_ask_start(d, &plan, &m, &i->ask, why, why_n);
 	if (r < 0) {
-		snprintf(why, why_n, "egret-identity cannot be asked: %s", strerror(-r));
-		i->done = NULL;
-		finish(i, r, "", NULL, 0);
+		free(i);
 		return r;
 	}
-	timer_set(d->loop, &i->late, IDENTITY_MS, on_late, i);
 	if (ret)
 		*ret = i;
 	return 0;
@@ -183,6 +143,6 @@ void identity_cancel(struct identity *i)
 {
 	if (!i)
 		return;
-	i->done = NULL;
-	finish(i, -ECANCELED, "", NULL, 0);
+	child_ask_stop(&i->ask);
+	free(i);
 }

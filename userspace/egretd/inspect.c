@@ -2,6 +2,7 @@
 /* See inspect.h. Trusts of the answer: nothing but the frame; every field is checked against its
  * bound and form again, as egret-compile read hostile bytes. */
 #include "egretd/inspect.h"
+#include "egretd/child_ask.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,25 +16,10 @@
 	 INSPECT_CAPABILITIES | INSPECT_DEVICES)
 
 struct inspect {
-	struct child child;
-	struct watch sock;
-	struct timer late;
+	struct child_ask ask;
 	inspect_fn done;
 	void *owner;
 };
-
-static void finish(struct inspect *i, int err, const char *text, const struct inspected *ok)
-{
-	inspect_fn done = i->done;
-	void *owner = i->owner;
-
-	watch_del(&i->sock);
-	timer_del(&i->late);
-	child_end(&i->child);
-	free(i);
-	if (done)
-		done(owner, err, text, ok);
-}
 
 static int open_list(const struct msg_in *m, uint16_t tag, struct arena *a,
 		     struct inspected_list *to)
@@ -110,41 +96,19 @@ const char *inspected_label(const struct inspected *i, const char *key)
 	return NULL;
 }
 
-static void on_late(struct timer *t)
+static void on_answer(struct child_ask *ask, int err, struct msg_in *m, const char *text)
 {
-	finish(t->owner, -ETIMEDOUT,
-	       "the engine's files of the container took longer than 5 s to read", NULL);
-}
-
-static void on_answer(struct watch *w, uint32_t events)
-{
-	struct inspect *i = w->owner;
+	struct inspect *i = (struct inspect *)ask;
 	struct inspected ok;
-	struct msg_in m;
-	struct str text;
-	int r = msg_recv(w->fd, &m);
 
-	if (r == -EAGAIN)
-		return;
-	if (r < 0) {
-		finish(i, -EPROTO, "egret-compile ended without an answer; the log says why", NULL);
-		return;
+	if (!err && inspected_open(m, &ok) < 0) {
+		err = -EPROTO;
+		text = "egret-compile gave an answer of another form";
 	}
-	if (m.type == MSG_INSPECTED && inspected_open(&m, &ok) == 0) {
-		msg_in_done(&m);
-		finish(i, 0, "", &ok);
+	i->done(i->owner, err, text, err ? NULL : &ok);
+	if (!err)
 		inspected_done(&ok);
-		return;
-	}
-	if (m.type == MSG_FAILED && msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0) {
-		cleanup_free char *copy = mem_dup(text);
-
-		msg_in_done(&m);
-		finish(i, -EINVAL, copy, NULL);
-		return;
-	}
-	msg_in_done(&m);
-	finish(i, -EPROTO, "egret-compile gave an answer of another form", NULL);
+	free(i);
 }
 
 int inspect_start(struct daemon *d, int config_fd, int host_fd, inspect_fn done, void *owner,
@@ -158,29 +122,25 @@ int inspect_start(struct daemon *d, int config_fd, int host_fd, inspect_fn done,
 	struct msg_out m;
 	int r;
 
-	i->child = CHILD_NONE;
-	i->done = done;
-	i->owner = owner;
-	r = child_start(&plan, &i->child, why, why_n);
-	if (r < 0) {
-		free(i);
-		return r;
-	}
 	msg_begin(&m, MSG_INSPECT, 1);
 	msg_put_fd(&m, TAG_FD_SOURCE, config_fd);
 	msg_put_str(&m, TAG_KIND, STR("docker-config"));
 	msg_put_fd(&m, TAG_FD_SOURCE, host_fd);
 	msg_put_str(&m, TAG_KIND, STR("docker-host"));
-	r = msg_send(i->child.sock, &m);
-	if (r == 0)
-		r = watch_add(d->loop, &i->sock, i->child.sock, EPOLLIN, on_answer, i);
+	i->ask = (struct child_ask){
+		.answer = MSG_INSPECTED,
+		.refused = -EINVAL,
+		.ms = INSPECT_MS,
+		.late = "the engine's files of the container took longer than 5 s to read",
+		.done = on_answer,
+	};
+	i->done = done;
+	i->owner = owner;
+	r = child_ask_start(d, &plan, &m, &i->ask, why, why_n);
 	if (r < 0) {
-		snprintf(why, why_n, "egret-compile cannot be asked: %s", strerror(-r));
-		i->done = NULL;
-		finish(i, r, "", NULL);
+		free(i);
 		return r;
 	}
-	timer_set(d->loop, &i->late, INSPECT_MS, on_late, i);
 	if (ret)
 		*ret = i;
 	return 0;
@@ -190,6 +150,6 @@ void inspect_cancel(struct inspect *i)
 {
 	if (!i)
 		return;
-	i->done = NULL;
-	finish(i, -ECANCELED, "", NULL);
+	child_ask_stop(&i->ask);
+	free(i);
 }

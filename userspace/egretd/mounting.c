@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See mounting.h. */
 #include "egretd/mounting.h"
+#include "egretd/child_ask.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,52 +12,20 @@
 #define MOUNTING_MS 5000
 
 struct mounting {
-	struct child child;
-	struct watch sock;
-	struct timer late;
+	struct child_ask ask;
 	mounting_fn done;
 	void *owner;
 };
 
-static void finish(struct mounting *m, int err, const char *text)
+/* The text may hold names out of the container. */
+static void on_answer(struct child_ask *ask, int err, struct msg_in *in, const char *text)
 {
-	mounting_fn done = m->done;
-	void *owner = m->owner;
-
-	watch_del(&m->sock);
-	timer_del(&m->late);
-	child_end(&m->child);
-	free(m);
-	if (done)
-		done(owner, err, text);
-}
-
-static void on_late(struct timer *t)
-{
-	finish(t->owner, -ETIMEDOUT, "egret-mount took longer than 5 s");
-}
-
-static void on_answer(struct watch *w, uint32_t events)
-{
-	struct mounting *m = w->owner;
-	struct msg_in in;
-	struct str text = STR("egret-mount gave an answer of another form");
+	struct mounting *m = (struct mounting *)ask;
 	char shown[300];
-	int r = msg_recv(w->fd, &in);
-	bool ok;
 
-	if (r == -EAGAIN)
-		return;
-	if (r < 0) {
-		finish(m, -EPROTO, "egret-mount ended without an answer; the log says why");
-		return;
-	}
-	ok = in.type == MSG_OK;
-	if (in.type == MSG_FAILED)
-		(void)!msg_get_str(&in, TAG_TEXT, PROTO_TEXT_MAX, &text);
-	text_escape(shown, sizeof(shown), text);
-	msg_in_done(&in);
-	finish(m, ok ? 0 : -EIO, ok ? "" : shown);
+	text_escape(shown, sizeof(shown), str_of(text));
+	m->done(m->owner, err, shown);
+	free(m);
 }
 
 int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, struct mounting **ret,
@@ -80,15 +49,6 @@ int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, stru
 		snprintf(why, n, "process %d has ended", (int)pid);
 		return -ESRCH;
 	}
-	m = mem_new(sizeof(*m));
-	m->child = CHILD_NONE;
-	m->done = done;
-	m->owner = owner;
-	r = child_start(&plan, &m->child, why, n);
-	if (r < 0) {
-		free(m);
-		return r;
-	}
 	msg_begin(&out, MSG_MOUNT, 1);
 	msg_put_fd(&out, TAG_FD_MNTNS, ns);
 	msg_put_fd(&out, TAG_FD_ROOT, root);
@@ -96,16 +56,21 @@ int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, stru
 	msg_put_fd(&out, TAG_FD_BUNDLE, j->bundle);
 	msg_put_fd(&out, TAG_FD_P12, j->p12);
 	msg_put_u64(&out, TAG_UID, j->d->config.uid_compile);
-	r = msg_send(m->child.sock, &out);
-	if (r == 0)
-		r = watch_add(j->d->loop, &m->sock, m->child.sock, EPOLLIN, on_answer, m);
+	m = mem_new(sizeof(*m));
+	m->ask = (struct child_ask){
+		.answer = MSG_OK,
+		.refused = -EIO,
+		.ms = MOUNTING_MS,
+		.late = "egret-mount took longer than 5 s",
+		.done = on_answer,
+	};
+	m->done = done;
+	m->owner = owner;
+	r = child_ask_start(j->d, &plan, &out, &m->ask, why, n);
 	if (r < 0) {
-		snprintf(why, n, "egret-mount cannot be asked: %s", strerror(-r));
-		m->done = NULL;
-		finish(m, r, "");
+		free(m);
 		return r;
 	}
-	timer_set(j->d->loop, &m->late, MOUNTING_MS, on_late, m);
 	*ret = m;
 	return 0;
 }
@@ -114,6 +79,6 @@ void mounting_cancel(struct mounting *m)
 {
 	if (!m)
 		return;
-	m->done = NULL;
-	finish(m, -ECANCELED, "");
+	child_ask_stop(&m->ask);
+	free(m);
 }

@@ -173,7 +173,7 @@ static void damaged_or_gone(void **state)
 	struct opened o;
 	struct msg_out q;
 	struct msg_in m;
-	char byte;
+	char byte = 0;
 	int fd;
 
 	assert_int_equal(broker_try(false, BROKER_CA_ROOT), MSG_OK);

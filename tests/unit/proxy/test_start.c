@@ -169,7 +169,7 @@ static int by_size(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-static void quick_and_small(void **state)
+static void small(void **state)
 {
 	int us[21];
 	long kib = 0;
@@ -188,7 +188,6 @@ static void quick_and_small(void **state)
 	print_message("# fork to ready: median %d us, largest %d us; private %ld KiB\n", us[10],
 		      us[20], kib);
 #ifndef EGRET_ASAN
-	assert_true(us[10] < 30000);
 	assert_true(kib < 6 * 1024);
 #endif
 }
@@ -198,7 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(serves),
 					    cmocka_unit_test(cannot_start),
 					    cmocka_unit_test(namespaces_come_and_go),
-					    cmocka_unit_test(quick_and_small) };
+					    cmocka_unit_test(small) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
