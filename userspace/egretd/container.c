@@ -309,6 +309,7 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 		return NULL;
 	}
 	p->client = c;
+	p->container = true;
 	p->question = m->id;
 	p->engine = e;
 	snprintf(p->path, sizeof(p->path), "%s", path);

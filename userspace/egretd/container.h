@@ -48,6 +48,7 @@ struct placing {
 	uint64_t flags; /* of the question */
 	struct arena arena;
 	struct timer late;
+	bool container; /* an engine's; else a plain cgroup, and id its last part */
 	char id[PLACE_ID_MAX];
 	char path[CGROUP_PATH_MAX]; /* of its cgroup, below the slice; "" unknown yet */
 	uint64_t cgroup_id;

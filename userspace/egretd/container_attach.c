@@ -175,6 +175,7 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 	char path[CGROUP_PATH_MAX], id[PLACE_ID_MAX], why[WHY_MAX] = "";
 	cleanup_close int cgroup = -1;
 	struct placing *p, *held;
+	struct place at;
 	struct job *j = NULL;
 	bool fresh = false;
 	uint64_t cgid = 0;
@@ -215,6 +216,7 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 	}
 	stranger_forget(d, cgid);
 	p->client = c;
+	p->container = place_container(str_of(path), &at) == 0;
 	p->question = m->id;
 	p->cgroup_id = cgid;
 	p->pid = pid;

@@ -286,8 +286,9 @@ static void on_held(void *owner, const struct egret_held *h)
 		unit = unit_entry(d, str_of(whole));
 		if (place_container(str_of(path), &at) < 0)
 			at.id[0] = 0;
-		p = placing_new(d, PLACING_HELD, at.id);
+		p = placing_new(d, PLACING_HELD, at.id[0] ? at.id : strrchr(whole, '/') + 1);
 		if (p) {
+			p->container = at.id[0];
 			snprintf(p->path, sizeof(p->path), "%s", path);
 			p->cgroup_id = h->cgroup;
 			p->engine = at.id[0] ? engine_of(d, &at) : unit;

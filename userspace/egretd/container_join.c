@@ -208,8 +208,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	r = net_of(j, NETNS_ENTER, netns, &net, why, n);
 	if (r < 0)
 		return r;
-	r = member_add(j, p->id[0] && strlen(p->id) >= 12 ? MEMBER_CONTAINER : MEMBER_CGROUP, p->id,
-		       p->path, false, net, &m, why, n);
+	r = member_add(j, p->container ? MEMBER_CONTAINER : MEMBER_CGROUP, p->id, p->path, false,
+		       net, &m, why, n);
 	if (r < 0)
 		return r;
 	m->trust = trust;

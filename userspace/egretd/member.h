@@ -50,9 +50,9 @@ struct member {
 	char *path;		 /* below the jobs' slice */
 	int cgroup;
 	uint64_t cgroup_id;
-	bool made;	    /* the cgroup is egretd's own: removed at the end */
-	bool kill;	    /* its processes end with the job */
-	bool published;	    /* the engine publishes ports of it */
+	bool made;	/* the cgroup is egretd's own: removed at the end */
+	bool kill;	/* its processes end with the job */
+	bool published; /* the engine publishes ports of it */
 	struct member_port {
 		uint16_t port; /* on the host */
 		uint8_t ways;  /* EGRET_PUBLISHED_* */

@@ -86,7 +86,7 @@ static void test_service(void **state)
 	assert_true(has(&c.ports, "tcp4:5432:5432"));
 	assert_true(has(&c.ports, "tcp6:5432:5432"));
 	assert_true(has(&c.ports, "tcp4:32768:6379")); /* chosen by the engine */
-	assert_int_equal(c.ports.n, 4); /* UDP is not carried */
+	assert_int_equal(c.ports.n, 4);		       /* UDP is not carried */
 	assert_int_equal(c.flags, 0);
 }
 
