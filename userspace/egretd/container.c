@@ -115,13 +115,32 @@ void placing_fail(struct placing *p, int err, const char *why)
 	placing_free(p);
 }
 
+/* The member that waits to be served on behalf of this question; NULL. */
+static struct member *waiting_member(const struct placing *p)
+{
+	struct member *m;
+	struct job *j;
+
+	for (j = p->d->jobs; j; j = j->next)
+		for (m = j->members; m; m = m->next)
+			if (m->served && m->owner == p)
+				return m;
+	return NULL;
+}
+
 static void on_late(struct timer *t)
 {
 	struct placing *p = t->owner;
+	struct member *m;
 
 	if (p->state == PLACING_PREPARED) {
 		placing_free(p); /* it was never made */
 		return;
+	}
+	m = waiting_member(p);
+	if (m) {
+		m->served = NULL;
+		member_remove(m);
 	}
 	placing_fail(p, -ETIMEDOUT,
 		     p->state == PLACING_WAIT ? "nobody attached it to a job in time"
@@ -383,12 +402,18 @@ void containers_client_gone(struct daemon *d, struct client *c)
 
 void containers_job_ready(struct job *j)
 {
-	struct placing *p, *next;
+	const uint64_t id = j->id;
+	struct daemon *d = j->d;
+	struct placing *p = all;
 
-	for (p = all; p; p = next) {
-		next = p->next;
-		if (p->d == j->d && p->job == j->id && p->state == PLACING_JOB)
+	/* From the head each time: one of them can be the end of the job and of all others. */
+	while (p && (j = job_by_id(d, id)) != NULL) {
+		if (p->d == d && p->job == id && p->state == PLACING_JOB) {
 			placing_found_job(p, j);
+			p = all;
+		} else {
+			p = p->next;
+		}
 	}
 }
 
