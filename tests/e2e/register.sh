@@ -57,6 +57,16 @@ echo $? >end.status
 export CURL_CA_BUNDLE=$2/units/ci.runner.one.service/bundle.pem
 code https://files.test/f >end.files
 cat /proc/self/cgroup | grep ^0 >cgroup.end
+# Whoever had its job is no runner: not itself, not what it starts, not an orphan of its own.
+"$EGRET" job register --provider generic --worker $$ --label repo=prod --label event=push >more.out 2>&1
+echo $? >more.status
+bash -c '"$EGRET" job register --provider generic --worker $$ --label repo=prod --label event=push' >child.out 2>&1
+echo $? >child.status
+(setsid bash -c 'until [ -e orphan.go ]; do sleep 0.03; done
+	"$EGRET" job register --provider generic --worker $$ --label repo=prod --label event=push >orphan.out 2>&1
+	echo $? >orphan.new; mv orphan.new orphan.status' &)
+: >orphan.go # its parent has ended
+until [ -e orphan.status ]; do sleep 0.03; done
 : >did.end
 step exit
 WORKER
@@ -105,6 +115,9 @@ t "the worker lives on" kill -0 "$(saw worker.pid)"
 t "what it left behind is killed" wait_for 5 "! kill -0 $child"
 like "$(saw cgroup.end)" '/ci.runner.one.service$' "the worker is back in its unit"
 is "$(saw end.files)" 200 "under the unit's policy"
+like "$(saw more.status) $(saw more.out)" '^[1-9].*registered once' "it registers no other job with other facts"
+like "$(saw child.status) $(saw child.out)" '^[1-9].*registered once' "nor does what it starts"
+like "$(saw orphan.status) $(saw orphan.out)" '^[1-9].*does not descend' "nor an orphan of it"
 t "the list has it no more" wait_for 10 "! jobs_json | grep -q $name"
 t "its cgroup is gone" wait_for 5 "[ ! -e '$UNIT/$name' ]"
 

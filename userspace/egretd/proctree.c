@@ -82,6 +82,15 @@ bool proctree_descends(pid_t pid, pid_t ancestor)
 	return false;
 }
 
+pid_t proctree_parent(pid_t pid)
+{
+	uint64_t started;
+	pid_t parent;
+	char state;
+
+	return process_read(pid, &parent, &started, &state) < 0 ? 0 : parent;
+}
+
 /* cgroup.procs of one cgroup, whole. */
 static int procs_read(int cgroup, struct pids *to)
 {
@@ -235,6 +244,21 @@ static int look(int from, const struct stat *to, pid_t root, struct look *ret)
 			ask(&l, &l.p[i], root);
 	qsort(l.p, l.n, sizeof(*l.p), by_depth);
 	*ret = l;
+	return 0;
+}
+
+int proctree_only(int cgroup, pid_t root, bool *ret)
+{
+	const struct stat none = { 0 };
+	struct look l;
+	int r = look(cgroup, &none, root, &l);
+
+	if (r < 0)
+		return r;
+	*ret = true;
+	for (size_t i = 0; i < l.n; i++)
+		*ret &= l.p[i].ours;
+	free(l.p);
 	return 0;
 }
 

@@ -13,6 +13,10 @@
 /* True when `pid` is `ancestor` or descends from it (parents followed, at most 4096). */
 bool proctree_descends(pid_t pid, pid_t ancestor);
 
+pid_t proctree_parent(pid_t pid); /* 0: there is none */
+/* Does everything in `cgroup` and below it descend from root, or is it root? */
+int proctree_only(int cgroup, pid_t root, bool *ret) MUST_CHECK;
+
 /* Moves root and its descendants from the cgroup `from` (and cgroups below it) to `to`, and looks
  * again until a look finds nothing new: what is forked meanwhile is born in `to`. root is checked
  * by its start time (child_started), so that a pid used again is not taken for it: -ESRCH. What is

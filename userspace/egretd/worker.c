@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RELEASE_ROUNDS 50
+#define WAY_UP_MAX 4096
+#define KNOWN_MAX 1024
 
 static int worker_new(struct job *j, pid_t pid, uint64_t started, const char *unit)
 {
@@ -41,6 +42,103 @@ static int worker_new(struct job *j, pid_t pid, uint64_t started, const char *un
 	j->worker = w;
 	/* Opened by number: it is the one that was meant only if that one still lives. */
 	return w->pidfd >= 0 && child_started(pid) == started ? 0 : -ESRCH;
+}
+
+/* ---- once ---- */
+
+/* Who had a job and lives on in its unit was in that job: what it starts next is no runner's. So
+ * none of these, and nothing below them, is a worker again; nor is an orphan that nobody's tree
+ * knows, while the process that all of the unit's registrations came from lives. */
+struct known {
+	struct known *next;
+	pid_t pid;
+	uint64_t started;
+	uint64_t unit; /* of a head: its cgroup; 0: spent */
+};
+
+static struct known *known;
+
+/* Of a unit the head is kept when it has died too: its orphans may live. */
+static void known_add(pid_t pid, uint64_t started, uint64_t unit)
+{
+	struct known *k, **at = &known;
+	unsigned n = 0;
+
+	while ((k = *at)) {
+		bool dead = child_started(k->pid) != k->started;
+
+		if (unit ? k->unit == unit : dead && (!k->unit || n >= KNOWN_MAX)) {
+			*at = k->next;
+			free(k);
+			continue;
+		}
+		at = &k->next;
+		n++;
+	}
+	if (!started)
+		return;
+	k = mem_new(sizeof(*k));
+	*k = (struct known){ known, pid, started, unit };
+	known = k;
+}
+
+static bool is_spent(pid_t pid)
+{
+	const struct known *k;
+
+	for (k = known; k; k = k->next)
+		if (!k->unit && k->pid == pid && child_started(pid) == k->started)
+			return true;
+	return false;
+}
+
+/* The way up from the worker while it stays in the unit; *ret_head is its end. */
+static int way_up(const struct job *j, pid_t pid, const char *unit, pid_t *ret_head)
+{
+	struct place_of at;
+
+	for (unsigned i = 0; i < WAY_UP_MAX && pid > 0; i++, pid = proctree_parent(pid)) {
+		if (is_spent(pid))
+			return -EEXIST;
+		if (authority_place(j->d, pid, &at) < 0 || strcmp(at.unit, unit) != 0)
+			return 0;
+		*ret_head = pid;
+	}
+	return pid > 0 ? -ELOOP : 0;
+}
+
+static int once(const struct job *j, pid_t pid, char *why, size_t n)
+{
+	const struct worker *w = j->worker;
+	const struct known *k;
+	uint64_t started;
+	pid_t head = pid;
+	bool only = true;
+	int r = way_up(j, pid, w->unit, &head);
+
+	if (r < 0) {
+		snprintf(why, n,
+			 "process %d is, or was started by, one whose job is over: a worker is "
+			 "registered once",
+			 (int)pid);
+		return -EPERM;
+	}
+	started = child_started(head);
+	for (k = known; k && k->unit != w->from_id; k = k->next)
+		;
+	if (k && (k->pid != head || k->started != started)) {
+		if (child_started(k->pid) == k->started ||
+		    proctree_only(w->from, head, &only) < 0 || !only) {
+			snprintf(why, n,
+				 "process %d does not descend from the one (%d) that unit %s runs "
+				 "its jobs from, or others are left in the unit: stop it whole "
+				 "(systemctl kill --kill-whom=all) and start it again",
+				 (int)pid, (int)k->pid, w->unit);
+			return -EPERM;
+		}
+	}
+	known_add(head, started, w->from_id);
+	return 0;
 }
 
 int worker_of(struct job *j, const struct caller *who, pid_t pid, char *why, size_t n)
@@ -75,7 +173,7 @@ int worker_of(struct job *j, const struct caller *who, pid_t pid, char *why, siz
 	r = worker_new(j, pid, started, unit);
 	if (r < 0)
 		snprintf(why, n, "the worker's cgroup %s cannot be used: %s", unit, strerror(-r));
-	return r;
+	return r < 0 || who->admin ? r : once(j, pid, why, n);
 }
 
 int worker_unparked(struct job *j, pid_t pid, uint64_t started, const char *unit)
@@ -170,33 +268,20 @@ static bool lives_on(const struct worker *w, pid_t pid)
 	return pid == w->pid || pid == w->spare || proctree_descends(w->spare, pid);
 }
 
-/* One look at the cgroup: kills who is not to live on. True when nobody else is left. */
-static bool kill_others(const struct worker *w)
+/* Who lives on goes back; the rest stays, and is killed with the cgroup, however fast it forks. */
+static void move_back(const struct job *j)
 {
+	const struct worker *w = j->worker;
 	int fd = openat(w->member->cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	bool clean = true;
 	int pid;
 
 	while (f && fscanf(f, "%d", &pid) == 1) {
-		if (lives_on(w, pid))
+		if (!j->keep && !lives_on(w, pid))
 			continue;
-		clean = false;
-		kill(pid, SIGKILL);
-	}
-	if (f)
-		fclose(f);
-	return clean;
-}
-
-static void move_back(const struct worker *w)
-{
-	int fd = openat(w->member->cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	int pid;
-
-	while (f && fscanf(f, "%d", &pid) == 1)
+		known_add(pid, child_started(pid), 0);
 		(void)!cgroup_add(w->from, pid);
+	}
 	if (f)
 		fclose(f);
 }
@@ -206,17 +291,14 @@ void worker_release(struct job *j)
 	struct worker *w = j->worker;
 	cleanup_free uint64_t *inodes = NULL;
 	size_t count = 0;
-	int i;
 
 	if (!w)
 		return;
 	watch_del(&w->ended);
 	if (w->member && (w->spare || j->keep)) {
-		for (i = 0; !j->keep && i < RELEASE_ROUNDS && !kill_others(w); i++)
-			usleep(1000);
 		if (proctree_sockets(w->member->cgroup, w->from, &inodes, &count) < 0)
 			count = 0;
-		move_back(w);
+		move_back(j);
 		/* They were the job's: whoever goes on makes new ones. */
 		destroy_sockets(j, w->member->cgroup_id, inodes, count);
 	}
