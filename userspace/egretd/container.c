@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -73,6 +74,13 @@ struct placing *placing_by_cgroup(struct daemon *d, uint64_t cgroup)
 		if (p->d == d && p->why == PLACING_HELD && p->cgroup_id == cgroup)
 			return p;
 	return NULL;
+}
+
+bool process_lives(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return pidfd >= 0 && poll(&p, 1, 0) == 0;
 }
 
 struct job *placing_job(const struct placing *p)

@@ -84,6 +84,7 @@ void placing_identify(struct placing *p); /* goes on by itself */
 void placing_found_job(struct placing *p, struct job *j);
 void placing_fail(struct placing *p, int err, const char *why);
 void placing_late(struct placing *p, uint64_t ms);
+bool process_lives(int pidfd);
 struct job *placing_job(const struct placing *p);
 struct str placing_label(const struct placing *p, const char *key); /* n = 0: none */
 const struct config_managed *engine_by_name(const struct daemon *d, struct str name);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 8
@@ -179,7 +180,8 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 	struct job *j = NULL;
 	bool fresh = false;
 	uint64_t cgid = 0;
-	pid_t pid = 0;
+	cleanup_close int pidfd = -1;
+	pid_t pid = 0, again = 0;
 	int r = 0;
 
 	if (!who->admin) {
@@ -193,6 +195,12 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 		r = cgroup < 0 ? -errno : cgroup_id(cgroup, &cgid);
 		if (r == 0)
 			r = any_process(cgroup, &pid);
+		if (r == 0) {
+			pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+			r = any_process(cgroup, &again);
+			if (r == 0 && (pidfd < 0 || again != pid))
+				r = -EAGAIN;
+		}
 		if (r < 0)
 			snprintf(why, sizeof(why), "no process runs in %s below %s", path,
 				 d->cg.jobs_path);
@@ -220,6 +228,9 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 	p->question = m->id;
 	p->cgroup_id = cgid;
 	p->pid = pid;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->pidfd = TAKE_FD(pidfd);
 	p->job = j->id;
 	p->state = PLACING_JOB;
 	snprintf(p->path, sizeof(p->path), "%s", path);

@@ -28,6 +28,7 @@
 
 #define BEAT_MS 500
 #define STRANGERS_MAX 4096
+#define GO_ON_DEPTH 8
 
 struct stranger {
 	struct stranger *next;
@@ -215,7 +216,7 @@ void placing_held(struct placing *p, struct job *j)
 		return;
 	}
 	p->state = PLACING_MOUNT;
-	r = mounting_start(j, p->pid, on_mounted, p, &p->mount, why, sizeof(why));
+	r = mounting_start(j, p->pid, p->pidfd, on_mounted, p, &p->mount, why, sizeof(why));
 	if (r < 0)
 		on_mounted(p, r, why);
 }
@@ -293,6 +294,7 @@ static void on_held(void *owner, const struct egret_held *h)
 			p->cgroup_id = h->cgroup;
 			p->engine = at.id[0] ? engine_of(d, &at) : unit;
 			p->pid = (pid_t)h->pid;
+			p->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
 		}
 	} else if (p->nheld > 0 && p->nheld < PLACING_HELD_MAX) {
 		p->held[p->nheld++] = (struct held){ (pid_t)h->pid, pidfd };
@@ -311,6 +313,41 @@ static void on_held(void *owner, const struct egret_held *h)
 		placing_identify(p);
 	else
 		placing_held(p, NULL);
+}
+
+/* Who an egretd before this one had stopped, and did not live to let go: known by no list any more,
+ * so whatever stands still in a container is let go. */
+static void go_on(struct daemon *d, int dir, unsigned depth)
+{
+	int procs = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC), pid;
+	FILE *f = procs < 0 ? NULL : fdopen(procs, "r");
+	int copy = depth < GO_ON_DEPTH ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *e;
+	uint64_t id = 0;
+	bool held = cgroup_id(dir, &id) == 0 && placing_by_cgroup(d, id);
+
+	while (f && !held && fscanf(f, "%d", &pid) == 1) {
+		cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+		char path[CGROUP_PATH_MAX];
+
+		if (pidfd >= 0 && proctree_stands(pid) &&
+		    path_of(d, (pid_t)pid, path, sizeof(path)) == 0)
+			(void)!syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0);
+	}
+	while (list && (e = readdir(list)) != NULL) {
+		cleanup_close int child = -1;
+
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		child = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child >= 0)
+			go_on(d, child, depth + 1);
+	}
+	if (f)
+		fclose(f);
+	if (list)
+		closedir(list);
 }
 
 static void on_ring(struct watch *w, uint32_t events)
@@ -360,6 +397,8 @@ int held_open(struct daemon *d, char *why, size_t n)
 		return r;
 	}
 	timer_set(d->loop, &d->beat, BEAT_MS, on_beat, d);
+	on_ring(&d->held, EPOLLIN); /* told, and not heard: known again, not let go */
+	go_on(d, d->cg.jobs, 0);
 	return 0;
 }
 

@@ -200,7 +200,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 
 	snprintf(ns, sizeof(ns), "/proc/%d/ns/net", (int)p->pid);
 	netns = open(ns, O_RDONLY | O_CLOEXEC);
-	if (netns < 0) {
+	/* Opened by number: it is its own, and so was its cgroup, only if it still lives. */
+	if (netns < 0 || !process_lives(p->pidfd)) {
 		snprintf(why, n, "its first process, %d, has ended", (int)p->pid);
 		return -ESRCH;
 	}

@@ -3,6 +3,8 @@
 #include "egretd/mounting.h"
 #include "egretd/child_ask.h"
 
+#include "egretd/container.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,8 +30,8 @@ static void on_answer(struct child_ask *ask, int err, struct msg_in *in, const c
 	free(m);
 }
 
-int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, struct mounting **ret,
-		   char *why, size_t n)
+int mounting_start(struct job *j, pid_t pid, int pidfd, mounting_fn done, void *owner,
+		   struct mounting **ret, char *why, size_t n)
 {
 	struct child_plan plan = { .program = "egret-mount",
 				   .cgroup_dir = j->d->cg.work,
@@ -45,7 +47,8 @@ int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, stru
 	ns = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (ns < 0 || root < 0) {
+	/* Opened by number: they are its own only if it still lives. */
+	if (ns < 0 || root < 0 || !process_lives(pidfd)) {
 		snprintf(why, n, "process %d has ended", (int)pid);
 		return -ESRCH;
 	}

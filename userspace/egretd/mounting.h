@@ -13,8 +13,8 @@ struct mounting;
 typedef void (*mounting_fn)(void *owner, int err, const char *text);
 
 /* 0: done will be called once, never from inside. Else -errno and why. */
-int mounting_start(struct job *j, pid_t pid, mounting_fn done, void *owner, struct mounting **ret,
-		   char *why, size_t n) MUST_CHECK;
+int mounting_start(struct job *j, pid_t pid, int pidfd, mounting_fn done, void *owner,
+		   struct mounting **ret, char *why, size_t n) MUST_CHECK;
 void mounting_cancel(struct mounting *m); /* accepts NULL */
 
 #endif

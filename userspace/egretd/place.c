@@ -260,10 +260,11 @@ bool place_unit(struct str path, const char *pattern, size_t *ret_n)
 			continue;
 		memcpy(name, s.p, s.n);
 		name[s.n] = 0;
-		if (fnmatch(pattern, name, FNM_PATHNAME | FNM_NOESCAPE) == 0) {
-			*ret_n = at;
-			return true;
-		}
+		/* What is below the first that is no slice was named by whoever runs in it. */
+		if (fnmatch(pattern, name, FNM_PATHNAME | FNM_NOESCAPE) != 0)
+			return false;
+		*ret_n = at;
+		return true;
 	}
 	return false;
 }

@@ -28,7 +28,7 @@ int place_container(struct str path, struct place *ret) MUST_CHECK;
 int place_oci(struct str cgroups_path, char *to, size_t size) MUST_CHECK;
 
 /* Does a unit's cgroup stand in this path: the component that matches `pattern` (fnmatch(3) with
- * FNM_PATHNAME, e.g. actions.runner.*.service), below the slice? ret_n: length of the path up to
+ * FNM_PATHNAME, e.g. actions.runner.*.service), below slices only? ret_n: length of the path up to
  * and with that component. */
 bool place_unit(struct str path, const char *pattern, size_t *ret_n);
 

@@ -91,6 +91,19 @@ pid_t proctree_parent(pid_t pid)
 	return process_read(pid, &parent, &started, &state) < 0 ? 0 : parent;
 }
 
+bool proctree_stands(pid_t pid)
+{
+	struct stat own, theirs;
+	uint64_t started;
+	char path[64], state;
+	pid_t parent;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	return process_read(pid, &parent, &started, &state) == 0 && state == 'T' &&
+	       stat("/proc/self/ns/mnt", &own) == 0 && stat(path, &theirs) == 0 &&
+	       (own.st_ino != theirs.st_ino || own.st_dev != theirs.st_dev);
+}
+
 /* cgroup.procs of one cgroup, whole. */
 static int procs_read(int cgroup, struct pids *to)
 {

@@ -14,6 +14,7 @@
 bool proctree_descends(pid_t pid, pid_t ancestor);
 
 pid_t proctree_parent(pid_t pid); /* 0: there is none */
+bool proctree_stands(pid_t pid);  /* stopped by a signal, in a mount namespace not ours */
 /* Does everything in `cgroup` and below it descend from root, or is it root? */
 int proctree_only(int cgroup, pid_t root, bool *ret) MUST_CHECK;
 

@@ -2,9 +2,10 @@
 /* See tier.h. */
 #include "egretd/tier.h"
 
+#include "egretd/worker.h"
+
 #include "base/proto.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,15 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct user {
-	uid_t uid;
-	gid_t gid;
-	gid_t groups[JOB_GROUPS_MAX];
-	unsigned n;
-	bool no_new_privileges;
-};
-
-static bool in_group(const struct user *u, gid_t gid)
+static bool in_group(const struct tier_user *u, gid_t gid)
 {
 	unsigned i;
 
@@ -33,7 +26,7 @@ static bool in_group(const struct user *u, gid_t gid)
 	return u->gid == gid;
 }
 
-static bool owns_devices(const struct user *u)
+static bool owns_devices(const struct tier_user *u)
 {
 	static const char *const devices[] = { "/dev/mem", "/dev/sda", "/dev/vda", "/dev/nvme0n1",
 					       "/dev/xvda" };
@@ -51,9 +44,9 @@ void tier_of_run(struct job *j)
 	/* Abstract UNIX sockets of the host's network namespace are closed by Landlock from ABI 6
 	 * (Linux 6.12) on. */
 	const bool abstract_closed = syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 6;
-	struct user u = { .uid = j->uid, .gid = j->gid, .n = j->ngroups };
+	struct tier_user u = { .uid = j->uid, .gid = j->gid, .n = j->ngroups };
 
-	memcpy(u.groups, j->groups, sizeof(u.groups));
+	memcpy(u.groups, j->groups, sizeof(j->groups));
 	/* uid 0 owns root's files and devices though it has no capability. */
 	if (j->uid == 0)
 		job_cooperative(j, "runs as root (--user names another)");
@@ -64,7 +57,25 @@ void tier_of_run(struct job *j)
 		job_cooperative(j, "is in the group of the host's disks or memory");
 }
 
-static int read_user(pid_t pid, struct user *u)
+/* newgrp(1) and sg(1) give what the database says, though the process was started without. */
+static void name_groups(struct tier_user *u)
+{
+	const struct passwd *pw = getpwuid(u->uid);
+	gid_t more[JOB_GROUPS_MAX];
+	int n = JOB_GROUPS_MAX;
+
+	if (!pw)
+		return;
+	snprintf(u->name, sizeof(u->name), "%s", pw->pw_name);
+	if (u->no_new_privileges)
+		return;
+	if (getgrouplist(pw->pw_name, pw->pw_gid, more, &n) < 0)
+		n = JOB_GROUPS_MAX;
+	for (int i = 0; i < n && u->n < ARRAY_SIZE(u->groups); i++)
+		u->groups[u->n++] = more[i];
+}
+
+static int read_user(pid_t pid, struct tier_user *u)
 {
 	char path[64], line[4096];
 	unsigned uid, gid, flag;
@@ -96,10 +107,11 @@ static int read_user(pid_t pid, struct user *u)
 		}
 	}
 	fclose(f);
+	name_groups(u);
 	return 0;
 }
 
-static bool may_write(const struct user *u, const char *path)
+static bool may_write(const struct tier_user *u, const char *path)
 {
 	struct stat st;
 
@@ -109,67 +121,41 @@ static bool may_write(const struct user *u, const char *path)
 	       (in_group(u, st.st_gid) && st.st_mode & S_IWGRP) || st.st_mode & S_IWOTH;
 }
 
-/* A line of sudoers that begins with one of these names gives it something. */
-static bool sudoers_names(const char *path, const char *user, const struct user *u)
+/* /run/user/UID: engines without root, and a systemd of the user's own, which starts what it is
+ * asked for below user.slice. Listening is enough: who may connect is the user. */
+static const char *own_services(const struct tier_user *u, bool *ret_engine)
 {
-	char line[1024], group[256];
-	bool found = false;
-	FILE *f = fopen(path, "re");
+	static const char *const engines[] = { "docker.sock", "podman/podman.sock",
+					       "containerd/containerd.sock",
+					       "buildkit/buildkitd.sock" };
+	char path[128];
+	size_t i;
 
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		const struct group *g;
-		char *at = line + strspn(line, " \t"), *end;
-
-		end = at + strcspn(at, " \t\n");
-		if (*end == 0 || *at == '#' || *at == 0)
-			continue;
-		*end = 0;
-		if (!strcmp(at, user) || !strcmp(at, "ALL"))
-			found = true;
-		if (*at == '%' && strlen(at) < sizeof(group)) {
-			snprintf(group, sizeof(group), "%s", at + 1);
-			g = getgrnam(group);
-			found = g && in_group(u, g->gr_gid);
+	for (i = 0; i < ARRAY_SIZE(engines); i++) {
+		snprintf(path, sizeof(path), "/run/user/%u/%s", (unsigned)u->uid, engines[i]);
+		if (may_write(u, path)) {
+			*ret_engine = true;
+			return "can reach a container engine's socket";
 		}
 	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
-static bool may_sudo(const struct user *u)
-{
-	const struct passwd *pw = getpwuid(u->uid);
-	char user[256], path[PATH_MAX];
-	struct dirent *e;
-	bool found;
-	DIR *dir;
-
-	if (u->no_new_privileges ||
-	    (access("/usr/bin/sudo", X_OK) < 0 && access("/usr/bin/doas", X_OK) < 0))
-		return false;
-	snprintf(user, sizeof(user), "%s", pw ? pw->pw_name : "");
-	if (!user[0])
-		return false;
-	found = sudoers_names("/etc/sudoers", user, u) || sudoers_names("/etc/doas.conf", user, u);
-	dir = found ? NULL : opendir("/etc/sudoers.d");
-	while (dir && !found && (e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/etc/sudoers.d/%s", e->d_name);
-		found = sudoers_names(path, user, u);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
+	snprintf(path, sizeof(path), "/run/user/%u/systemd/private", (unsigned)u->uid);
+	return may_write(u, path) ? "has a systemd of its own (user@.service)" : NULL;
 }
 
 /* Why whoever is this user could leave; NULL: not that we know. */
-static const char *way_out(const struct user *u, bool *ret_engine)
+static const char *way_out(const struct tier_user *u, bool *ret_engine)
 {
-	static const char *const engines[] = { "/run/docker.sock", "/var/run/docker.sock",
+	static const char *const engines[] = { "/run/docker.sock",
+					       "/var/run/docker.sock",
 					       "/run/containerd/containerd.sock",
-					       "/run/podman/podman.sock", "/run/crio/crio.sock" };
+					       "/run/podman/podman.sock",
+					       "/run/crio/crio.sock",
+					       "/run/buildkit/buildkitd.sock",
+					       "/var/lib/lxd/unix.socket",
+					       "/var/snap/lxd/common/lxd/unix.socket",
+					       "/var/lib/incus/unix.socket",
+					       "/run/incus/unix.socket" };
+	const char *why;
 	size_t i;
 
 	*ret_engine = u->uid == 0;
@@ -181,14 +167,21 @@ static const char *way_out(const struct user *u, bool *ret_engine)
 			return "can reach a container engine's socket";
 		}
 	}
-	if (may_sudo(u))
+	why = own_services(u, ret_engine);
+	if (why)
+		return why;
+	if (tier_sudo(u))
 		return "may use sudo";
+	if (tier_cron(u))
+		return "may have cron or at start programs (cron.deny, or NoNewPrivileges= in its "
+		       "unit)";
 	return owns_devices(u) ? "is in the group of the host's disks or memory" : NULL;
 }
 
 void tier_of_worker(struct job *j, pid_t pid)
 {
-	struct user u = { 0 };
+	struct tier_user u = { 0 };
+	struct stat st;
 	const char *why;
 	bool engine;
 
@@ -199,20 +192,19 @@ void tier_of_worker(struct job *j, pid_t pid)
 	j->reaches_engine |= engine;
 	if (why)
 		job_cooperative(j, why);
+	/* From below a folder that it may write it moves itself back, into the unit's own traffic.
+	 */
+	if (j->worker && (fstatat(j->worker->from, "cgroup.procs", &st, 0) < 0 || st.st_uid != 0 ||
+			  st.st_mode & (S_IWGRP | S_IWOTH)))
+		job_cooperative(j, "may change its unit's cgroups (Delegate=)");
 }
 
 const char *tier_of_uid(uid_t uid)
 {
-	const struct passwd *pw = getpwuid(uid);
-	struct user u = { .uid = uid, .gid = uid };
-	int n = JOB_GROUPS_MAX;
+	struct tier_user u = { .uid = uid, .gid = uid };
 	bool engine;
 
-	if (pw) {
-		u.gid = pw->pw_gid;
-		u.n = getgrouplist(pw->pw_name, pw->pw_gid, u.groups, &n) < 0 ? JOB_GROUPS_MAX
-									      : (unsigned)n;
-	}
+	name_groups(&u);
 	return way_out(&u, &engine);
 }
 

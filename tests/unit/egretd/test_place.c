@@ -190,6 +190,9 @@ static void test_unit(void **state)
 	assert_false(place_unit(STR("/egret.slice"), "*", &n));
 	assert_false(place_unit(STR("/a\nb.service"), "*", &n));
 	assert_false(place_unit(STR("/../b.service"), "*.service", &n));
+	/* Inside a unit or a container anybody may have made it. */
+	assert_false(place_unit(STR("/egret.slice/b.service/a.service"), "a.service", &n));
+	assert_false(place_unit(STR("/egret.slice/docker-x.scope/a.service/c"), "a.service", &n));
 	/* A star does not pass a slash, and the name is matched whole. */
 	assert_false(place_unit(STR("/a/b.service"), "a*b.service", &n));
 	assert_false(place_unit(STR("/xb.service.d"), "*.service", &n));
