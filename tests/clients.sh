@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes docs/clients.md: which unmodified client works in which kind of image, at a container's start and by `docker exec`, from real runs with dockerd,
 # egret-runc and the images of tests/images.sh. A cell says what was seen: an allowed address was served and a refused one was refused in a way that its user
-# can read. Ends with 1 when a client did not. Root; about five minutes, more the first time (the image `tools`).
+# can read. Ends with 1 when a client did not. Root; about five minutes, more the first time (debootstrap).
 #
 #   tests/clients.sh [FILE]        default: docs/clients.md
 out=${1:-}
@@ -41,7 +41,7 @@ printf 'deb [trusted=yes] https://apt.test stable main\n' >"$TMP/x/apt.test.list
 printf 'deb [trusted=yes] https://evil.test stable main\n' >"$TMP/x/evil.test.list"
 
 # Of each client: the program that must be there, what asks (HOST is filled in), what the allowed answer holds and what the refused one.
-CLIENTS='fetch curl wget git python pip apt node npm java'
+CLIENTS=${CLIENTS:-fetch curl wget git python pip apt node npm java}
 program() { case $1 in python) echo python3 ;; pip) echo pip3 ;; apt) echo apt-get ;; *) echo "$1" ;; esac; }
 question() { # client, host
 	case $1 in
@@ -50,7 +50,7 @@ question() { # client, host
 	wget) echo "wget -T 20 -t 1 -O - https://$2/hello.txt" ;;
 	git) echo "git ls-remote https://$2/repo.git" ;;
 	python) echo "python3 -c \"import urllib.request as u; print(u.urlopen('https://$2/hello.txt', timeout=20).read())\"" ;;
-	pip) echo "pip3 --disable-pip-version-check install -q --no-cache-dir --retries 0 --break-system-packages --target /tmp/pip.\$\$ --index-url https://$2/simple/ egret-hello && echo installed" ;;
+	pip) echo "pip3 --disable-pip-version-check install -q --no-cache-dir --retries 0 --break-system-packages --target /tmp/pip.\$\$ $([ "$2" = evil.test ] && echo https://evil.test/egret_hello-1.0-py3-none-any.whl || echo "--index-url https://$2/simple/ egret-hello") && echo installed" ;;
 	apt) echo "apt-get -o Acquire::Retries=0 -o Acquire::Languages=none -o Dir::Etc::sourcelist=/x/$2.list -o Dir::Etc::sourceparts=- update" ;;
 	node) echo "node -e \"fetch('https://$2/hello.txt').then(async r => console.log(r.status, await r.text())).catch(e => console.log(e.cause || e))\"" ;;
 	npm) echo "cd /tmp && mkdir -p npm.\$\$ && cd npm.\$\$ && npm install --no-audit --no-fund --no-update-notifier --fetch-retries=0 --registry https://$2/ egret-hello && echo installed" ;;
@@ -101,7 +101,7 @@ suite=$(image_suite)
 		# Clients in containers
 
 		Written by \`tests/clients.sh\` from real runs ($(date -u +%F), $suite images, docker $(dockerd --version | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1), $(runc --version | head -n 1), Linux
-		$(uname -r | cut -d. -f1-2)); do not edit. Every client is as its distribution ships it and is given no option that speaks of egret or of certificates.
+		$(uname -r | cut -d. -f1-2)); do not edit. Every client is unmodified and is given no option that speaks of egret or of certificates.
 		**Start**: the container's own command. **Exec**: a step by \`docker exec\`, as GitHub's runner runs them.
 
 		*yes, in words*: what is allowed was served, and of what is refused the client's own output holds egret's sentence. *yes, by status*: the same, but the
@@ -113,7 +113,7 @@ suite=$(image_suite)
 		| alpine | busybox and a bundle in Alpine's places |
 		| nonroot | the same, with a user of its own |
 		| debian | debootstrap minbase with curl, git, python3 |
-		| tools | the same with pip, node, npm, java, wget |
+		| tools | the same with pip, node, npm, java and wget as this host has them |
 
 	MD
 	printf '| client |'; for kind in $KINDS; do printf ' %s, start | %s, exec |' "$kind" "$kind"; done

@@ -6,7 +6,7 @@
 #   alpine    busybox, the client, and a bundle where Alpine has it (/etc/ssl/cert.pem and /etc/ssl/certs/ca-certificates.crt); no libc
 #   debian    debootstrap minbase of the host's suite with ca-certificates, curl, git, python3
 #   nonroot   the same as alpine with USER 1000:1000
-#   tools     debian with what docs/clients.md asks for besides: pip, node, npm, java, wget (long; only tests/clients.sh makes it)
+#   tools     debian with what docs/clients.md asks for besides, as the host has it: pip, node, npm, java, wget
 #   redis, postgres   the host's programs with their libraries
 #
 #   image_archive KIND: its path on stdout       images_into docker|ctr|podman KIND...: loaded as egret-test/KIND:1
@@ -17,16 +17,17 @@ IMAGE_ENV='"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"'
 image_suite() { (. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}"); }
 # A program of the host with what it links to, at the same places, and a link in /bin: what it is called decides what some are.
 image_program() { # root, program...
-	local root=$1 f
+	local root=$1 f name
 	shift
 	mkdir -p "$root/bin"
 	for f; do
-		ln -sf "$(readlink -f "$(type -P "$f")")" "$root/bin/${f##*/}"
-		f=$(readlink -f "$(type -P "$f")")
+		name=${f##*/} f=$(readlink -f "$(type -P "$f")")
 		{ echo "$f"; ldd "$f" 2>/dev/null | grep -o '/[^ ]*'; } | while read -r f; do
 			mkdir -p "$root$(dirname "$f")"
 			[ -e "$root$f" ] || cp -L "$f" "$root$f"
 		done
+		# Where /bin is /usr/bin it is there already.
+		[ -e "$root/bin/$name" ] || ln -sf "$f" "$root/bin/$name"
 	done
 }
 image_busybox() { # root
@@ -81,6 +82,19 @@ image_postgres() { # root
 	chmod 755 "$1/bin/serve"
 }
 
+# pip, node, npm, java, wget as the host has them, at the same places: what they pull in by packages would take minutes.
+image_tools() { # root
+	local npm java f
+	image_program "$1" wget node java javac
+	npm=$(readlink -f "$(type -P npm)") java=$(readlink -f "$(type -P java)")
+	npm=${npm%/bin/*} java=${java%/bin/*}
+	mkdir -p "$1${npm%/*}" "$1${java%/*}" "$1/usr/lib/python3"
+	cp -r "$npm" "$1${npm%/*}/" && ln -sf "$npm/bin/npm-cli.js" "$1/usr/bin/npm" && rm -rf "$1$java" && cp -r "$java" "$1${java%/*}/" || return 1
+	find "$java" -type l -lname '/etc/*' -printf '%l\n' | while read -r f; do mkdir -p "$1${f%/*}" && cp -rL "$f" "$1$f"; done
+	for f in $(find "$java/lib" -name '*.so' -exec ldd {} + 2>/dev/null | sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' | sort -u); do [ -e "$1$f" ] || cp -L "$f" "$1$f"; done
+	cp -r /usr/lib/python3/dist-packages/. "$1/usr/lib/python3/dist-packages/" && cp -L /usr/bin/pip3 "$1/usr/bin/pip3"
+}
+
 image_root() { # kind, root: fills it
 	local d
 	case $1 in
@@ -92,7 +106,9 @@ image_root() { # kind, root: fills it
 		mkdir -p "$2/usr/lib" && ln -s /etc/ssl "$2/usr/lib/ssl"
 		;;
 	debian) image_debian "$2" ca-certificates,curl,git,python3 && image_client "$2/usr/local/bin/fetch" ;;
-	tools) image_debian "$2" ca-certificates,curl,git,python3,python3-pip,wget,nodejs,npm,default-jdk-headless && image_client "$2/usr/local/bin/fetch" ;;
+	tools)
+		image_debian "$2" ca-certificates,curl,git,python3 && image_client "$2/usr/local/bin/fetch" && image_tools "$2" || return 1
+		;;
 	redis) image_busybox "$2" && image_program "$2" redis-server redis-cli ;;
 	postgres) image_postgres "$2" ;;
 	*) return 1 ;;
