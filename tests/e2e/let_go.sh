@@ -11,6 +11,7 @@ mkdir -p "$TMP/docker/containers"
 daemon_config "\"managed\": [ { \"engine\": \"docker\", \"root\": \"$TMP/docker\", \"unregistered\": \"hold\" } ]"
 SLICE=$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egret-$(egret_instance "$TMP/run").slice
 CONTAINER=$SLICE/docker/$(printf 'a%.0s' $(seq 64))
+installed web '"allow": "GET https://api.test/**"'
 daemon_start || done_testing
 mkdir -p "$CONTAINER"
 at_exit 'echo 1 >"$SLICE/docker/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $SLICE/docker/cgroup.events"; rmdir "$CONTAINER" "$SLICE/docker"'
@@ -27,6 +28,15 @@ wait "$DAEMON" 2>/dev/null
 t "egretd is killed: it stands still" held
 daemon_start
 t "the next egretd lets it go" wait_for 10 "[ -e '$TMP/ran' ]"
+
+# Its network namespace is of its own making: whatever addresses it gives itself are no member's.
+OTHER=$SLICE/docker/$(printf 'b%.0s' $(seq 64))
+mkdir "$OTHER"
+at_exit 'rmdir "$OTHER"'
+# shellcheck disable=SC2016
+spawn bash -c 'echo $$ >"$0/cgroup.procs"; exec unshare -Urnm sleep 1000' "$OTHER"
+wait_for 10 held
+like "$("$EGRET" attach --cgroup "docker/${OTHER##*/}" --label repo=web --label event=push 2>&1)" 'network namespace' "a namespace of its own making is not served"
 daemon_stop
 is $? 0 "egretd ends cleanly"
 done_testing

@@ -14,7 +14,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -190,6 +193,18 @@ static void on_served(void *owner, int err, const char *why)
 	placing_free(p);
 }
 
+/* Whoever makes a namespace in a user namespace of its own gives it whatever addresses it likes,
+ * and a member's addresses are reached by the others directly. The runtime's own first process is
+ * told by egret-runc; one that was found may be any. */
+static bool made_by_host(int netns)
+{
+	cleanup_close int owner = ioctl(netns, NS_GET_USERNS);
+	struct stat theirs, own;
+
+	return owner >= 0 && fstat(owner, &theirs) == 0 && stat("/proc/self/ns/user", &own) == 0 &&
+	       theirs.st_dev == own.st_dev && theirs.st_ino == own.st_ino;
+}
+
 int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why, size_t n)
 {
 	char ns[64];
@@ -204,6 +219,14 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	if (netns < 0 || !process_lives(p->pidfd)) {
 		snprintf(why, n, "its first process, %d, has ended", (int)p->pid);
 		return -ESRCH;
+	}
+	if (p->why != PLACING_JOIN && !made_by_host(netns)) {
+		snprintf(why, n,
+			 "process %d is in a network namespace that it, or a user namespace, made: "
+			 "start "
+			 "the container by egret-runc",
+			 (int)p->pid);
+		return -EPERM;
 	}
 	/* Sends only what is new: other members are not disturbed. */
 	r = net_of(j, NETNS_ENTER, netns, &net, why, n);
