@@ -113,9 +113,15 @@ void client_owns(struct client *c, struct job *j)
 
 static bool may_see(const struct client *c, const struct job *j)
 {
-	if (c->who.in_job)
-		return !strcmp(c->who.job, j->name);
-	return c->who.admin || c->who.uid == j->caller_uid;
+	const struct job *in = c->who.job[0] ? job_by_name(c->d, str_of(c->who.job)) : NULL;
+
+	if (!c->who.in_job)
+		return c->who.admin || c->who.uid == j->caller_uid;
+	if (!strcmp(c->who.job, j->name))
+		return true;
+	/* Who registered it, in the runner's own unit and in no job: hooks that come later. */
+	return (!c->who.job[0] || (in && in->origin == JOB_OF_UNIT)) && j->worker &&
+	       c->who.uid == j->caller_uid && !strcmp(c->who.place.unit, j->worker->unit);
 }
 
 static void send_jobs(struct client *c, uint32_t question)
@@ -355,7 +361,7 @@ static bool answer(struct client *c, struct msg_in *m)
 		j = named_job(c, m);
 		if (j) {
 			/* From inside: who asks lives on with the worker, to report. */
-			if (j->worker && c->who.in_job)
+			if (j->worker && !strcmp(c->who.job, j->name))
 				j->worker->spare = c->who.pid;
 			admin_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
 			/* Answered when what was left of it is killed: what the caller starts next

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# GitLab's custom executor, cleanup_exec: the job's own folder. Its stages have ended their jobs of egret themselves, and what a killed one
-# left ends with its worker. See runner-hosts.md.
-set -euo pipefail
-builds=${1:?cleanup_args: the folder for builds} job=${CUSTOM_ENV_CI_JOB_ID:?}
-case $job in '' | *[!0-9]*) exit 0 ;; esac
-rm -rf --one-file-system -- "${builds:?}/$job"
+# GitLab's custom executor, cleanup_exec: the job ends, and what its stages left running is killed; then its folder goes. See runner-hosts.md.
+. "${0%/*}/common.sh"
+status=0
+if [ -n "$job" ] && "${as[@]}" "$egret" job show "$job" >/dev/null 2>&1; then
+	"${as[@]}" "$egret" job end "$job" >/dev/null || status=1
+fi
+rm -rf --one-file-system -- "${home:?}" "${state:?}"
+exit $status
