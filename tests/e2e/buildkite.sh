@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 			pid_t pid = fork();
 			job[strcspn(job, "\n")] = 0;
 			if (pid == 0) {
-				execl("/proc/self/exe", "buildkite-agent", "bootstrap", job, (char *)NULL);
+				execl(getenv("AGENT"), "buildkite-agent", "bootstrap", job, (char *)NULL);
 				_exit(127);
 			}
 			waitpid(pid, NULL, 0);
@@ -84,11 +84,8 @@ result=0
 set -a
 . "$JOB_DIR/env"
 set +a
-(
-	# The hook's exports are taken over, as the real bootstrap does by comparing.
-	. "$A/hooks/environment" >"$JOB_DIR/environment" 2>&1
-	env | grep -v '^JAVA' >"$JOB_DIR/exported"
-) || result=1
+# The hook's exports are taken over, as the real bootstrap does by comparing.
+bash -c '. "$A/hooks/environment"; status=$?; env | grep -v ^JAVA >"$JOB_DIR/exported"; exit $status' >"$JOB_DIR/environment" 2>&1 || result=1
 if [ $result = 0 ]; then
 	# shellcheck disable=SC2046
 	env -i $(grep -E '^[A-Za-z_0-9]+=[^ ]*$' "$JOB_DIR/exported") bash -e "$JOB_DIR/command" >"$JOB_DIR/out" 2>&1 || result=1
@@ -98,9 +95,9 @@ grep ^0 /proc/self/cgroup >"$JOB_DIR/cgroup_after"
 echo $result >"$JOB_DIR/result.new"; mv "$JOB_DIR/result.new" "$JOB_DIR/result"
 STANDIN
 mkfifo "$A/queue"
-mkdir "$A/jobs"
-chown -R $AGENT_UID "$A/jobs" "$A/queue"
-spawn in_host env A="$A" STANDIN="$A/standin.sh" OUTSIDE="$TMP/outside.pem" PATH="$A:$PATH" bash -c "echo \$\$ >'$UNIT/cgroup.procs' || exit 9
+mkdir "$A/jobs" "$A/tmp"
+chown -R $AGENT_UID "$A/jobs" "$A/tmp" "$A/queue"
+spawn in_host env TMPDIR="$A/tmp" A="$A" AGENT="$A/buildkite-agent" STANDIN="$A/standin.sh" OUTSIDE="$TMP/outside.pem" PATH="$A:$PATH" bash -c "echo \$\$ >'$UNIT/cgroup.procs' || exit 9
 	exec setpriv --reuid=$AGENT_UID --regid=$AGENT_UID --clear-groups --no-new-privs '$A/buildkite-agent' start <'$A/queue'"
 AGENT=$SPAWNED
 exec 7>"$A/queue"
@@ -139,7 +136,7 @@ LEFT=$(sed -n 's/^left //p' "$J/out")
 t "what it left running is killed" wait_for 5 "! kill -0 $LEFT"
 unlike "$(said cgroup_after)" '/j-' "the bootstrap is back in its unit, to report"
 t "the job is over" wait_for 10 "! '$EGRET' job list --json | grep -q '\"kind\":\"worker\"'"
-is "$(ls -d /tmp/egret-trust.* 2>/dev/null | xargs -r -n1 stat -c %u 2>/dev/null | grep -c $AGENT_UID)" 0 "no folder of trust is left"
+is "$(ls "$A/tmp" | wc -l)" 0 "no folder of trust is left"
 job BUILDKITE_AGENT_ACCESS_TOKEN=wrong <<<'echo ran'
 is "$(said result)" 1 "a token that cannot be had: the job fails"
 like "$(said environment)" 'identity token cannot be had' "and says why"

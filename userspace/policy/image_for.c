@@ -88,8 +88,12 @@ static bool cond_fits(const struct for_view *v, const struct img_cond *c, const 
 	struct str value;
 	struct img_str s;
 
-	if (!fact(f, fact_keys[c->key], &value))
-		return false;
+	/* No event is the unknown one: an entry can say that it takes it. */
+	if (!fact(f, fact_keys[c->key], &value)) {
+		if (strcmp(fact_keys[c->key], "event"))
+			return false;
+		value = STR("unknown");
+	}
 	for (uint32_t i = 0; i < c->nvalues; i++) {
 		IMG_GET(v->p, v->values, c->value + i, &s);
 		if (glob_fits(img_text(v->p, v->strings, s), value))
