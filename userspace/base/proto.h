@@ -157,9 +157,9 @@ enum proto_type {
 		     * own) -> MSG_JOB or FAILED; admins */
 	/* egret-runc; only from engines: root of the host */
 	MSG_PREPARE,  /* CONTAINER, CGROUP (cgroupsPath of config.json), ENGINE, LABEL*
-		       * (annotations), FLAGS (PREPARE_EXEC: for a process of a container that runs;
-		       * the caller is to start it) -> MSG_PREPARED or FAILED (the container must
-		       * not start) */
+		       * (annotations), FLAGS (PREPARE_*; EXEC: for a process of a container that
+		       * runs; the caller is to start it) -> MSG_PREPARED or FAILED (the container
+		       * must  not start) */
 	MSG_PREPARED, /* JOB_NAME? (none: it belongs to no job and stays refused), FD_CA FD_BUNDLE
 		       * FD_P12 (with a job), SETENV* (placeholders and EGRET_JOB), FLAGS
 		       * (PREPARED_*) */
@@ -172,11 +172,14 @@ enum proto_type {
 	1u /* the runner refuses jobs without a job container: no step runs on the host */
 #define REGISTER_KEEP 2u /* what is left at the end is not killed */
 #define PREPARE_EXEC 1u
-#define PREPARED_NET_RAW 1u /* the policy leaves NET_RAW */
+#define PREPARE_SOCKET 2u	 /* an engine's socket is mounted, as the host's links lead */
+#define PREPARE_SOCKET_FOLDER 4u /* a folder that holds one */
+#define PREPARED_NET_RAW 1u	 /* the policy leaves NET_RAW */
 #define PREPARED_NET_ADMIN 2u
-#define JOIN_SPLICED 1u /* config.json was edited: variables and bundles are in place */
+#define PREPARED_HIDE_SOCKETS 4u /* mounts of engines' sockets are to be left out */
+#define JOIN_SPLICED 1u		 /* config.json was edited: variables and bundles are in place */
 #define INSPECT_PRIVILEGED 1u
-#define INSPECT_ENGINE_SOCKET 2u /* an engine's socket, or a folder that holds it, is mounted */
+#define INSPECT_ENGINE_SOCKET 2u /* a folder that holds an engine's socket is mounted */
 #define INSPECT_HOST_NET 4u
 #define INSPECT_HOST_PID 8u
 #define INSPECT_CAPABILITIES \
@@ -184,6 +187,8 @@ enum proto_type {
 #define INSPECT_DEVICES                                                          \
 	32u /* host devices, or the host's root or /proc, /sys/fs/cgroup mounted \
 	     */
+
+#define INSPECT_ENGINE_SOCKET_FILE 64u /* an engine's socket is */
 
 /* Field tags. (*) after a name above: a list, walked by msg_each. */
 enum proto_tag {

@@ -73,8 +73,9 @@ static void managed(const struct config *c)
 			text("root", m->root, ", ");
 		if (m->registrar >= 0)
 			printf("\"registrar\": %lld, ", (long long)m->registrar);
-		printf("%s%s\"unregistered\": ", m->adopt_sole ? "\"adopt\": \"sole\", " : "",
-		       m->jobs_gitlab ? "\"jobs\": \"gitlab\", " : "");
+		printf("%s%s%s\"unregistered\": ", m->adopt_sole ? "\"adopt\": \"sole\", " : "",
+		       m->jobs_gitlab ? "\"jobs\": \"gitlab\", " : "",
+		       m->hide_sockets ? "\"engine_socket\": \"hide\", " : "");
 		if (m->unregistered == UNREGISTERED_POLICY)
 			printf("\"policy:%.*s\" }", STR_ARG(m->policy));
 		else

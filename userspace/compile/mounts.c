@@ -2,20 +2,11 @@
 /* See mounts.h. Pure: the paths are compared, never opened. */
 #include "compile/mounts.h"
 
+#include "base/engines.h"
 #include "base/proto.h"
 
 #include <stdio.h>
 
-/* /var/run is /run, and is made so before these are looked at. */
-static const char *const sockets[] = { "/run/docker.sock",
-				       "/run/docker/containerd/containerd.sock",
-				       "/run/containerd/containerd.sock",
-				       "/run/podman/podman.sock",
-				       "/run/crio/crio.sock",
-				       "/run/buildkit/buildkitd.sock",
-				       "/run/user/0/docker.sock" };
-static const char *const socket_names[] = { "docker.sock", "containerd.sock", "podman.sock",
-					    "crio.sock", "buildkitd.sock" };
 /* With one of these, or a folder that holds it, a container can change the host. */
 static const char *const host_trees[] = {
 	"/proc",	   "/sys/fs/cgroup",	  "/sys/kernel",      "/dev",
@@ -61,23 +52,25 @@ static bool holds(const char *a, const char *b)
 	return !strncmp(a, b, n) && (b[n] == 0 || b[n] == '/');
 }
 
-static bool holds_engine(const char *path)
+/* The socket itself can be left out of a container; a folder with it cannot. */
+static uint64_t engine_flags(const char *path)
 {
-	const char *name = strrchr(path, '/'), *below;
+	const char *below;
 
-	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
-		if (holds(path, sockets[i]))
-			return true;
-	for (size_t i = 0; name && i < ARRAY_SIZE(socket_names); i++)
-		if (!strcmp(name + 1, socket_names[i]))
-			return true;
+	if (engine_socket_named(path))
+		return INSPECT_ENGINE_SOCKET_FILE;
+	for (size_t i = 0; engine_sockets[i]; i++)
+		if (holds(path, engine_sockets[i]))
+			return strcmp(path, engine_sockets[i]) ? INSPECT_ENGINE_SOCKET
+							       : INSPECT_ENGINE_SOCKET_FILE;
 	/* A user's own engine: /run/user/UID, whoever it is. */
 	if (!strncmp(path, "/run/user/", 10)) {
 		below = strchr(path + 10, '/');
-		return !below || !strcmp(below, "/podman") || !strcmp(below, "/docker") ||
-		       !strcmp(below, "/containerd");
+		if (!below || !strcmp(below, "/podman") || !strcmp(below, "/docker") ||
+		    !strcmp(below, "/containerd"))
+			return INSPECT_ENGINE_SOCKET;
 	}
-	return false;
+	return 0;
 }
 
 static bool holds_host(const char *path)
@@ -108,8 +101,7 @@ uint64_t mount_flags(struct str source)
 		flags |= INSPECT_ENGINE_SOCKET;
 	if (holds("/var/run", path))
 		memmove(path, path + 4, strlen(path + 4) + 1);
-	if (holds_engine(path))
-		flags |= INSPECT_ENGINE_SOCKET;
+	flags |= engine_flags(path);
 	if (holds_host(path))
 		flags |= INSPECT_DEVICES;
 	return flags;

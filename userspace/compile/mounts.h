@@ -6,9 +6,9 @@
 
 #include "base/bytes.h"
 
-/* INSPECT_ENGINE_SOCKET and INSPECT_DEVICES for a mount of this path of the host; 0 for a volume's
- * name. Judged by the words of the path: where a part of it is a link on the host, nobody sees it
- * here. */
+/* INSPECT_ENGINE_SOCKET(_FILE) and INSPECT_DEVICES for a mount of this path of the host; 0 for a
+ * volume's name. Judged by the words of the path: where a part of it is a link on the host, nobody
+ * sees it here. */
 uint64_t mount_flags(struct str source);
 bool device_is_harmless(struct str path);
 

@@ -24,13 +24,16 @@ enum config_unregistered { UNREGISTERED_DENY, UNREGISTERED_HOLD, UNREGISTERED_PO
 #define CONFIG_MANAGED_MAX 32
 struct config_managed {
 	struct str unit;   /* "actions.runner.*.service"; n = 0: an engine's containers */
-	struct str engine; /* "docker", "podman", "containerd", "crio"; with unit: that unit is this
-			      engine's daemon, and its root may prepare and join containers */
+	struct str engine; /* "docker", "podman", "containerd", "crio", "buildkit"; with unit: that
+			      unit is this engine's daemon, and its root may prepare and join
+			      containers */
 	struct str root; /* of docker: where containers/ID/config.v2.json lies (/var/lib/docker) */
 	enum config_unregistered unregistered;
 	struct str policy; /* UNREGISTERED_POLICY: its name */
 	int64_t registrar; /* unit: the uid, besides root, that may register its jobs; -1: none */
 	bool adopt_sole;   /* engine: "adopt": "sole": an unlabelled container joins the only job */
+	bool hide_sockets; /* engine: "engine_socket": "hide": egret-runc leaves engines' sockets
+			      out of jobs' containers */
 	bool jobs_gitlab;  /* engine: "jobs": "gitlab": a container with GitLab's job.id label opens
 			      the job, as its runner has no hook on the host */
 };

@@ -11,10 +11,10 @@
 
 #define ISSUER_MAX 512
 
-static const char *const engines[] = { "docker", "podman", "containerd", "crio" };
+static const char *const engines[] = { "docker", "podman", "containerd", "crio", "buildkit" };
 static const char *const kinds[] = { "github", "gitlab", "buildkite", "generic" };
 static const char *const managed_keys[] = { "unit",	 "engine", "root", "unregistered",
-					    "registrar", "adopt",  "jobs" };
+					    "registrar", "adopt",  "jobs", "engine_socket" };
 static const char *const identity_keys[] = { "issuer", "audience", "kind" };
 
 static bool one_of(struct str s, const char *const *words, size_t n)
@@ -95,7 +95,7 @@ static void load_engine(const struct loading *l, const struct node *n, struct co
 	}
 	near = n->kind == NODE_STRING ? word_near(n->text, engines, ARRAY_SIZE(engines)) : NULL;
 	diag_add(l->d, l->f, n->at, n->key,
-		 "must be: \"docker\", \"podman\", \"containerd\" or \"crio\"%s%s%s",
+		 "must be: \"docker\", \"podman\", \"containerd\", \"crio\" or \"buildkit\"%s%s%s",
 		 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -128,6 +128,10 @@ static void load_managed_key(const struct loading *l, const struct node *n,
 		to->jobs_gitlab = n->kind == NODE_STRING && str_is(n->text, "gitlab");
 		if (!to->jobs_gitlab)
 			config_wrong(l, n, "must be", "\"gitlab\"");
+	} else if (str_is(n->key, "engine_socket")) {
+		to->hide_sockets = n->kind == NODE_STRING && str_is(n->text, "hide");
+		if (!to->hide_sockets && (n->kind != NODE_STRING || !str_is(n->text, "keep")))
+			config_wrong(l, n, "must be", "\"keep\" or \"hide\"");
 	} else {
 		config_unknown(l, n, "unknown key", managed_keys, ARRAY_SIZE(managed_keys));
 	}
@@ -144,10 +148,10 @@ static bool managed_holds_together(const struct loading *l, const struct node *n
 	if (m->registrar >= 0 && !m->unit.n)
 		config_wrong(l, n, "has a \"registrar\" but no \"unit\" whose jobs it registers",
 			     NULL);
-	if ((m->adopt_sole || m->jobs_gitlab) && !m->engine.n)
+	if ((m->adopt_sole || m->jobs_gitlab || m->hide_sockets) && !m->engine.n)
 		config_wrong(l, n,
-			     "has \"adopt\" or \"jobs\", which say what becomes of an engine's "
-			     "containers, but no \"engine\"",
+			     "has \"adopt\", \"jobs\" or \"engine_socket\", which say what becomes "
+			     "of an engine's containers, but no \"engine\"",
 			     NULL);
 	if ((m->root.n || m->jobs_gitlab) && m->engine.n && !str_is(m->engine, "docker"))
 		config_wrong(l, n,

@@ -106,7 +106,8 @@ const struct config_managed *engine_by_name(const struct daemon *d, struct str n
 	for (i = 0; i < d->config.nmanaged; i++)
 		if (!d->config.managed[i].unit.n && str_eq(d->config.managed[i].engine, name))
 			return &d->config.managed[i];
-	return NULL;
+	/* BuildKit is most often a part of dockerd. */
+	return str_is(name, "buildkit") ? engine_by_name(d, STR("docker")) : NULL;
 }
 
 /* It must not start, or (held) goes on refused. */
@@ -297,6 +298,7 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 	const char *slice = d->cg.jobs_path + strlen(d->cg.mount.path);
 	const struct config_managed *e = NULL;
 	size_t at = 0, n = strlen(slice), i;
+	uint64_t flags = 0;
 
 	if (!who->engine)
 		fault = "only root of the host, outside jobs, makes containers";
@@ -309,8 +311,10 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 			fault = "the container's id holds characters that no engine uses";
 	if (!fault) {
 		(void)!msg_get_str(m, TAG_ENGINE, 32, &engine);
+		(void)!msg_get_u64(m, TAG_FLAGS, &flags);
 		e = engine_by_name(d, engine);
-		if (!e)
+		/* A container that runs is known by its id. */
+		if (!e && (why != PLACING_PREPARE || !(flags & PREPARE_EXEC)))
 			fault = "its engine is not in \"managed\" of egret's configuration: add { "
 				"\"engine\": NAME }, or take egret-runc out of that engine's "
 				"configuration";
@@ -340,7 +344,7 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 	p->question = m->id;
 	p->engine = e;
 	snprintf(p->path, sizeof(p->path), "%s", path);
-	(void)!msg_get_u64(m, TAG_FLAGS, &p->flags);
+	p->flags = flags;
 	while (msg_each(m, TAG_LABEL, &at, &label))
 		keep(p, label);
 	return p;
@@ -357,6 +361,8 @@ void container_prepare(struct daemon *d, struct client *c, const struct caller *
 		placing_exec(p);
 		return;
 	}
+	p->seen = (p->flags & PREPARE_SOCKET ? INSPECT_ENGINE_SOCKET_FILE : 0) |
+		  (p->flags & PREPARE_SOCKET_FOLDER ? INSPECT_ENGINE_SOCKET : 0);
 	before = placing_by_id(d, p->id, PLACING_PREPARED);
 	if (before)
 		placing_free(before);
@@ -383,6 +389,8 @@ void container_join(struct daemon *d, struct client *c, const struct caller *who
 	}
 	p->job = before->job;
 	p->found = before->found ? copy(&p->arena, before->found) : NULL;
+	p->seen = before->seen;
+	p->hides = before->hides && (p->flags & JOIN_SPLICED);
 	placing_free(before);
 	placing_late(p, PLACING_MS);
 	if (p->job && !placing_job(p)) {

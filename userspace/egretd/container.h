@@ -58,6 +58,8 @@ struct placing {
 	struct inspect *inspect;
 	struct inspected *found; /* the arena's copy of what the engine wrote; NULL: nothing */
 	uint64_t job;		 /* id; 0: none */
+	unsigned seen;		 /* INSPECT_* that egret-runc saw itself */
+	bool hides;		 /* egret-runc leaves engines' sockets out */
 	pid_t pid;
 	int pidfd;
 	struct held held[PLACING_HELD_MAX];

@@ -21,13 +21,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void job_put_trust(const struct job *j, struct msg_out *m)
+static void put_trust(const struct job *j, uint64_t flags, struct msg_out *m)
 {
 	char named[48];
 	unsigned i;
 
 	msg_put_str(m, TAG_JOB_NAME, str_of(j->name));
-	msg_put_u64(m, TAG_FLAGS, j->capabilities);
+	msg_put_u64(m, TAG_FLAGS, j->capabilities | flags);
 	msg_put_fd(m, TAG_FD_CA, j->ca);
 	msg_put_fd(m, TAG_FD_BUNDLE, j->bundle);
 	msg_put_fd(m, TAG_FD_P12, j->p12);
@@ -35,6 +35,11 @@ void job_put_trust(const struct job *j, struct msg_out *m)
 		msg_put_str(m, TAG_SETENV, j->placeholders[i]);
 	snprintf(named, sizeof(named), "EGRET_JOB=%s", j->name);
 	msg_put_str(m, TAG_SETENV, str_of(named));
+}
+
+void job_put_trust(const struct job *j, struct msg_out *m)
+{
+	put_trust(j, 0, m);
 }
 
 static bool requires_confined(const struct daemon *d)
@@ -51,12 +56,15 @@ static bool requires_confined(const struct daemon *d)
  * before the container runs. */
 static int judge_tier(struct placing *p, struct job *j, char *why, size_t n)
 {
-	const unsigned loose = INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET | INSPECT_HOST_PID |
+	const unsigned loose = INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET |
+			       INSPECT_ENGINE_SOCKET_FILE | INSPECT_HOST_PID |
 			       INSPECT_CAPABILITIES | INSPECT_DEVICES;
 	bool was = j->confined;
-	unsigned flags = p->found ? p->found->flags : 0;
+	unsigned flags = p->seen | (p->found ? p->found->flags : 0);
 	struct event e;
 
+	if (p->hides)
+		flags &= ~INSPECT_ENGINE_SOCKET_FILE;
 	if (!(flags & loose))
 		return 0;
 	if (requires_confined(p->d)) {
@@ -86,15 +94,17 @@ void placing_prepared(struct placing *p, struct job *j)
 {
 	char why[WHY_MAX];
 	struct msg_out m;
-	int r = j ? judge_tier(p, j, why, sizeof(why)) : 0;
+	int r;
 
+	p->hides = j && p->engine && p->engine->hide_sockets;
+	r = j ? judge_tier(p, j, why, sizeof(why)) : 0;
 	if (r < 0) {
 		placing_fail(p, r, why);
 		return;
 	}
 	msg_begin(&m, MSG_PREPARED, p->question);
 	if (j) {
-		job_put_trust(j, &m);
+		put_trust(j, p->hides ? PREPARED_HIDE_SOCKETS : 0, &m);
 		job_linger(j); /* the time is for the container that comes now */
 	}
 	if (p->client)

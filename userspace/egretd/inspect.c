@@ -13,7 +13,7 @@
 #define INSPECT_ARENA_MAX (1u << 20)
 #define INSPECT_FLAGS                                                                       \
 	(INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET | INSPECT_HOST_NET | INSPECT_HOST_PID | \
-	 INSPECT_CAPABILITIES | INSPECT_DEVICES)
+	 INSPECT_CAPABILITIES | INSPECT_DEVICES | INSPECT_ENGINE_SOCKET_FILE)
 
 struct inspect {
 	struct child_ask ask;

@@ -4,6 +4,7 @@
 
 #include "egretd/worker.h"
 
+#include "base/engines.h"
 #include "base/proto.h"
 
 #include <errno.h>
@@ -145,24 +146,14 @@ static const char *own_services(const struct tier_user *u, bool *ret_engine)
 /* Why whoever is this user could leave; NULL: not that we know. */
 static const char *way_out(const struct tier_user *u, bool *ret_engine)
 {
-	static const char *const engines[] = { "/run/docker.sock",
-					       "/var/run/docker.sock",
-					       "/run/containerd/containerd.sock",
-					       "/run/podman/podman.sock",
-					       "/run/crio/crio.sock",
-					       "/run/buildkit/buildkitd.sock",
-					       "/var/lib/lxd/unix.socket",
-					       "/var/snap/lxd/common/lxd/unix.socket",
-					       "/var/lib/incus/unix.socket",
-					       "/run/incus/unix.socket" };
 	const char *why;
 	size_t i;
 
 	*ret_engine = u->uid == 0;
 	if (u->uid == 0)
 		return "runs as root";
-	for (i = 0; i < ARRAY_SIZE(engines); i++) {
-		if (may_write(u, engines[i])) {
+	for (i = 0; engine_sockets[i]; i++) {
+		if (may_write(u, engine_sockets[i])) {
 			*ret_engine = true;
 			return "can reach a container engine's socket";
 		}
@@ -210,7 +201,7 @@ const char *tier_of_uid(uid_t uid)
 
 void tier_of_container(struct job *j, unsigned flags)
 {
-	if (flags & INSPECT_ENGINE_SOCKET) {
+	if (flags & (INSPECT_ENGINE_SOCKET | INSPECT_ENGINE_SOCKET_FILE)) {
 		j->reaches_engine = true;
 		job_cooperative(j, "has a container with an engine's socket in it");
 	}

@@ -73,7 +73,7 @@ static void test_github(void **state)
 	assert_true(has(&c.labels, "1a2b3c="));
 	assert_true(has(&c.networks, "github_network_abc"));
 	assert_true(has(&c.aliases, "bb"));
-	assert_int_equal(c.flags, INSPECT_ENGINE_SOCKET);
+	assert_int_equal(c.flags, INSPECT_ENGINE_SOCKET_FILE);
 }
 
 static void test_service(void **state)
@@ -146,15 +146,15 @@ static void test_mounts(void **state)
 		{ "/run/user/1000/dbus", 0 },
 		{ "/", INSPECT_ENGINE_SOCKET | INSPECT_DEVICES },
 		{ "/srv/..", INSPECT_ENGINE_SOCKET | INSPECT_DEVICES },
-		{ "/var/run/docker.sock", INSPECT_ENGINE_SOCKET },
-		{ "//run/./docker.sock/", INSPECT_ENGINE_SOCKET },
+		{ "/var/run/docker.sock", INSPECT_ENGINE_SOCKET_FILE },
+		{ "//run/./docker.sock/", INSPECT_ENGINE_SOCKET_FILE },
 		{ "/srv/../var/run", INSPECT_ENGINE_SOCKET },
 		{ "/var", INSPECT_ENGINE_SOCKET | INSPECT_DEVICES },
 		{ "/run/", INSPECT_ENGINE_SOCKET },
 		{ "/run/containerd", INSPECT_ENGINE_SOCKET },
-		{ "/var/run/podman/podman.sock", INSPECT_ENGINE_SOCKET },
-		{ "/run/crio/crio.sock", INSPECT_ENGINE_SOCKET },
-		{ "/srv/engine/docker.sock", INSPECT_ENGINE_SOCKET },
+		{ "/var/run/podman/podman.sock", INSPECT_ENGINE_SOCKET_FILE },
+		{ "/run/crio/crio.sock", INSPECT_ENGINE_SOCKET_FILE },
+		{ "/srv/engine/docker.sock", INSPECT_ENGINE_SOCKET_FILE },
 		{ "/run/user/1000", INSPECT_ENGINE_SOCKET },
 		{ "/run/user/1000/podman", INSPECT_ENGINE_SOCKET },
 		{ "/proc/1", INSPECT_DEVICES },

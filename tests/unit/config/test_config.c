@@ -95,7 +95,8 @@ static void test_managed(void **state)
 			    "{ \"managed\": [\n"
 			    "  { \"unit\": \"actions.runner.*.service\", \"unregistered\": "
 			    "\"policy:github-runner\", \"registrar\": 1001 },\n"
-			    "  { \"engine\": \"docker\", \"adopt\": \"sole\" },\n"
+			    "  { \"engine\": \"docker\", \"adopt\": \"sole\", \"engine_socket\": "
+			    "\"hide\" },\n"
 			    "  { \"unit\": \"docker.service\", \"engine\": \"docker\", \"root\": "
 			    "\"/srv/docker\", \"jobs\": \"gitlab\", \"unregistered\": \"hold\", "
 			    "\"registrar\": \"nobody\" } ],\n"
@@ -120,6 +121,8 @@ static void test_managed(void **state)
 	assert_int_equal(c.managed[1].unregistered, UNREGISTERED_DENY);
 	assert_string_equal(c.managed[1].root.p, "/var/lib/docker");
 	assert_true(c.managed[1].adopt_sole);
+	assert_true(c.managed[1].hide_sockets);
+	assert_false(c.managed[2].hide_sockets);
 	assert_int_equal(c.managed[1].registrar, -1);
 	assert_int_equal(c.managed[2].unregistered, UNREGISTERED_HOLD);
 	assert_string_equal(c.managed[2].root.p, "/srv/docker");
@@ -176,6 +179,10 @@ static void test_faults(void **state)
 		{ "{ \"managed\": [ { \"engine\": \"docker\", \"registrar\": 1001 } ] }",
 		  "no \"unit\" whose jobs it registers" },
 		{ "{ \"managed\": [ { \"unit\": \"a\", \"adopt\": \"sole\" } ] }",
+		  "but no \"engine\"" },
+		{ "{ \"managed\": [ { \"engine\": \"docker\", \"engine_socket\": \"no\" } ] }",
+		  "engine_socket: must be: \"keep\" or \"hide\"" },
+		{ "{ \"managed\": [ { \"unit\": \"a\", \"engine_socket\": \"hide\" } ] }",
 		  "but no \"engine\"" },
 		{ "{ \"managed\": [ { \"engine\": \"podman\", \"jobs\": \"gitlab\" } ] }",
 		  "for the engine docker alone" },
