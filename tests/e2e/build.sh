@@ -40,7 +40,7 @@ cat >"$TMP/reg.yml" <<-YAML
 YAML
 
 # dockerd in a unit of the slice, and egret-runc where BuildKit's executor looks for its runc.
-runc=$(runc_beside docker)
+runc=$(runc_beside)
 DOCKER_PATH=${runc%/*}:$PATH
 mkdir -p "$CGROOT$SLICE/docker.service"
 DOCKER_WRAP=(env SSL_CERT_FILE="$TMP/outside.pem" sh -c 'echo $$ >"$0" && exec "$@"' "/sys/fs/cgroup$SLICE/docker.service/cgroup.procs")

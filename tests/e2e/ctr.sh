@@ -13,7 +13,7 @@ host_up
 installed web '"allow": "READ https://api.test/**"'
 kill -HUP "$DAEMON"
 containerd_up
-CTR_RUNTIME=$(runc_beside containerd)
+CTR_RUNTIME=$(runc_beside)
 images_into ctr static alpine debian || done_testing
 A=docker.io/egret-test/alpine:1 D=docker.io/egret-test/debian:1 S=docker.io/egret-test/static:1
 like "$(ctr_run "$SLICE/ctr/c0" $A c0 fetch $ALLOWED 2>&1)" 'error' "no job runs: refused"

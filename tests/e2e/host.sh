@@ -31,10 +31,11 @@ host_docker() {
 	fi
 	docker_up "$@" || exit 1
 }
-# For who runs a runtime by a name or a path only: a folder with egret-runc as `runc` and the arguments that a test needs.
-runc_beside() { # engine: the path
+# For who runs a runtime by a name or a path only: a folder with egret-runc as `runc` and the arguments that a test needs. Which engine
+# calls is not among them.
+runc_beside() { # the path
 	mkdir -p "$TMP/beside"
-	printf '#!/bin/sh\nexec "%s" --egret-run-dir="%s" --egret-engine=%s --egret-runtime="%s" "$@"\n' "$EGRET_RUNC" "$TMP/run" "$1" "$(type -P runc)" >"$TMP/beside/runc"
+	printf '#!/bin/sh\nexec "%s" --egret-run-dir="%s" --egret-runtime="%s" "$@"\n' "$EGRET_RUNC" "$TMP/run" "$(type -P runc)" >"$TMP/beside/runc"
 	chmod 755 "$TMP/beside/runc"
 	echo "$TMP/beside/runc"
 }

@@ -148,7 +148,7 @@ start_standin
 says job 'set NPM_TOKEN=placeholder"\'
 run_in debian 'cat /etc/ssl/certs/ca-certificates.crt >/tmp/b; echo own=$(grep -c BEGIN /tmp/b) comment=$(grep -c comment /tmp/b)
 	cat /run/egret/ca.pem; cat /etc/ssl/certs/java/cacerts; cat /usr/local/share/ca-certificates/egret.crt >/dev/null && echo anchor
-	env; grep -E "CapBnd|CapEff" /proc/self/status; echo x >/run/egret/x || echo read-only' \
+	env; grep -E "CapBnd|CapEff" /proc/self/status; (echo x >/run/egret/x) 2>/dev/null || echo read-only' \
 	"p['env'] += ['HTTPS_PROXY=http://p', 'SSL_CERT_FILE=/opt/corp.pem', 'PIP_CERT=/gone', 'JAVA_TOOL_OPTIONS=-Xmx1g']; p['capabilities'] = {k: ['CAP_NET_RAW', 'CAP_KILL', 'CAP_NET_ADMIN'] for k in p['capabilities']}"
 like "$OUT" '^own=2 comment=0$' "debian: the image's certificates and the CA, nothing between them"
 like "$OUT" '^a store$' "debian: Java's store is covered"
@@ -243,6 +243,30 @@ run_in debian 'grep -c BEGIN /etc/ssl/certs/ca-certificates.crt' \
 like "$OUT" '^3$' "a volume over the bundle's folder: its file is the one that is covered"
 run_in debian 'ls /run/egret' "c['mounts'] += [{'destination': '/run', 'type': 'tmpfs', 'source': 'tmpfs'}]"
 like "$OUT" '^bundle.pem$' "a tmpfs on /run"
+
+# ---- engines' sockets ----
+
+mkdir -p "$TMP/eng/inside" "$TMP/eng/plain"
+python3 - "$TMP/eng" <<-'PY'
+	import socket, sys
+	for name in ("docker.sock", "other.sock"):
+	    socket.socket(socket.AF_UNIX).bind(sys.argv[1] + "/" + name)
+PY
+ln -s docker.sock "$TMP/eng/link"
+ln -s / "$TMP/eng/top"
+sockets() { # sources...: what the container finds of them, and what egretd was told
+	local list=
+	for s; do list+="{'destination': '/mnt$s', 'type': 'bind', 'source': '$s', 'options': ['rbind', 'rw']},"; done
+	run_in debian "for s in $*; do [ -S /mnt\$s -o -d /mnt\$s ] && echo there || echo hidden; done" "c['mounts'] += [$list]"
+	echo "$(tr '\n' ' ' <<<"$OUT")$(last 2 | head -n 1 | grep -o 'TAG_FLAGS=.*')"
+}
+is "$(sockets "$TMP/eng/docker.sock" "$TMP/eng/link")" "there there TAG_FLAGS=2" "engine_socket keep: sockets are mounted, and egretd knows"
+says job hide
+is "$(sockets "$TMP/eng/docker.sock" "$TMP/eng/other.sock")" "hidden there TAG_FLAGS=2" "hide: an engine's is left out, another stays"
+is "$(sockets "$TMP/eng/link" "$TMP/eng/inside/../docker.sock" "$TMP/eng/plain")" "hidden hidden there TAG_FLAGS=2" "hide: also by a link and by a crooked path"
+is "$(sockets "$TMP/eng/plain")" "there TAG_FLAGS=0" "hide: other mounts are not counted"
+is "$(sockets "$TMP/eng/top")" "there TAG_FLAGS=4" "a folder with a socket in it, by a link: mounted, and counted"
+says job
 run_in debian 'echo started' "p['env'] += ['BIG=' + 'x' * (5 << 20)]"
 unlike "$OUT" '^started' "a config.json over 4 MiB is refused"
 like "$(cat "$TMP/log")" 'config.json: larger than 4 MiB' "with words"

@@ -5,7 +5,7 @@ Only for tests of egret-runc alone; message and tag numbers are read from base/p
 
   oci_standin.py PROTO_H RUN_DIR FOLDER
 
-FOLDER/answer: one word a line: job | nobody | fail TEXT | slow | garbage | drop | raw | set NAME=VALUE | join-fail TEXT; read anew
+FOLDER/answer: one word a line: job | nobody | fail TEXT | slow | garbage | drop | raw | hide | set NAME=VALUE | join-fail TEXT; read anew
 for each question. FOLDER holds ca.pem, bundle.pem, trust.p12; FOLDER/asked gets a line a question.
 """
 import array, os, re, socket, struct, sys, time
@@ -66,11 +66,11 @@ def answer(kind, ident, asked, lines):
         return frame("MSG_OK", ident, [("TAG_JOB_NAME", b"j-00000001")] if "job" in first else []), []
     if "garbage" in first:
         return b"\x01\x02\x03", []
-    flags = 1 if "raw" in first else 0
+    flags = (1 if "raw" in first else 0) | (4 if "hide" in first else 0)
     fields.append(("TAG_FLAGS", struct.pack("<Q", flags)))
     if "job" in first:
         fields.append(("TAG_JOB_NAME", b"j-00000001"))
-        if ("TAG_FLAGS", "1") not in asked:
+        if not any(t == "TAG_FLAGS" and int(v) & 1 for t, v in asked):
             for tag, name in (("TAG_FD_CA", "ca.pem"), ("TAG_FD_BUNDLE", "bundle.pem"), ("TAG_FD_P12", "trust.p12")):
                 fields.append((tag, bytes([len(fds)])))
                 fds.append(os.open(os.path.join(folder, name), os.O_RDONLY))

@@ -80,6 +80,11 @@ static const struct option exec_options[] = {
 static const struct option delete_options[] = {
 	{ "force", false }, { "f", false }, { "help", false }, { "h", false }, { NULL, false },
 };
+static const struct option pause_options[] = {
+	{ "help", false },
+	{ "h", false },
+	{ NULL, false },
+};
 
 struct word {
 	const struct option *o; /* NULL: not an option that is known */
@@ -125,6 +130,7 @@ static enum verb verb_of(const char *s)
 	} verbs[] = {
 		{ "create", VERB_CREATE }, { "run", VERB_RUN },	      { "restore", VERB_RUN },
 		{ "exec", VERB_EXEC },	   { "delete", VERB_DELETE }, { "hook", VERB_HOOK },
+		{ "pause", VERB_PAUSE },   { "resume", VERB_RESUME },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
@@ -163,7 +169,7 @@ static int read_global(int argc, char **argv, struct args *a, char *why, size_t 
 			for (int k = i + 1; k < argc; k++) {
 				enum verb v = verb_of(argv[k]);
 
-				if (v == VERB_OTHER || v == VERB_DELETE || v == VERB_HOOK)
+				if (v != VERB_CREATE && v != VERB_RUN && v != VERB_EXEC)
 					continue;
 				snprintf(why, n,
 					 "the option %s is not known, and %s may be its value",
@@ -182,7 +188,9 @@ static int read_global(int argc, char **argv, struct args *a, char *why, size_t 
 			w.value = argv[i];
 			a->rest[a->nrest++] = argv[i];
 		}
-		if (!strcmp(w.o->name, "log"))
+		if (!strcmp(w.o->name, "root"))
+			a->root = w.value;
+		else if (!strcmp(w.o->name, "log"))
 			a->log = w.value;
 		else if (!strcmp(w.o->name, "log-format"))
 			a->log_json = !strcmp(w.value, "json");
@@ -294,14 +302,21 @@ int args_read(int argc, char **argv, struct args *ret, char *why, size_t n)
 		r = read_own(argc, argv, i, exec_options, a, why, n);
 	else if (a->verb == VERB_DELETE)
 		r = read_own(argc, argv, i, delete_options, a, why, n);
+	else if (a->verb == VERB_PAUSE || a->verb == VERB_RESUME)
+		r = read_own(argc, argv, i, pause_options, a, why, n);
 	else if (a->verb == VERB_HOOK)
 		return read_hook(argc, argv, i, a, why, n);
 	else
 		for (; i < argc; i++)
 			a->rest[a->nrest++] = argv[i];
-	if (a->verb == VERB_DELETE) /* whatever it is: the runtime judges it */
-		r = 0;
-	if (r < 0 || a->verb == VERB_OTHER || a->verb == VERB_DELETE)
+	/* These start nothing: whatever it is, the runtime judges it. */
+	if (a->verb == VERB_DELETE || a->verb == VERB_PAUSE || a->verb == VERB_RESUME) {
+		if (r < 0)
+			for (a->nrest = a->insert_at; i < argc; i++)
+				a->rest[a->nrest++] = argv[i];
+		return 0;
+	}
+	if (r < 0 || a->verb == VERB_OTHER)
 		return r;
 	if (!a->id && asks_help(a)) {
 		a->verb = VERB_OTHER;

@@ -101,10 +101,12 @@ static int put(int bundle, struct str text)
 }
 
 static int write_spliced(const struct args *a, int bundle, struct str text, const struct found *f,
-			 const struct prepared *p, const struct laid *l, char *why, size_t n)
+			 const struct prepared *p, const bool *hidden, const struct laid *l,
+			 char *why, size_t n)
 {
 	struct splice s = { .net_raw = p->flags & PREPARED_NET_RAW,
-			    .net_admin = p->flags & PREPARED_NET_ADMIN };
+			    .net_admin = p->flags & PREPARED_NET_ADMIN,
+			    .hidden = hidden };
 	char self[PATH_MAX], folder[160];
 	struct buf hook, to;
 	int r;
@@ -145,14 +147,24 @@ static void forget_ours(const struct args *a, struct found *f)
 			f->mount_of[i].to.n = 0;
 }
 
+/* What is left out is not over the root's own files either. */
+static void forget_hidden(struct found *f, const bool *hidden)
+{
+	for (uint32_t i = 0; i < f->mounts.count; i++)
+		if (hidden[i])
+			f->mount_of[i].to.n = 0;
+}
+
 static int prepare(struct args *a, bool *ret_laid)
 {
+	cleanup_free bool *sockets = mem_new(FOUND_MOUNTS_MAX * sizeof(bool));
 	cleanup_close int bundle = open(a->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct found *f = NULL;
 	struct prepared p;
 	struct laid l;
 	struct buf text;
 	char why[1024];
+	bool hide;
 	int r = bundle < 0 ? -errno : 0;
 
 	buf_init(&text, OCI_CONFIG_MAX);
@@ -167,11 +179,15 @@ static int prepare(struct args *a, bool *ret_laid)
 		return oci_fail(a, "%s/" CONFIG ": %s", a->bundle, why);
 	}
 	forget_ours(a, f);
-	r = ask_prepare(a, f, 0, &p, why, sizeof(why));
+	a->engine = engine_called(a, f);
+	r = ask_prepare(a, f, sockets_look(f, sockets), &p, why, sizeof(why));
 	if (r < 0) {
 		oci_fail(a, "container %s does not start: %s", a->id, why);
 		goto out;
 	}
+	hide = p.flags & PREPARED_HIDE_SOCKETS;
+	if (hide)
+		forget_hidden(f, sockets);
 	if (p.job) {
 		*ret_laid = true;
 		r = lay_container(a, f, buf_str(&text), &p, &l, why, sizeof(why));
@@ -181,8 +197,8 @@ static int prepare(struct args *a, bool *ret_laid)
 			oci_warn(a, "%s", l.warning);
 	}
 	if (r == 0) {
-		r = write_spliced(a, bundle, buf_str(&text), f, &p, p.job ? &l : NULL, why,
-				  sizeof(why));
+		r = write_spliced(a, bundle, buf_str(&text), f, &p, hide ? sockets : NULL,
+				  p.job ? &l : NULL, why, sizeof(why));
 		if (r < 0)
 			oci_fail(a, "%s/" CONFIG ": %s", a->bundle, why);
 		if (p.job)
@@ -227,5 +243,23 @@ int delete_main(struct args *a)
 		return oci_fail(a, "%s", why);
 	if (r == 0 && a->id && oci_id_ok(a->id))
 		lay_remove(a);
+	return r;
+}
+
+int pause_main(struct args *a)
+{
+	char path[PATH_MAX], why[1024];
+	bool known = a->id && oci_id_ok(a->id);
+	int r;
+
+	if (runtime_find(a, path, sizeof(path), why, sizeof(why)) < 0)
+		return oci_fail(a, "%s", why);
+	if (known && a->verb == VERB_RESUME)
+		lay_take(a, false);
+	r = runtime_wait(path, a->rest, false, why, sizeof(why));
+	if (r < 0)
+		return oci_fail(a, "%s", why);
+	if (known && r == 0 && a->verb == VERB_PAUSE)
+		lay_take(a, true);
 	return r;
 }

@@ -165,6 +165,7 @@ int exec_main(struct args *a)
 
 	if (runtime_find(a, path, sizeof(path), why, sizeof(why)) < 0)
 		return oci_fail(a, "%s", why);
+	a->engine = engine_called(a, NULL);
 	r = ask_prepare(a, NULL, PREPARE_EXEC, &p, why, sizeof(why));
 	if (r < 0)
 		return oci_fail(a, "no process is started in container %s: %s", a->id, why);

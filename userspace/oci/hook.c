@@ -79,6 +79,7 @@ int hook_main(struct args *a)
 		oci_fail(a, "config.json of container %s: %s", a->id, why);
 		goto out;
 	}
+	a->engine = engine_called(a, config);
 	r = ask_join(a, state, config, why, sizeof(why));
 	if (r < 0)
 		oci_fail(a, "container %s does not start: %s", a->id, why);

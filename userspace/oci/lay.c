@@ -8,9 +8,12 @@
  *   RUN_DIR/oci/ID/in/         what the container sees
  *   RUN_DIR/oci/ID/variables   the trust variables chosen, for processes that come by exec
  *   RUN_DIR/oci/ID/made        the root, and places to mount that the runtime makes in it
+ *
+ * Where the root is the container's alone, bundles and anchors are written into it instead: own.h.
  */
 #include "oci/oci.h"
 
+#include "oci/own.h"
 #include "oci/rootfs.h"
 #include "oci/splice.h"
 #include "trust/trust.h"
@@ -26,9 +29,12 @@
 
 struct layer {
 	struct laid *l;
-	struct buf made; /* paths, each with its NUL */
-	int in;		 /* the folder that is mounted */
-	bool whole;	 /* /run/egret can be mounted */
+	struct buf made;    /* paths, each with its NUL */
+	struct buf written; /* of own.h */
+	int in;		    /* the folder that is mounted */
+	int own;	    /* the one that it is in */
+	bool whole;	    /* /run/egret can be mounted */
+	bool writes;	    /* the root is the container's alone */
 	struct stat covered[COVERED_MAX];
 	unsigned ncovered;
 	char instead[PATH_MAX]; /* a covered bundle, for a root where nothing can be made */
@@ -195,6 +201,17 @@ static bool is_covered(struct layer *y, const struct stat *st)
 	return false;
 }
 
+/* In its place in the root, or mounted over it. */
+static int cover(struct layer *y, const char *name, const struct spot *s)
+{
+	struct stat st;
+
+	if (!y->writes || !s->in_root || own_cover(y->own, y->l->rootfs, name, s, &st) < 0)
+		return add_mount(y, name, s->path, false);
+	(void)!is_covered(y, &st); /* links lead to the new one */
+	return 0;
+}
+
 static int cover_bundles(struct layer *y)
 {
 	unsigned own, n = 0;
@@ -211,15 +228,12 @@ static int cover_bundles(struct layer *y)
 		image = open_spot(&s);
 		if (image < 0 || is_covered(y, &s.st))
 			continue;
-		if (n++ == 0) {
-			snprintf(name, sizeof(name), "bundle.pem");
+		if (n++ == 0)
 			snprintf(y->instead, sizeof(y->instead), "%s", s.path);
-		} else {
-			snprintf(name, sizeof(name), "bundle-%u.pem", n);
-		}
+		own_name(n, name, sizeof(name));
 		r = combine_to(y, image, name, &own);
 		if (r == 0)
-			r = add_mount(y, name, s.path, false);
+			r = cover(y, name, &s);
 	}
 	return r || n ? r : combine_to(y, -1, "bundle.pem", &own);
 }
@@ -245,10 +259,32 @@ static int add_made(struct layer *y, const char *path)
 	return buf_add(&y->made, path, strlen(path) + 1);
 }
 
+static int add_written(struct layer *y, const char *path)
+{
+	return buf_add(&y->written, path, strlen(path) + 1);
+}
+
+/* An image that has no ca-certificates yet is often given it by a job's first step. */
+static int write_folder(struct layer *y)
+{
+	static const char folder[] = "/usr/local/share/ca-certificates";
+	struct spot s;
+
+	if (!y->writes || rootfs_find(y->l->rootfs, y->l->config, folder, &s) == 0)
+		return y->writes ? (close(s.fd), 0) : 0;
+	if (rootfs_find(y->l->rootfs, y->l->config, "/usr/local/share", &s) < 0)
+		return 0;
+	close(s.fd);
+	if (!s.in_root || strcmp(s.path, "/usr/local/share") != 0 ||
+	    own_folder(y->l->rootfs, folder) < 0)
+		return 0;
+	return buf_addf(&y->written, "%s/%c", folder, 0);
+}
+
 /* For images that make their bundle anew (update-ca-certificates): the CA as one of their own. */
 static int add_anchors(struct layer *y)
 {
-	int r = 0;
+	int r = write_folder(y);
 
 	for (size_t i = 0; trust_anchors[i] && r == 0; i++) {
 		char path[PATH_MAX + 16];
@@ -263,6 +299,10 @@ static int add_anchors(struct layer *y)
 			continue;
 		if (rootfs_find(y->l->rootfs, y->l->config, path, &file) == 0) {
 			close(file.fd);
+			continue;
+		}
+		if (y->writes && own_anchor(y->own, y->l->rootfs, path) == 0) {
+			r = add_written(y, path);
 			continue;
 		}
 		r = add_made(y, path);
@@ -359,7 +399,7 @@ static char **with_given(struct arena *a, char **env, char *const *given)
 	return list;
 }
 
-static int choose_variables(struct layer *y, struct str text, int own)
+static int choose_variables(struct layer *y, struct str text)
 {
 	struct laid *l = y->l;
 	char **set = splice_env_set(&l->a, text, l->config);
@@ -374,7 +414,7 @@ static int choose_variables(struct layer *y, struct str text, int own)
 	for (size_t i = 0; env[i] && r == 0; i++)
 		r = buf_add(&list, env[i], strlen(env[i]) + 1);
 	if (r == 0)
-		r = write_list(own, "variables", buf_str(&list));
+		r = write_list(y->own, "variables", buf_str(&list));
 	buf_done(&list);
 	l->env = with_given(&l->a, env, l->answer->set);
 	return r;
@@ -393,51 +433,62 @@ static void laid_init(const struct args *a, struct laid *l)
 static int lay(const struct args *a, struct layer *y, struct str text)
 {
 	struct laid *l = y->l;
-	cleanup_close int own = -1;
 	char real[PATH_MAX], self[40];
 	ssize_t n;
-	int r = rootfs_open(a->bundle, l->config, &l->rootfs);
+	int r;
 
+	/* What a container of this id left when nobody could delete it. */
+	(void)!own_take(l->folder);
+	r = rootfs_open(a->bundle, l->config, &l->rootfs);
 	if (r == 0)
 		r = make_folder(a, y);
 	if (r < 0)
 		return r;
-	own = openat(y->in, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	y->own = openat(y->in, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", l->rootfs);
 	n = readlink(self, real, sizeof(real) - 1);
-	if (own < 0 || n < 0)
+	if (y->own < 0 || n < 0)
 		return -errno;
 	real[n] = 0;
+	y->writes = !l->config->root_readonly && own_root(l->rootfs);
 	r = add_made(y, real);
+	if (r == 0)
+		r = add_written(y, real);
 	if (r == 0)
 		r = copy_file(y->in, "ca.pem", l->answer->ca);
 	if (r == 0)
 		r = copy_file(y->in, "trust.p12", l->answer->p12);
 	if (r == 0)
 		r = mount_folder(y);
+	/* Before anything is written: what stops on the way can be taken out by it. */
+	if (r == 0 && y->writes)
+		r = write_list(y->own, "written", buf_str(&y->written));
 	if (r == 0)
 		r = cover_bundles(y);
 	if (r == 0)
 		r = cover_java(y);
 	if (r == 0)
 		r = add_anchors(y);
+	if (r == 0 && y->writes && unlinkat(y->own, "written", 0) == 0)
+		r = write_list(y->own, "written", buf_str(&y->written));
 	if (r == 0)
-		r = choose_variables(y, text, own);
+		r = choose_variables(y, text);
 	if (r == 0)
-		r = write_list(own, "made", buf_str(&y->made));
+		r = write_list(y->own, "made", buf_str(&y->made));
 	return r;
 }
 
 int lay_container(const struct args *a, const struct found *config, struct str text,
 		  const struct prepared *p, struct laid *ret, char *why, size_t n)
 {
-	struct layer y = { .l = ret, .in = -1 };
+	struct layer y = { .l = ret, .in = -1, .own = -1 };
 	int r;
 
 	laid_init(a, ret);
 	ret->config = config;
 	ret->answer = p;
 	buf_init(&y.made, 1u << 20);
+	buf_init(&y.written, 1u << 20);
 	r = lay(a, &y, text);
 	if (r < 0)
 		snprintf(why, n, "the files of this container cannot be made in %s: %s",
@@ -449,7 +500,9 @@ int lay_container(const struct args *a, const struct found *config, struct str t
 				 ? "only its own bundle files are covered"
 				 : "and it has no bundle, so its clients will not trust egret");
 	buf_done(&y.made);
+	buf_done(&y.written);
 	cleanup_close_p(&y.in);
+	cleanup_close_p(&y.own);
 	if (r < 0)
 		lay_done(ret);
 	return r;
@@ -492,6 +545,19 @@ int lay_again(const struct args *a, const struct prepared *p, struct laid *ret)
 	return r;
 }
 
+void lay_take(const struct args *a, bool out)
+{
+	char path[320];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/oci/%s", a->run_dir, a->id);
+	r = out ? own_take(path) : own_again(path);
+	if (r < 0)
+		oci_warn(a, "the CA of its job could not be %s of container %s: %s",
+			 out ? "taken out of the root" : "put back into the root", a->id,
+			 strerror(-r));
+}
+
 void lay_remove(const struct args *a)
 {
 	cleanup_close int all = -1;
@@ -499,6 +565,7 @@ void lay_remove(const struct args *a)
 	struct buf made;
 	size_t i;
 
+	lay_take(a, true);
 	snprintf(path, sizeof(path), "%s/oci/%s/made", a->run_dir, a->id);
 	if (oci_read(AT_FDCWD, path, 1u << 20, &made) == 0 && made.n && !made.p[made.n - 1])
 		for (i = strlen(made.p) + 1; i < made.n; i += strlen(made.p + i) + 1)

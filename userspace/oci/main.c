@@ -24,6 +24,9 @@ int main(int argc, char **argv)
 		return exec_main(&a);
 	case VERB_DELETE:
 		return delete_main(&a);
+	case VERB_PAUSE:
+	case VERB_RESUME:
+		return pause_main(&a);
 	case VERB_HOOK:
 		return hook_main(&a);
 	case VERB_OTHER:

@@ -16,14 +16,24 @@
 #define OCI_WAIT_MS 10000
 #define OCI_LABEL_MAX (256 + 1024 + 2)
 
-enum verb { VERB_OTHER, VERB_CREATE, VERB_RUN, VERB_EXEC, VERB_DELETE, VERB_HOOK };
+enum verb {
+	VERB_OTHER,
+	VERB_CREATE,
+	VERB_RUN,
+	VERB_EXEC,
+	VERB_DELETE,
+	VERB_PAUSE,
+	VERB_RESUME,
+	VERB_HOOK
+};
 
 /* args.c. Strings are argv's. */
 struct args {
 	enum verb verb;
 	const char *runtime; /* --egret-runtime */
 	const char *run_dir; /* --egret-run-dir, or OCI_RUN_DIR */
-	const char *engine;  /* --egret-engine, or NULL */
+	const char *engine;  /* --egret-engine, or engine_called's, or NULL */
+	const char *root;    /* --root, or NULL */
 	const char *log;     /* --log */
 	bool log_json;
 	const char *bundle, *id;
@@ -39,6 +49,12 @@ struct args {
 /* 0, or -EINVAL with a sentence in why. What is filled until then can be used to say it. */
 int args_read(int argc, char **argv, struct args *ret, char *why, size_t n) MUST_CHECK;
 bool oci_id_ok(const char *id);
+
+/* engine.c: its name as the configuration has it, or NULL. f may be NULL. */
+const char *engine_called(const struct args *a, const struct found *f);
+
+/* sockets.c: PREPARE_SOCKET*; hidden, with room for each mount, marks engines' sockets. */
+uint64_t sockets_look(const struct found *f, bool *hidden);
 
 /* say.c: to stderr and, in the runtime's own form, to its --log file, which is all that engines
  * show. Returns 1. */
@@ -85,11 +101,15 @@ void lay_done(struct laid *l);
 /* The variables that lay_container chose, for a process that comes later. -ENOENT: none. */
 int lay_again(const struct args *a, const struct prepared *p, struct laid *ret) MUST_CHECK;
 void lay_remove(const struct args *a);
+/* Engines pause a container to make an image of it: what was written into its root is not in it
+ * meanwhile. */
+void lay_take(const struct args *a, bool out);
 
 /* the sub-commands: the exit status */
 int create_main(struct args *a);
 int exec_main(struct args *a);
 int delete_main(struct args *a);
+int pause_main(struct args *a);
 int hook_main(struct args *a);
 
 /* A regular file, whole; -EFBIG. The buf is initialised here. */

@@ -29,6 +29,11 @@ static const char *relative(const char *path)
 	return path;
 }
 
+int rootfs_open_inside(int root, const char *path, int flags)
+{
+	return open_inside(root, relative(path), flags, RESOLVE_IN_ROOT);
+}
+
 int rootfs_open(const char *bundle, const struct found *f, int *ret)
 {
 	cleanup_close int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -63,7 +68,7 @@ static const struct found_mount *mount_over(const struct found *f, const char *p
 	const struct found_mount *found = NULL;
 	const char *rest;
 
-	for (uint32_t i = 0; i < f->mounts.count; i++) {
+	for (uint32_t i = 0; f && i < f->mounts.count; i++) {
 		struct str to = found_words(f, f->mount_of[i].to);
 
 		if (to.n > 1 && to.p[0] == '/' && below(path, to, &rest)) {

@@ -19,7 +19,10 @@ struct spot {
 };
 
 int rootfs_open(const char *bundle, const struct found *f, int *ret) MUST_CHECK;
-/* -ENOENT and others: nothing there that could be covered. The caller closes fd. */
+/* A descriptor (O_PATH), or -errno. */
+int rootfs_open_inside(int root, const char *path, int flags) MUST_CHECK;
+/* -ENOENT and others: nothing there that could be covered. f = NULL: no mounts. The caller closes
+ * fd. */
 int rootfs_find(int root, const struct found *f, const char *path, struct spot *ret) MUST_CHECK;
 /* May the runtime make this folder as a place to mount, or is it there? */
 bool rootfs_can_make(int root, const struct found *f, const char *path);

@@ -302,9 +302,10 @@ static void edit_mounts(struct splicer *s, const struct splice *want)
 	for (uint32_t i = 0; i < slot->count; i++) {
 		struct str from = found_words(s->f, s->f->mount_of[i].from);
 
-		drop[i] = want->our_folder.n && from.n > want->our_folder.n &&
-			  !memcmp(from.p, want->our_folder.p, want->our_folder.n) &&
-			  from.p[want->our_folder.n] == '/';
+		drop[i] = want->hidden && want->hidden[i];
+		drop[i] |= want->our_folder.n && from.n > want->our_folder.n &&
+			   !memcmp(from.p, want->our_folder.p, want->our_folder.n) &&
+			   from.p[want->our_folder.n] == '/';
 	}
 	edit_slot(s, slot, "mounts", drop, want->mounts);
 }

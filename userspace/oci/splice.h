@@ -15,6 +15,7 @@ struct splice {
 				    environment stays */
 	const char *java;	 /* put behind an existing JAVA_TOOL_OPTIONS; env names it too */
 	bool net_raw, net_admin; /* capabilities that stay */
+	const bool *hidden;	 /* mounts that go, by their place in the list; NULL: none */
 	struct str mounts;     /* JSON objects with commas between them, put behind; may be empty */
 	struct str hook;       /* one JSON object, or empty */
 	struct str our_folder; /* mounts with sources below it were put in by an earlier run: they

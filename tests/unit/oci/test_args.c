@@ -98,6 +98,10 @@ static void others(void **state)
 	stays("--version", VERB_OTHER, NULL, ".");
 	stays("features", VERB_OTHER, NULL, ".");
 	stays("--root /r state --anything id", VERB_OTHER, NULL, ".");
+	stays("--root /r pause id", VERB_PAUSE, "id", ".");
+	stays("resume id", VERB_RESUME, "id", ".");
+	stays("pause --new-option id", VERB_PAUSE, NULL, ".");
+	stays("delete --new-option id", VERB_DELETE, NULL, ".");
 	stays("--root /r kill --all id 9", VERB_OTHER, NULL, ".");
 	stays("--new-option=1 start id", VERB_OTHER, NULL, ".");
 	stays("--new-option start id", VERB_OTHER, NULL, ".");
@@ -147,13 +151,68 @@ static void options_are_read(void **state)
 	free(a.rest);
 }
 
+static const char *called(const char *line, const char *annotation)
+{
+	static struct found f;
+	static char words[256];
+	const char *engine, *eq;
+	struct args a;
+
+	assert_int_equal(read_line(line, &a), 0);
+	memset(&f, 0, sizeof(f));
+	eq = strchr(annotation, '=');
+	if (eq) {
+		size_t n = (size_t)(eq - annotation);
+
+		memcpy(f.pool, annotation, n);
+		snprintf(f.pool + n + 1, 200, "%s", eq + 1);
+		f.label_keys[0] = (struct words){ 0, (uint32_t)n };
+		f.label_values[0] = (struct words){ (uint32_t)n + 1, (uint32_t)strlen(eq + 1) };
+		f.nlabels = 1;
+	}
+	engine = engine_called(&a, eq ? &f : NULL);
+	snprintf(words, sizeof(words), "%s", engine ? engine : "none");
+	free(a.rest);
+	return words;
+}
+
+static void engine_by_itself(void **state)
+{
+	static const char *const rows[][3] = {
+		{ "docker", "--root /var/run/docker/runtime-runc/moby create --bundle /b id", "" },
+		{ "docker", "--root=/run/containerd/runc/moby/ exec -p /p id", "" },
+		{ "docker", "--root /run/user/1000/docker/runtime-runc/moby create id", "" },
+		{ "containerd", "--root /run/containerd/runc/k8s.io create --bundle /b id", "" },
+		{ "containerd", "--root /run/containerd/runc/default exec -p /p id", "" },
+		{ "podman", "--root /run/user/1000/runc create --bundle /b id", "" },
+		{ "none", "--root /run/runc create --bundle /b id", "" },
+		{ "none", "create id", "" },
+		{ "podman", "create id", "io.container.manager=libpod" },
+		{ "crio", "--root /run/runc create id", "io.container.manager=cri-o" },
+		{ "none", "create id", "io.container.manager=other" },
+		{ "crio", "create id", "io.kubernetes.cri-o.Name=x" },
+		{ "containerd", "create id", "io.kubernetes.cri.sandbox-id=x" },
+		{ "none", "create id", "egret.job=x" },
+		/* The engine's own words come before a user's. */
+		{ "docker", "--root /r/moby create id", "io.container.manager=libpod" },
+		{ "podman", "--egret-engine=podman --root /r/moby create id", "" },
+		{ "buildkit", "--log /l run --bundle /d/buildkit/executor/x x", "" },
+		{ "buildkit", "run --bundle /var/lib/buildkit/runc-overlayfs/executor/x x", "" },
+		{ "buildkit", "run --bundle /b 0a1b2c3d4e5f6g7h8i9j0k1l2", "" },
+		{ "none", "create --bundle /b 0a1b2c3d4e5f6g7h8i9j0k1l2", "" },
+		{ "none", "run --bundle /b 0A1b2c3d4e5f6g7h8i9j0k1l2", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(called(rows[i][1], rows[i][2]), rows[i][0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(engines),
-		cmocka_unit_test(others),
-		cmocka_unit_test(not_understood),
-		cmocka_unit_test(options_are_read),
+		cmocka_unit_test(engines),	    cmocka_unit_test(others),
+		cmocka_unit_test(not_understood),   cmocka_unit_test(options_are_read),
+		cmocka_unit_test(engine_by_itself),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
