@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 200
-# podman with egret-runc as its runtime: joined, trusted, executed in. And with egret-runc in its hooks.d alone: joined and refused in the same way, but
-# nothing is laid into the container (trust: none), so that clients need the CA from elsewhere ("ca": { "mode": "root" }).
+# podman with egret-runc as its runtime: joined, trusted, executed in. And with egret-runc in its hooks.d alone: joined and refused in the same way,
+# with bundles over the known files and no variables (trust: files only).
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
@@ -26,7 +26,9 @@ like "$(podman_run --rm $A fetch $ALLOWED 2>&1)" 'error' "no job runs: refused"
 JOB=$(host_register web)
 like "$JOB" '^j-' "a job is registered" || done_testing
 # By the hook alone.
-like "$(podman_run --rm $A fetch $ALLOWED 2>&1)" 'TLS: unable' "hooks.d: served by the job's proxy, without its CA"
+like "$(podman_run --rm $A fetch -c /etc/ssl/cert.pem $ALLOWED 2>&1)" '200 hello from api' "hooks.d: served by the job's proxy, whose CA lies in the known files"
+podman_run -d --name hooked $A sleep 300 >/dev/null
+t "with files only" wait_for 10 "job_show '$JOB' | grep -q 'trust: files only'"
 like "$(podman_run --rm $A fetch http://evil.test/ 2>&1)" '403 Blocked by egret' "hooks.d: refused in words"
 
 # By the runtime.

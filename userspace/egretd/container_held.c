@@ -270,6 +270,7 @@ static void on_held(void *owner, const struct egret_held *h)
 	int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)h->pid, 0);
 	char path[CGROUP_PATH_MAX];
 	struct place at = { .engine = "" };
+	struct placing *joined;
 
 	if (pidfd < 0)
 		return;
@@ -309,7 +310,15 @@ static void on_held(void *owner, const struct egret_held *h)
 		return;
 	}
 	p->held[p->nheld++] = (struct held){ (pid_t)h->pid, pidfd };
-	if (p->engine && at.id[0])
+	joined = at.id[0] ? placing_by_id(d, at.id, PLACING_PREPARED) : NULL;
+	if (joined && joined->why == PLACING_JOIN) {
+		/* Its hook has asked already: what it said of it stands. */
+		p->job = joined->job;
+		p->state = PLACING_JOB;
+		placing_free(joined);
+		placing_late(p, PLACING_MS);
+		placing_held(p, placing_job(p));
+	} else if (p->engine && at.id[0])
 		placing_identify(p);
 	else
 		placing_held(p, NULL);

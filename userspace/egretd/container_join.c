@@ -180,11 +180,23 @@ static void take_services(const struct placing *p, struct job *j)
 		log_warn("job %s: its proxy was not told of a service's name", j->name);
 }
 
+static void join_ok(struct placing *p, const struct job *j)
+{
+	struct msg_out m;
+
+	msg_begin(&m, MSG_OK, p->question);
+	if (j)
+		msg_put_str(&m, TAG_JOB_NAME, str_of(j->name));
+	if (p->client)
+		client_send(p->client, &m);
+	msg_out_done(&m);
+	p->client = NULL;
+}
+
 static void on_served(void *owner, int err, const char *why)
 {
 	struct placing *p = owner;
 	struct job *j = placing_job(p);
-	struct msg_out m;
 
 	if (err < 0) {
 		placing_fail(p, err, why);
@@ -194,12 +206,7 @@ static void on_served(void *owner, int err, const char *why)
 		placing_held(p, j);
 		return;
 	}
-	msg_begin(&m, MSG_OK, p->question);
-	if (j)
-		msg_put_str(&m, TAG_JOB_NAME, str_of(j->name));
-	if (p->client)
-		client_send(p->client, &m);
-	msg_out_done(&m);
+	join_ok(p, j);
 	placing_free(p);
 }
 
@@ -268,7 +275,6 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 
 void placing_join(struct placing *p, struct job *j)
 {
-	struct msg_out m;
 	char why[WHY_MAX] = "";
 	uint64_t id = 0;
 	int fd, r = place_process(p, why, sizeof(why));
@@ -279,6 +285,14 @@ void placing_join(struct placing *p, struct job *j)
 	}
 	if (r == 0 && j)
 		r = judge_tier(p, j, why, sizeof(why));
+	/* A hooks.d engine edits nothing: the container becomes a member while its first program is
+	 * held, and bundles are laid into it then, when it has its own root. */
+	if (r == 0 && j && !(p->flags & JOIN_SPLICED) && p->d->held.loop) {
+		join_ok(p, j);
+		p->state = PLACING_PREPARED;
+		placing_late(p, PLACING_PREPARED_MS);
+		return;
+	}
 	if (r == 0 && j)
 		r = placing_member(p, j,
 				   p->flags & JOIN_SPLICED ? MEMBER_TRUST_FULL : MEMBER_TRUST_NONE,
@@ -298,9 +312,6 @@ void placing_join(struct placing *p, struct job *j)
 		else if (fd >= 0)
 			close(fd);
 	}
-	msg_begin(&m, MSG_OK, p->question);
-	if (p->client)
-		client_send(p->client, &m);
-	msg_out_done(&m);
+	join_ok(p, NULL);
 	placing_free(p);
 }
