@@ -15,7 +15,7 @@
 #define EGRET_CGROUP_LEVELS 8 /* how deep below the attach point a registered cgroup may be */
 
 /* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point:
- * denied. */
+ * denied, or (egret_unknown_pass) not egret's. Job 0: of no job, denied in either case. */
 struct egret_cgroup {
 	__u64 job;
 	__u32 flags; /* EGRET_CG_* */

@@ -3,7 +3,7 @@
  * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and
  * datagram.bpf.c, so that both judge alike. Every way through the function that is not a turn to
  * the job's own listener, its own loopback or, with a rule for services, to a member of the same
- * job ends in WAY_DENY.
+ * job ends in WAY_DENY; whom egret lets be goes as asked.
  */
 #ifndef EGRET_DOOR_H
 #define EGRET_DOOR_H
@@ -159,6 +159,8 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	struct egret_listener *l;
 	int way = WAY_DENY, reason;
 
+	if (is_others(job))
+		return WAY_STRAIGHT;
 	reason = EGRET_R_UNREGISTERED;
 	if (!job || !job->job)
 		goto deny;

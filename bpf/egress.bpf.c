@@ -161,6 +161,8 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 			return 0;
 	}
 	job = job_of_packet(skb);
+	if (is_others(job))
+		return 0;
 	if (!job || !job->job)
 		return EGRET_R_UNREGISTERED;
 	*ret_job = job->job;

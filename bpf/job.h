@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which job a task, a socket or a packet belongs to: the deepest registered cgroup on the way from
- * the attach point down, at most EGRET_CGROUP_LEVELS levels. Unknown is NULL, and NULL is always
- * refused.
+ * the attach point down, at most EGRET_CGROUP_LEVELS levels. Unknown is NULL, and NULL is refused,
+ * but where the attach point is others' too (egret_unknown_pass).
  *
  * Hooks are chosen by the cgroup in which the *socket* was made, so the calling task alone proves
  * nothing: a socket that was made elsewhere and moved or passed in must be of the same job.
@@ -26,6 +26,12 @@ static __always_inline struct egret_cgroup *job_of_task(void)
 			found = c;
 	}
 	return found;
+}
+
+/* Nobody ever registered it, and it is let be. */
+static __always_inline bool is_others(const struct egret_cgroup *job)
+{
+	return !job && egret_unknown_pass;
 }
 
 static __always_inline struct egret_cgroup *job_of_packet(struct __sk_buff *skb)

@@ -19,6 +19,9 @@
 /* Depth of the cgroup where the programs of jobs are attached; set before loading. */
 extern const volatile __u32 egret_attach_level;
 extern const volatile __u64 egret_attach_id; /* that cgroup's id */
+/* The attach point is shared with others (a kubelet's pods): a cgroup that was never registered
+ * passes untouched. One with job 0 is refused in either case. */
+extern const volatile bool egret_unknown_pass;
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

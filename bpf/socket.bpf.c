@@ -15,6 +15,8 @@ int egret_sock(struct bpf_sock *ctx)
 	__u32 type = ctx->type, proto = ctx->protocol;
 	int reason = EGRET_R_UNREGISTERED;
 
+	if (is_others(job))
+		return 1;
 	if (job && job->job) {
 		if (type == SOCK_STREAM && (proto == IPPROTO_TCP || proto == IPPROTO_MPTCP))
 			return 1;
@@ -33,6 +35,8 @@ static __always_inline int bind_check(struct bpf_sock_addr *ctx, const struct as
 	struct egret_port_key key = { .netns = bpf_get_netns_cookie(ctx), .port = a->port };
 	int reason = EGRET_R_UNREGISTERED;
 
+	if (is_others(job))
+		return 1;
 	if (job && job->job) {
 		if (!a->port || !bpf_map_lookup_elem(&egret_ports, &key))
 			return 1;

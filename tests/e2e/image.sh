@@ -74,7 +74,7 @@ mkdir -p "$NODE/etc/containerd" "$NODE/opt/egret" "$NODE/var/lib/egret/setup" "$
 printf 'version = 2\nroot = "%s"\nstate = "%s"\n[grpc]\n  address = "%s"\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "example/pause:1"\n  stream_server_address = "127.0.0.1"\n' \
 	"$TMP/crid/root" "$TMP/crid/state" "$TMP/crid/sock" >"$NODE/etc/containerd/config.toml"
 cp "$NODE/etc/containerd/config.toml" "$TMP/toml.before"
-jq --arg run "$TMP/run" --arg state "$TMP/state" '. + { run_dir: $run, state_dir: $state }' "$TMP/shipped.json" >"$TMP/egret.json"
+jq --arg run "$TMP/run" --arg state "$TMP/state" --arg at "$RIG_PARENT/kubepods" '. + { run_dir: $run, state_dir: $state, attach: $at }' "$TMP/shipped.json" >"$TMP/egret.json"
 # One container of a DaemonSet, as docker's arguments or as an OCI bundle's config.json. Folders of the node become the test's; a
 # capability that this machine has not got is left out, and this test's process stands in for the node's first: not every machine lets one
 # look at that. docker 20.10 does not know CAP_BPF: egretd's is started by runc.

@@ -20,7 +20,7 @@ static int start(void)
 	struct kernel_where at;
 	char *why = said->text;
 	size_t size = sizeof(said->text);
-	int r = cgroups_open("bad", &cg, why, size);
+	int r = cgroups_open("bad", NULL, &cg, why, size);
 
 	said->n = 2;
 	if (r)
@@ -180,7 +180,7 @@ static void test_netns_failures(void **state)
 	DIR *d;
 	(void)state;
 
-	need(cgroups_open(W.instance, &cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &cg, why, sizeof(why)), why);
 	d = opendir("/proc/self/fd");
 	while (readdir(d))
 		before++;
@@ -249,7 +249,7 @@ static void test_cgroup_kill(void **state)
 	pid_t a;
 	(void)state;
 
-	need(cgroups_open(W.instance, &cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &cg, why, sizeof(why)), why);
 	need(cgroup_make(cg.jobs, "k", &fd, &id), "make");
 	need(cgroup_make(fd, "deep", &deep, NULL), "make");
 	need(cgroup_id(fd, &again), "id");
@@ -269,8 +269,8 @@ static void test_cgroup_kill(void **state)
 	need(cgroup_remove(cg.jobs, "k"), "remove");
 	need(cgroup_remove(cg.jobs, "k"), "removed again");
 	cgroups_close(&cg);
-	assert_int_equal(cgroups_open("../x", &cg, why, sizeof(why)), -EINVAL);
-	assert_int_equal(cgroups_open("", &cg, why, sizeof(why)), -EINVAL);
+	assert_int_equal(cgroups_open("../x", NULL, &cg, why, sizeof(why)), -EINVAL);
+	assert_int_equal(cgroups_open("", NULL, &cg, why, sizeof(why)), -EINVAL);
 }
 
 static int tests(void)

@@ -95,7 +95,7 @@ UNUSED static int world_open(void **state)
 	struct kernel_where at;
 	(void)state;
 
-	need(cgroups_open(W.instance, &W.cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &W.cg, why, sizeof(why)), why);
 	at = where(&W);
 	need(kernel_open(&at, &W.k, why, sizeof(why)), why);
 	need(kernel_accepted_fd(W.k, &W.accepted), "accepted fd");
@@ -283,7 +283,7 @@ static int keeper_sweep(void)
 
 	if (kernel_unpin(W.instance, why, sizeof(why)))
 		r = 1;
-	if (cgroups_open(W.instance, &cg, why, sizeof(why)) == 0) {
+	if (cgroups_open(W.instance, NULL, &cg, why, sizeof(why)) == 0) {
 		if (cgroup_kill(cg.jobs) || cgroup_kill(cg.own) ||
 		    cgroup_wait_empty(cg.jobs, 5000) || cgroup_wait_empty(cg.own, 5000) ||
 		    cgroups_remove(&cg))

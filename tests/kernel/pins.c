@@ -41,7 +41,7 @@ static void test_stands_without_loader(void **state)
 	struct stat st;
 	(void)state;
 
-	need(cgroups_open(W.instance, &W.cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &W.cg, why, sizeof(why)), why);
 	need(cgroup_make(W.cg.jobs, "job-a", &W.a_fd, &W.a), "cgroup");
 	need(cgroup_make(W.cg.jobs, "nobody", &W.none_fd, &W.none), "cgroup");
 	need(cgroup_make(W.cg.jobs, "job-b", &W.b_fd, &W.b), "cgroup");
@@ -141,7 +141,7 @@ static void test_slice_made_again(void **state)
 	close(W.none_fd);
 	need(cgroups_remove(&W.cg), "remove");
 	cgroups_close(&W.cg);
-	need(cgroups_open(W.instance, &W.cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &W.cg, why, sizeof(why)), why);
 	at = where(&W);
 	W.k = kernel_free(W.k);
 	need(kernel_open(&at, &W.k, why, sizeof(why)), why);

@@ -13,7 +13,7 @@ static char why[256];
 static int slices_open(void **state)
 {
 	(void)state;
-	need(cgroups_open(W.instance, &W.cg, why, sizeof(why)), why);
+	need(cgroups_open(W.instance, NULL, &W.cg, why, sizeof(why)), why);
 	need(cgroup_make(W.cg.jobs, "unit", &W.a_fd, &W.a), "cgroup");
 	need(cgroup_make(W.a_fd, "j-1", &W.b_fd, &W.b), "cgroup");
 	need(cgroup_make(W.cg.jobs, "other", &W.none_fd, &W.none), "cgroup");

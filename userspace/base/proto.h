@@ -177,6 +177,7 @@ enum proto_type {
 #define PREPARED_NET_RAW 1u	 /* the policy leaves NET_RAW */
 #define PREPARED_NET_ADMIN 2u
 #define PREPARED_HIDE_SOCKETS 4u /* mounts of engines' sockets are to be left out */
+#define PREPARED_EXEMPT 8u	 /* not egret's: the runtime goes on with what the engine wrote */
 #define JOIN_SPLICED 1u		 /* config.json was edited: variables and bundles are in place */
 #define INSPECT_PRIVILEGED 1u
 #define INSPECT_ENGINE_SOCKET 2u /* a folder that holds an engine's socket is mounted */

@@ -73,9 +73,18 @@ static void managed(const struct config *c)
 			text("root", m->root, ", ");
 		if (m->registrar >= 0)
 			printf("\"registrar\": %lld, ", (long long)m->registrar);
-		printf("%s%s%s\"unregistered\": ", m->adopt_sole ? "\"adopt\": \"sole\", " : "",
-		       m->jobs_gitlab ? "\"jobs\": \"gitlab\", " : "",
+		printf("%s%s%s", m->adopt_sole ? "\"adopt\": \"sole\", " : "",
+		       m->jobs_gitlab	    ? "\"jobs\": \"gitlab\", "
+		       : m->jobs_kubernetes ? "\"jobs\": \"kubernetes\", "
+					    : "",
 		       m->hide_sockets ? "\"engine_socket\": \"hide\", " : "");
+		if (m->nexempt) {
+			printf("\"exempt_namespaces\": [");
+			for (unsigned k = 0; k < m->nexempt; k++)
+				printf("%s\"%.*s\"", k ? ", " : "", STR_ARG(m->exempt[k]));
+			printf("], ");
+		}
+		printf("\"unregistered\": ");
 		if (m->unregistered == UNREGISTERED_POLICY)
 			printf("\"policy:%.*s\" }", STR_ARG(m->policy));
 		else
@@ -104,6 +113,8 @@ static void show(const struct config *c)
 	list("credentials", &c->credentials, ",\n  ");
 	printf("\"run\": { ");
 	text("policy", c->run_policy, " },\n  ");
+	if (c->attach.n)
+		text("attach", c->attach, ",\n  ");
 	managed(c);
 	printf("\"ca\": { \"mode\": \"%s\" },\n  ", c->ca_root ? "root" : "job");
 	list("require", &c->require, ",\n  ");

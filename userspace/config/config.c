@@ -44,6 +44,28 @@ static bool is_path(struct str s)
 	return s.n > 0 && s.n < 4096 && s.p[0] == '/';
 }
 
+/* No empty part, no "." or "..": it is joined to another path. */
+static bool is_attach(struct str s)
+{
+	size_t from = 1, i;
+
+	if (str_is(s, "kubepods"))
+		return true;
+	if (!is_path(s) || s.n < 2 || s.n > 1024 || str_starts(s, "/egretd"))
+		return false;
+	for (i = 1; i <= s.n; i++) {
+		if (i < s.n && s.p[i] != '/') {
+			if (s.p[i] <= ' ' || s.p[i] == 0x7f)
+				return false;
+			continue;
+		}
+		if (i == from || (s.p[from] == '.' && i - from <= 2 && s.p[i - 1] == '.'))
+			return false;
+		from = i + 1;
+	}
+	return true;
+}
+
 static bool is_name(struct str s)
 {
 	return s.n > 0 && s.n <= 128;
@@ -111,6 +133,8 @@ static const struct key keys[] = {
 	{ "", "credentials", KEY_LIST, AT(credentials), is_path, "absolute paths of folders" },
 	{ "", "run", KEY_OBJECT, 0, NULL, NULL },
 	{ "run", "policy", KEY_TEXT, AT(run_policy), is_name, "the name of an installed policy" },
+	{ "", "attach", KEY_TEXT, AT(attach), is_attach,
+	  "\"kubepods\", or the path of a cgroup as /kubepods.slice" },
 	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, confined" },
 	{ "", "upstream", KEY_OBJECT, 0, NULL, NULL },
 	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver,
@@ -500,6 +524,20 @@ static int check(const struct config *c, char *why, size_t n)
 	if (c->limits.ring_bytes & (c->limits.ring_bytes - 1)) {
 		snprintf(why, n, "limits.ring_bytes: must be a power of two");
 		return -EINVAL;
+	}
+	for (i = 0; c->attach.n && i < c->nmanaged; i++) {
+		if (c->managed[i].unit.n) {
+			snprintf(why, n,
+				 "managed: a \"unit\" is for hosts where jobs are in "
+				 "egret.slice; take it or \"attach\" away");
+			return -EINVAL;
+		}
+		if (c->managed[i].unregistered == UNREGISTERED_HOLD) {
+			snprintf(why, n,
+				 "managed: \"hold\" does not go with \"attach\", where whom "
+				 "nobody announces is not egret's");
+			return -EINVAL;
+		}
 	}
 	return check_uids(c, why, n);
 }

@@ -22,6 +22,7 @@ struct config_list {
 /* What egret looks after beyond `egret run`: cgroups below egret.slice. */
 enum config_unregistered { UNREGISTERED_DENY, UNREGISTERED_HOLD, UNREGISTERED_POLICY };
 #define CONFIG_MANAGED_MAX 32
+#define CONFIG_EXEMPT_MAX 32
 struct config_managed {
 	struct str unit;   /* "actions.runner.*.service"; n = 0: an engine's containers */
 	struct str engine; /* "docker", "podman", "containerd", "crio", "buildkit"; with unit: that
@@ -36,6 +37,10 @@ struct config_managed {
 			      out of jobs' containers */
 	bool jobs_gitlab;  /* engine: "jobs": "gitlab": a container with GitLab's job.id label opens
 			      the job, as its runner has no hook on the host */
+	bool jobs_kubernetes; /* engine: "jobs": "kubernetes": each pod is a job */
+	struct str
+		exempt[CONFIG_EXEMPT_MAX]; /* engine: Kubernetes namespaces that are not egret's */
+	unsigned nexempt;
 };
 #define CONFIG_IDENTITY_MAX 8
 struct config_identity {
@@ -55,6 +60,8 @@ struct config {
 	unsigned nidentity;
 	bool ca_root; /* "ca": { "mode": "root" }: job CAs are signed by one root that images carry
 		       */
+	struct str attach; /* "kubepods" or a cgroup's path: where jobs are, among others; n = 0:
+			      the instance's own slice */
 	struct config_list require;	/* "tc", "lsm", "confined" */
 	struct config_list nameservers; /* "ip" or "ip:port"; empty: those of /etc/resolv.conf */
 	struct config_list hosts;	/* "name=ip,ip" */

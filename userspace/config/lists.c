@@ -13,8 +13,9 @@
 
 static const char *const engines[] = { "docker", "podman", "containerd", "crio", "buildkit" };
 static const char *const kinds[] = { "github", "gitlab", "buildkite", "generic" };
-static const char *const managed_keys[] = { "unit",	 "engine", "root", "unregistered",
-					    "registrar", "adopt",  "jobs", "engine_socket" };
+static const char *const managed_keys[] = { "unit",	    "engine",	     "root",
+					    "unregistered", "registrar",     "adopt",
+					    "jobs",	    "engine_socket", "exempt_namespaces" };
 static const char *const identity_keys[] = { "issuer", "audience", "kind" };
 
 static bool one_of(struct str s, const char *const *words, size_t n)
@@ -99,6 +100,36 @@ static void load_engine(const struct loading *l, const struct node *n, struct co
 		 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+/* As Kubernetes names them: RFC 1123 labels. */
+static bool is_namespace(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+		      (s.p[i] == '-' && i > 0 && i + 1 < s.n)))
+			return false;
+	return s.n > 0 && s.n <= 63;
+}
+
+static void load_exempt(const struct loading *l, const struct node *n, struct config_managed *to)
+{
+	const struct node *at;
+
+	to->nexempt = 0;
+	if (n->kind != NODE_ARRAY) {
+		config_wrong(l, n, "must be a list of Kubernetes namespaces", NULL);
+		return;
+	}
+	for (at = n->first; at; at = at->next) {
+		if (at->kind != NODE_STRING || !is_namespace(at->text))
+			config_wrong(l, at, "must hold",
+				     "names of Kubernetes namespaces, no patterns");
+		else if (to->nexempt == CONFIG_EXEMPT_MAX)
+			config_wrong(l, at, "has more than 32 entries", NULL);
+		else
+			to->exempt[to->nexempt++] = arena_str(&l->c->arena, at->text);
+	}
+}
+
 static void load_managed_key(const struct loading *l, const struct node *n,
 			     struct config_managed *to)
 {
@@ -126,12 +157,15 @@ static void load_managed_key(const struct loading *l, const struct node *n,
 			config_wrong(l, n, "must be", "\"sole\"");
 	} else if (str_is(n->key, "jobs")) {
 		to->jobs_gitlab = n->kind == NODE_STRING && str_is(n->text, "gitlab");
-		if (!to->jobs_gitlab)
-			config_wrong(l, n, "must be", "\"gitlab\"");
+		to->jobs_kubernetes = n->kind == NODE_STRING && str_is(n->text, "kubernetes");
+		if (!to->jobs_gitlab && !to->jobs_kubernetes)
+			config_wrong(l, n, "must be", "\"gitlab\" or \"kubernetes\"");
 	} else if (str_is(n->key, "engine_socket")) {
 		to->hide_sockets = n->kind == NODE_STRING && str_is(n->text, "hide");
 		if (!to->hide_sockets && (n->kind != NODE_STRING || !str_is(n->text, "keep")))
 			config_wrong(l, n, "must be", "\"keep\" or \"hide\"");
+	} else if (str_is(n->key, "exempt_namespaces")) {
+		load_exempt(l, n, to);
 	} else {
 		config_unknown(l, n, "unknown key", managed_keys, ARRAY_SIZE(managed_keys));
 	}
@@ -153,9 +187,17 @@ static bool managed_holds_together(const struct loading *l, const struct node *n
 			     "has \"adopt\", \"jobs\" or \"engine_socket\", which say what becomes "
 			     "of an engine's containers, but no \"engine\"",
 			     NULL);
+	if ((m->jobs_kubernetes || m->nexempt) && !str_is(m->engine, "containerd") &&
+	    !str_is(m->engine, "crio"))
+		config_wrong(
+			l, n,
+			"has \"jobs\": \"kubernetes\" or \"exempt_namespaces\", which are for the "
+			"engines containerd and crio",
+			NULL);
 	if ((m->root.n || m->jobs_gitlab) && m->engine.n && !str_is(m->engine, "docker"))
 		config_wrong(l, n,
-			     "has \"root\" or \"jobs\", which are for the engine docker alone",
+			     "has \"root\" or \"jobs\": \"gitlab\", which are for the engine "
+			     "docker alone",
 			     NULL);
 	if (m->root.n && !m->engine.n)
 		config_wrong(l, n, "has a \"root\" but no \"engine\" that keeps containers there",

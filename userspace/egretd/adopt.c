@@ -163,7 +163,7 @@ static void forget_unknown(void *owner, uint64_t cgroup, const struct egret_cgro
 	for (j = d->jobs; j; j = j->next)
 		if (j->id == c->job && member_by_cgroup(d, cgroup))
 			return;
-	(void)!kernel_cgroup_del(d->kernel, cgroup);
+	cgroup_forget(d, cgroup);
 	if (c->job && !job_by_id(d, c->job))
 		(void)!kernel_job_forget(d->kernel, c->job);
 }
@@ -249,7 +249,7 @@ void adopt_jobs(struct daemon *d)
 	}
 	if (kernel_cgroup_each(d->kernel, forget_unknown, d) < 0)
 		log_warn("the kernel's table of cgroups cannot be read: stale entries stay");
-	sweep_folder(d, d->cg.jobs, true);
+	sweep_folder(d, d->cg.jobs, !d->cg.attached);
 	sweep_proxies(d);
 	park_jobs(d);
 	if (taken)

@@ -64,6 +64,28 @@ static bool same_namespace(int proc, const char *name, const char *as)
 	       theirs.st_ino == ours.st_ino;
 }
 
+/* Is this cgroup, or one above it up to the attach point, in the kernel's table? */
+static bool is_registered(const struct daemon *d, struct str path)
+{
+	char text[CGROUP_PATH_MAX];
+	uint64_t id = 0;
+	size_t n;
+
+	if (path.n >= sizeof(text))
+		return true;
+	for (n = 1; n <= path.n; n++) {
+		cleanup_close int fd = -1;
+
+		if (n < path.n && path.p[n] != '/')
+			continue;
+		snprintf(text, sizeof(text), "%.*s", (int)n - 1, path.p + 1);
+		fd = openat(d->cg.jobs, text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || cgroup_id(fd, &id) < 0 || kernel_cgroup_known(d->kernel, id))
+			return true;
+	}
+	return false;
+}
+
 static void place(const struct daemon *d, int proc, struct place_of *ret)
 {
 	cleanup_free char *text = mem_new(16384);
@@ -86,6 +108,8 @@ static void place(const struct daemon *d, int proc, struct place_of *ret)
 	m = member_by_path((struct daemon *)d, path);
 	if (m)
 		snprintf(ret->job, sizeof(ret->job), "%s", m->job->name);
+	else if (d->cg.attached && !is_registered(d, path))
+		ret->in_slice = false; /* a pod that is not egret's, perhaps egretd's own */
 	for (i = 0; i < d->config.nmanaged; i++) {
 		const struct config_managed *c = &d->config.managed[i];
 

@@ -12,7 +12,7 @@
 /* Where a process stands relative to the jobs' slice. */
 struct place_of {
 	uid_t uid;
-	bool in_slice;
+	bool in_slice;	 /* where the attach point is others' too: in a registered cgroup of it */
 	char job[24];	 /* the job whose member's cgroup it is in; "" */
 	char unit[1024]; /* path below the slice of the managed unit it is in; "" */
 	const struct config_managed *managed; /* that unit's entry; NULL */

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,21 @@ int cgroup_id(int fd, uint64_t *ret)
 		return -EPROTO;
 	memcpy(ret, u.room + offsetof(struct file_handle, f_handle), sizeof(*ret));
 	return 0;
+}
+
+#define HANDLE_KERNFS 0xfe /* FILEID_KERNFS */
+
+bool cgroup_is_gone(int root, uint64_t id)
+{
+	union {
+		struct file_handle h;
+		char room[sizeof(struct file_handle) + sizeof(id)];
+	} u = { .h.handle_bytes = sizeof(id), .h.handle_type = HANDLE_KERNFS };
+	cleanup_close int fd = -1;
+
+	memcpy(u.room + offsetof(struct file_handle, f_handle), &id, sizeof(id));
+	fd = open_by_handle_at(root, &u.h, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 && errno == ESTALE;
 }
 
 int cgroup_make(int parent, const char *name, int *ret_fd, uint64_t *ret_id)
@@ -265,6 +281,51 @@ static int path_join(char *to, const char *dir, const char *name)
 	return n < 0 || n >= CGROUP_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* Each component is made when it is not there, and none may be a link. */
+static int attach_path(struct cgroups *c, const char *path)
+{
+	int at = dup(c->root), next, r = at < 0 ? -errno : 0;
+	unsigned level = 0;
+
+	while (r == 0 && *path) {
+		size_t n = strcspn(path, "/");
+		char name[NAME_MAX + 1];
+
+		snprintf(name, sizeof(name), "%.*s", (int)n, path);
+		path += n + (path[n] == '/');
+		if (!n)
+			continue;
+		r = n > NAME_MAX ? -ENAMETOOLONG : cgroup_make(at, name, &next, NULL);
+		if (r < 0)
+			break;
+		close(at);
+		at = next;
+		level++;
+	}
+	if (r == 0 && !level)
+		r = -EINVAL;
+	if (r < 0) {
+		if (at >= 0)
+			close(at);
+		return r;
+	}
+	c->jobs = at;
+	c->jobs_level = level;
+	return 0;
+}
+
+/* The name that a kubelet has given. In a hybrid layout it works in version 1, and nothing of it is
+ * here: jobs' cgroups are made in it. */
+static const char *kubepods_of(const struct cgroups *c)
+{
+	static const char *const names[] = { "kubepods.slice", "kubepods" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (faccessat(c->root, names[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return names[i];
+	return c->mount.hybrid ? names[1] : NULL;
+}
+
 static int slices_open(const char *jobs, const char *own, struct cgroups *c)
 {
 	const struct {
@@ -279,11 +340,15 @@ static int slices_open(const char *jobs, const char *own, struct cgroups *c)
 	c->root = open(c->mount.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->root < 0)
 		return -errno;
-	r = path_join(c->jobs_path, c->mount.path, jobs);
+	if (!jobs)
+		jobs = kubepods_of(c);
+	if (!jobs)
+		return -ENOENT;
+	r = path_join(c->jobs_path, c->mount.path, jobs + (jobs[0] == '/'));
 	if (!r)
 		r = path_join(c->own_path, c->mount.path, own);
 	if (!r)
-		r = cgroup_make(c->root, jobs, &c->jobs, NULL);
+		r = attach_path(c, jobs);
 	if (!r)
 		r = cgroup_make(c->root, own, &c->own, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(leaves) && !r; i++)
@@ -291,7 +356,8 @@ static int slices_open(const char *jobs, const char *own, struct cgroups *c)
 	return r;
 }
 
-int cgroups_open(const char *instance, struct cgroups *ret, char *why, size_t size)
+int cgroups_open(const char *instance, const char *attach, struct cgroups *ret, char *why,
+		 size_t size)
 {
 	struct cgroups *c = mem_new(sizeof(*c));
 	char jobs[64], own[64], ns[64] = "";
@@ -315,15 +381,22 @@ int cgroups_open(const char *instance, struct cgroups *ret, char *why, size_t si
 		goto out;
 	}
 	slice_names(instance, jobs, own, sizeof(jobs));
-	r = slices_open(jobs, own, c);
+	c->attached = attach != NULL;
+	r = slices_open(!attach ? jobs : strcmp(attach, "kubepods") == 0 ? NULL : attach, own, c);
+	if (r == -ENOENT && attach) {
+		snprintf(why, size,
+			 "\"attach\": \"kubepods\": neither /kubepods.slice nor /kubepods is below "
+			 "%s: start the kubelet first, or name the cgroup of its pods",
+			 c->mount.path);
+		goto out;
+	}
 	if (r) {
-		snprintf(why, size, "cgroups %s and %s cannot be made below %s (%s)%s", jobs, own,
-			 c->mount.path, strerror(-r),
+		snprintf(why, size, "cgroups %s and %s cannot be made below %s (%s)%s",
+			 attach ? attach : jobs, own, c->mount.path, strerror(-r),
 			 r == -EACCES || r == -EPERM || r == -EROFS ? ": run as root on the host"
 								    : "");
 		goto out;
 	}
-	c->jobs_level = 1;
 	*ret = *c;
 	free(c);
 	return 0;
@@ -348,11 +421,12 @@ void cgroups_close(struct cgroups *c)
 int cgroups_remove(struct cgroups *c)
 {
 	const char *jobs = strrchr(c->jobs_path, '/'), *own = strrchr(c->own_path, '/');
-	int r, r2;
+	int r = 0, r2;
 
 	if (!jobs || !own)
 		return -EINVAL;
-	r = cgroup_remove(c->root, jobs + 1);
+	if (!c->attached)
+		r = cgroup_remove(c->root, jobs + 1);
 	r2 = cgroup_remove(c->root, own + 1);
 	return r ? r : r2;
 }

@@ -7,6 +7,7 @@
  *
  *   INSTANCE "egret":  egret.slice     egretd.slice/{listen,proxy,broker,audit,work}
  *   INSTANCE "x7":     egret-x7.slice  egretd-x7.slice/...
+ *   "attach":          kubepods        egretd.slice/...
  */
 #ifndef EGRET_EGRETD_CGROUP_H
 #define EGRET_EGRETD_CGROUP_H
@@ -26,12 +27,13 @@ struct cgroups {
 	struct cgroup_mount mount;
 	char jobs_path[CGROUP_PATH_MAX]; /* of the jobs' slice, in the file system */
 	char own_path[CGROUP_PATH_MAX];
-	int root;		 /* directory descriptors, CLOEXEC */
-	int jobs;		 /* egret.slice */
-	unsigned jobs_level;	 /* its depth: 1 when it is right below the root */
-	int own;		 /* egretd.slice */
-	int listen;		 /* egretd.slice/listen: listeners are made in it */
-	int proxies;		 /* egretd.slice/proxy: parent of the proxies' cgroups */
+	int root;	     /* directory descriptors, CLOEXEC */
+	int jobs;	     /* egret.slice, or the attach point that is others' too */
+	unsigned jobs_level; /* its depth: 1 when it is right below the root */
+	bool attached;	     /* jobs is not ours: never removed, and most in it is not egret's */
+	int own;	     /* egretd.slice */
+	int listen;	     /* egretd.slice/listen: listeners are made in it */
+	int proxies;	     /* egretd.slice/proxy: parent of the proxies' cgroups */
 	int broker, audit, work; /* egretd.slice/broker, audit, work (compilers and other
 				    short-lived children) */
 };
@@ -42,10 +44,14 @@ int cgroup_mount_parse(struct str mountinfo, struct cgroup_mount *ret) MUST_CHEC
 /* The same for this process. 0 or -errno with a sentence. */
 int cgroup_mount_find(struct cgroup_mount *ret, char *why, size_t size) MUST_CHECK;
 
-/* Finds or makes the slices of an instance. */
-int cgroups_open(const char *instance, struct cgroups *ret, char *why, size_t size) MUST_CHECK;
+/* Finds or makes the slices of an instance. attach: NULL, or a cgroup that others have made or use
+ * too, in place of the jobs' slice: a path from the root of version 2 ("/a/b", made when it is not
+ * there), or "kubepods": whichever of /kubepods.slice and /kubepods is there. -ENOENT: neither. */
+int cgroups_open(const char *instance, const char *attach, struct cgroups *ret, char *why,
+		 size_t size) MUST_CHECK;
 void cgroups_close(struct cgroups *c);
-/* Removes both slices with all below them; kills nothing: -EBUSY when a process is left. */
+/* Removes both slices with all below them, but an attach point; kills nothing: -EBUSY when a
+ * process is left. */
 int cgroups_remove(struct cgroups *c) MUST_CHECK;
 
 /* Makes `name` below the directory `parent` or opens it when it is there. ret_fd: O_DIRECTORY,
@@ -53,6 +59,9 @@ int cgroups_remove(struct cgroups *c) MUST_CHECK;
  * bpf_get_current_cgroup_id() gives. */
 int cgroup_make(int parent, const char *name, int *ret_fd, uint64_t *ret_id) MUST_CHECK;
 int cgroup_id(int fd, uint64_t *ret) MUST_CHECK;
+/* True only when no cgroup has this id any more (they are never used again). root: a directory of
+ * the same mount. */
+bool cgroup_is_gone(int root, uint64_t id);
 int cgroup_add(int fd, pid_t pid) MUST_CHECK; /* 0 in pid: the caller */
 int cgroup_populated(int fd, bool *ret) MUST_CHECK;
 /* cgroup.events, for epoll with EPOLLPRI: changes when the last process leaves. Ask

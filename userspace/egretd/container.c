@@ -325,9 +325,14 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 		else if (!strncmp(path, slice, n) && path[n] == '/')
 			memmove(path, path + n + 1, strlen(path + n + 1) + 1);
 		else
-			fault = "its cgroup is outside egret.slice, where nothing would hold it: "
-				"take --cgroup-parent away, or set the engine's cgroup parent as "
-				"docs/runner-hosts.md says";
+			fault = d->cg.attached ? "its cgroup is outside the one that \"attach\" "
+						 "names, where "
+						 "nothing would hold it: see docs/kubernetes.md"
+					       : "its cgroup is outside egret.slice, where nothing "
+						 "would hold "
+						 "it: take --cgroup-parent away, or set the "
+						 "engine's cgroup "
+						 "parent as docs/runner-hosts.md says";
 	}
 	if (!fault) {
 		snprintf(text, sizeof(text), "%.*s", STR_ARG(id));
@@ -350,6 +355,23 @@ static struct placing *question(struct daemon *d, struct client *c, const struct
 	return p;
 }
 
+/* Outside a slice of ours nothing refuses it: it is let be. In one it is nobody's, as the unknown
+ * are. */
+static bool exempt(struct placing *p, uint16_t answer)
+{
+	struct msg_out m;
+
+	if (!p->d->cg.attached || !placing_is_exempt(p))
+		return false;
+	msg_begin(&m, answer, p->question);
+	if (answer == MSG_PREPARED)
+		msg_put_u64(&m, TAG_FLAGS, PREPARED_EXEMPT);
+	client_send(p->client, &m);
+	msg_out_done(&m);
+	placing_free(p);
+	return true;
+}
+
 void container_prepare(struct daemon *d, struct client *c, const struct caller *who,
 		       struct msg_in *m)
 {
@@ -366,6 +388,8 @@ void container_prepare(struct daemon *d, struct client *c, const struct caller *
 	before = placing_by_id(d, p->id, PLACING_PREPARED);
 	if (before)
 		placing_free(before);
+	if (exempt(p, MSG_PREPARED))
+		return;
 	placing_identify(p);
 }
 
@@ -381,6 +405,8 @@ void container_join(struct daemon *d, struct client *c, const struct caller *who
 		return;
 	}
 	p->pid = (pid_t)pid;
+	if (exempt(p, MSG_OK))
+		return;
 	before = placing_by_id(d, p->id, PLACING_PREPARED);
 	if (!before) {
 		/* Nobody prepared it: a hooks.d engine. */

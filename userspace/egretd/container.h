@@ -94,6 +94,7 @@ const struct config_managed *engine_by_name(const struct daemon *d, struct str n
 /* container_choose.c: the job (perhaps one that is just being made), NULL for none; or -errno: it
  * must not start. */
 int placing_choose(struct placing *p, struct job **ret, char *why, size_t n) MUST_CHECK;
+bool placing_is_exempt(const struct placing *p); /* a pod of a namespace that is not egret's */
 
 /* container_join.c */
 void placing_prepared(struct placing *p, struct job *j); /* answers MSG_PREPARE */
@@ -112,8 +113,8 @@ void container_ports_gone(uint64_t cgroup);
 int held_open(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void held_close(struct daemon *d);
 /* A cgroup that is nobody's: the kernel refuses it and does not hold it. Takes fd over; forgotten
- * when the cgroup is empty. */
-void stranger_add(struct daemon *d, int fd, uint64_t id);
+ * when the cgroup is empty. -errno: the kernel's table does not take it, and it would pass. */
+int stranger_add(struct daemon *d, int fd, uint64_t id) MUST_CHECK;
 void stranger_forget(struct daemon *d, uint64_t id);
 void placing_held(struct placing *p,
 		  struct job *j); /* the job of a held or attached one is ready */

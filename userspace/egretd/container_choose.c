@@ -8,6 +8,7 @@
 #include "egretd/container.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #define GITLAB "com.gitlab.gitlab-runner."
@@ -180,6 +181,87 @@ static int open_gitlab(struct placing *p, struct str id, struct job **ret, char 
 	return 0;
 }
 
+/* What a kubelet's runtime says of a pod. containerd writes its own annotations over everything
+ * that a pod could have brought; CRI-O copies a pod's annotations, but the kubelet's labels over
+ * them. */
+static const struct pod_keys {
+	const char *engine, *space, *name, *uid, *sandbox;
+} pod_keys[] = {
+	{ "containerd", "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.sandbox-name",
+	  "io.kubernetes.cri.sandbox-uid", "io.kubernetes.cri.sandbox-id" },
+	{ "crio", "io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid",
+	  "io.kubernetes.cri-o.SandboxID" },
+};
+
+static struct str of_pod(const struct placing *p, size_t key)
+{
+	size_t i;
+
+	for (i = 0; p->engine && i < ARRAY_SIZE(pod_keys); i++)
+		if (str_is(p->engine->engine, pod_keys[i].engine))
+			return placing_label(
+				p, *(const char *const *)((const char *)&pod_keys[i] + key));
+	return STR("");
+}
+#define OF_POD(p, field) of_pod(p, offsetof(struct pod_keys, field))
+
+bool placing_is_exempt(const struct placing *p)
+{
+	struct str space = OF_POD(p, space);
+	unsigned i;
+
+	for (i = 0; space.n && i < p->engine->nexempt; i++)
+		if (str_eq(space, p->engine->exempt[i]))
+			return true;
+	return false;
+}
+
+/* A pod's containers share its sandbox: that one is never used again, as a pod's name is. */
+static struct job *by_pod(const struct placing *p, struct str sandbox)
+{
+	struct job *j;
+
+	for (j = p->d->jobs; j; j = j->next)
+		if (j->state != JOB_ENDING && j->origin == JOB_OF_ENGINE &&
+		    str_is(job_fact_of(j, "provider"), "kubernetes") &&
+		    str_eq(job_fact_of(j, "job_id"), sandbox))
+			return j;
+	return NULL;
+}
+
+/* The sandbox, a pod's first container, opens its job. What made the runner start the pod is not
+ * known here: the event "pod" fits only policies that name it. */
+static int open_pod(struct placing *p, struct str sandbox, struct job **ret, char *why, size_t n)
+{
+	const struct {
+		const char *key;
+		struct str value;
+	} facts[] = { { "provider", STR("kubernetes") },
+		      { "event", STR("pod") },
+		      { "org", OF_POD(p, space) },
+		      { "job", OF_POD(p, name) },
+		      { "job_id", sandbox },
+		      { "run_id", OF_POD(p, uid) } };
+	struct job *j;
+	size_t i;
+	int r = job_admit(p->d, why, n);
+
+	if (r < 0)
+		return r;
+	j = job_new(p->d);
+	j->origin = JOB_OF_ENGINE;
+	j->admin = true;
+	j->facts.assurance = ASSURANCE_RUNNER;
+	for (i = 0; r == 0 && i < ARRAY_SIZE(facts); i++)
+		r = fact(j, facts[i].key, facts[i].value, why, n);
+	if (r < 0) {
+		job_fail(j, why);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}
+
 static int open_policy(struct placing *p, struct job **ret, char *why, size_t n)
 {
 	struct job *j;
@@ -219,13 +301,22 @@ static struct job *sole(const struct daemon *d)
 int placing_choose(struct placing *p, struct job **ret, char *why, size_t n)
 {
 	struct str gitlab = placing_label(p, GITLAB "job.id");
+	const struct str sandbox = OF_POD(p, sandbox);
 	const enum marks marks = marks_of(p);
 	struct job *j = NULL;
 	bool fresh = false;
 	uint64_t id;
 	int r = 0;
 
-	if (p->engine && marks == MARKS_GITHUB) {
+	if (p->engine && p->engine->jobs_kubernetes && sandbox.n && OF_POD(p, space).n) {
+		if (!labels_hold(p->d, by_pod(p, sandbox)))
+			return 0;
+		j = by_pod(p, sandbox);
+		if (!j) {
+			r = open_pod(p, sandbox, &j, why, n);
+			fresh = true;
+		}
+	} else if (p->engine && marks == MARKS_GITHUB) {
 		j = by_github(p);
 	} else if (p->engine && marks == MARKS_GITLAB) {
 		if (!gitlab_made(p))

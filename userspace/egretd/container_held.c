@@ -63,22 +63,28 @@ static void on_stranger(struct watch *w, uint32_t events)
 	/* Reading is what arms the file for the next change. */
 	if (pread(s->events, text, sizeof(text) - 1, 0) > 0 && strstr(text, "populated 1"))
 		return;
-	(void)!kernel_cgroup_del(s->d->kernel, s->id);
+	cgroup_forget(s->d, s->id);
 	stranger_drop(s);
 }
 
-void stranger_add(struct daemon *d, int fd, uint64_t id)
+int stranger_add(struct daemon *d, int fd, uint64_t id)
 {
 	struct stranger *s;
-	int events = -1;
+	int events = -1, r;
 
+	if (d->cg.attached) {
+		/* forget.c looks when it is gone. */
+		r = kernel_cgroup_set(d->kernel, id, 0, 0);
+		close(fd);
+		return r;
+	}
 	/* Not known to the kernel: refused all the same, only held once more at its next exec. */
 	if (nstrangers == STRANGERS_MAX || cgroup_events_open(fd, &events) < 0 ||
 	    kernel_cgroup_set(d->kernel, id, 0, 0) < 0) {
 		if (events >= 0)
 			close(events);
 		close(fd);
-		return;
+		return 0;
 	}
 	s = mem_new(sizeof(*s));
 	s->d = d;
@@ -90,6 +96,7 @@ void stranger_add(struct daemon *d, int fd, uint64_t id)
 	nstrangers++;
 	if (watch_add(d->loop, &s->empty, events, EPOLLPRI, on_stranger, s) < 0)
 		stranger_drop(s);
+	return 0;
 }
 
 void stranger_forget(struct daemon *d, uint64_t id)
@@ -114,7 +121,7 @@ void placing_held_over(struct placing *p, bool refuse)
 		fd = openat(p->d->cg.jobs, p->path,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd >= 0)
-			stranger_add(p->d, fd, p->cgroup_id);
+			(void)!stranger_add(p->d, fd, p->cgroup_id);
 	}
 	for (i = 0; i < p->nheld; i++) {
 		(void)!syscall(SYS_pidfd_send_signal, p->held[i].pidfd, SIGCONT, NULL, 0);
@@ -387,7 +394,8 @@ int held_open(struct daemon *d, char *why, size_t n)
 		engines |= !d->config.managed[i].unit.n;
 		units |= d->config.managed[i].unregistered == UNREGISTERED_HOLD;
 	}
-	if (!engines && !units)
+	/* At an attach point of others' whom nobody announces is not egret's. */
+	if ((!engines && !units) || d->cg.attached)
 		return 0;
 	r = cgroup_id(d->cg.jobs, &slice);
 	if (r == 0 && engines)

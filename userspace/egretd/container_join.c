@@ -307,10 +307,17 @@ void placing_join(struct placing *p, struct job *j)
 	 * configuration wants it held until somebody attaches it. */
 	if (!p->engine || p->engine->unregistered != UNREGISTERED_HOLD) {
 		fd = openat(p->d->cg.jobs, p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && cgroup_id(fd, &id) == 0)
-			stranger_add(p->d, fd, id);
+		r = fd < 0 ? -errno : cgroup_id(fd, &id);
+		if (r == 0)
+			r = stranger_add(p->d, fd, id);
 		else if (fd >= 0)
 			close(fd);
+		if (r < 0 && p->d->cg.attached) {
+			placing_fail(p, r,
+				     "it belongs to no job, and the kernel's table does not "
+				     "take it");
+			return;
+		}
 	}
 	join_ok(p, NULL);
 	placing_free(p);

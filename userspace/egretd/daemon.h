@@ -80,7 +80,7 @@ struct daemon {
 	bool stopping;
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
-	struct timer beat;
+	struct timer beat, sweep;
 	struct units *units; /* unit.h */
 	struct compile *reload;
 };
@@ -104,6 +104,13 @@ void library_close(struct library *l);
 int library_load(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text),
 		    void *owner);
+
+/* forget.c: a cgroup is no member's any more. In a slice of ours it is unknown from now on, which
+ * is refused; at an attach point that is others' too it stays known, as nobody's, until it is gone.
+ */
+void cgroup_forget(struct daemon *d, uint64_t id);
+void forget_open(struct daemon *d); /* after adopt_jobs */
+void forget_close(struct daemon *d);
 
 /* control.c */
 int control_open(struct daemon *d, char *why, size_t n) MUST_CHECK;

@@ -95,11 +95,19 @@ static int links_make(struct kernel *k, const struct kernel_where *w, char *why,
 		const char *name = bpf_program__name(rows[i].prog);
 		int r = kernel_pin_link(k->dir, rows[i].prog, rows[i].cgroup);
 
-		if (r) {
+		if (r == -EBUSY)
+			snprintf(why, size,
+				 "egret's programs stand at another cgroup, as \"attach\" or "
+				 "run_dir "
+				 "said before: end what they govern, remove the folder %s, and "
+				 "start "
+				 "egretd again",
+				 k->dir);
+		else if (r)
 			snprintf(why, size, "the program %s cannot be attached (%s)", name,
 				 strerror(-r));
+		if (r)
 			return r;
-		}
 	}
 	return 0;
 }
@@ -125,6 +133,7 @@ static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, 
 	}
 	k->skel->rodata->egret_attach_level = w->jobs_level;
 	k->skel->rodata->egret_attach_id = id;
+	k->skel->rodata->egret_unknown_pass = w->unknown_pass;
 	r = maps_pin(k);
 	if (!r)
 		r = bpf_program__set_autoload(k->skel->progs.egret_hold, hold);
@@ -261,6 +270,14 @@ int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t 
 static int gone(int r)
 {
 	return r == -ENOENT ? 0 : r;
+}
+
+bool kernel_cgroup_known(struct kernel *k, uint64_t cgroup)
+{
+	struct egret_cgroup v;
+
+	return bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, &v) !=
+	       -ENOENT;
 }
 
 int kernel_cgroup_del(struct kernel *k, uint64_t cgroup)

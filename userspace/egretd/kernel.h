@@ -20,6 +20,7 @@ struct kernel_where {
 	const char *instance; /* names the pin folder; letters, digits, '-' */
 	int jobs;	      /* cgroup directory: where the programs of jobs are attached */
 	unsigned jobs_level;  /* its depth below the cgroup root (struct cgroups.jobs_level) */
+	bool unknown_pass;    /* cgroups below it that were never set pass untouched */
 	int listen;	      /* cgroup directory: where listeners are made */
 	int proxies;	      /* cgroup directory: parent of the proxies' cgroups, the cage */
 };
@@ -36,6 +37,7 @@ bool kernel_reused(const struct kernel *k);
 /* Cgroups of jobs. flags: EGRET_CG_*. Setting again changes the flags (not ready -> ready). Job 0:
  * known, so not held, but of no job: refused. */
 int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags) MUST_CHECK;
+bool kernel_cgroup_known(struct kernel *k, uint64_t cgroup); /* true also when it cannot be told */
 int kernel_cgroup_del(struct kernel *k,
 		      uint64_t cgroup) MUST_CHECK; /* 0 also when it is not there */
 

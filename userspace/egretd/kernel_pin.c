@@ -2,7 +2,7 @@
 /*
  * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v1, so that they outlive egretd. A link
  * that is pinned already gets the new program in place of the old one, atomically; one whose cgroup
- * is gone (id 0) or another is made anew.
+ * is gone (id 0) is made anew, one at another cgroup is left alone and refused.
  */
 #include "egretd/kernel_pin.h"
 #include "abi.h"
@@ -135,6 +135,11 @@ int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup)
 			return r;
 		}
 		bpf_link__destroy(link);
+		/* What runs in a cgroup that still stands would lose its wall. */
+		if (!r && has && !cgroup_is_gone(cgroup, has))
+			r = -EBUSY;
+		if (r)
+			return r;
 		if (unlink(path) < 0)
 			return -errno;
 	} else if (errno != ENOENT) {

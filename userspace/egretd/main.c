@@ -201,11 +201,13 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 	int r = probe_required(why, n), fd = -1;
 
 	if (r == 0)
-		r = cgroups_open(d->instance, &d->cg, why, n);
+		r = cgroups_open(d->instance, d->config.attach.n ? d->config.attach.p : NULL,
+				 &d->cg, why, n);
 	if (r < 0)
 		return r;
 	where.jobs = d->cg.jobs;
 	where.jobs_level = d->cg.jobs_level;
+	where.unknown_pass = d->cg.attached;
 	where.listen = d->cg.listen;
 	where.proxies = d->cg.proxies;
 	r = kernel_open(&where, &d->kernel, why, n);
@@ -301,6 +303,7 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = control_open(d, why, n);
 	if (r == 0) {
 		adopt_jobs(d);
+		forget_open(d);
 		services_tell_jobs(d);
 		r = units_open(d, why, n);
 	}
@@ -316,6 +319,7 @@ static void finish(struct daemon *d)
 	unsigned i;
 
 	units_close(d);
+	forget_close(d);
 	if (d->kernel)
 		held_close(d);
 	if (d->control >= 0)
@@ -432,12 +436,20 @@ int main(int argc, char **argv)
 		fprintf(stderr, "egretd: %s\n", why);
 		return 2;
 	}
+	if (d.once && d.config.attach.n) {
+		/* Its end would open what it governs. */
+		fprintf(stderr,
+			"egretd: \"attach\" is set: only a standing egretd serves this host: "
+			"start it\n");
+		return 2;
+	}
 	config_instance(&d.config, d.instance, sizeof(d.instance));
 	if (gethostname(d.node, sizeof(d.node) - 1) < 0)
 		snprintf(d.node, sizeof(d.node), "localhost");
 	if (check) {
 		d.loop = loop_new();
-		r = cgroups_open(d.instance, &d.cg, why, sizeof(why));
+		r = cgroups_open(d.instance, d.config.attach.n ? d.config.attach.p : NULL, &d.cg,
+				 why, sizeof(why));
 		if (r == 0)
 			r = library_load(&d, why, sizeof(why));
 		if (r < 0)

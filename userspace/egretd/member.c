@@ -496,7 +496,7 @@ void member_remove(struct member *m)
 		close(m->events);
 	if (m->nports)
 		(void)!member_publish(m, NULL, 0);
-	(void)!kernel_cgroup_del(j->d->kernel, m->cgroup_id);
+	cgroup_forget(j->d, m->cgroup_id);
 	if (m->cgroup >= 0)
 		close(m->cgroup);
 	if (m->made)

@@ -196,7 +196,7 @@ static int prepare(struct args *a, bool *ret_laid)
 		else if (l.warning[0])
 			oci_warn(a, "%s", l.warning);
 	}
-	if (r == 0) {
+	if (r == 0 && !(p.flags & PREPARED_EXEMPT)) {
 		r = write_spliced(a, bundle, buf_str(&text), f, &p, hide ? sockets : NULL,
 				  p.job ? &l : NULL, why, sizeof(why));
 		if (r < 0)

@@ -140,6 +140,27 @@ static void test_managed(void **state)
 	config_done(&c);
 }
 
+static void test_kubernetes(void **state)
+{
+	struct config c;
+	char why[1024] = "";
+	(void)state;
+
+	assert_int_equal(
+		config_load(put("c.json",
+				"{ \"attach\": \"/kubelet.slice/pods\", \"managed\": [\n"
+				"  { \"engine\": \"containerd\", \"jobs\": \"kubernetes\", "
+				"\"exempt_namespaces\": [\"kube-system\", \"a\"] } ] }"),
+			    &c, why, sizeof(why)),
+		0);
+	assert_string_equal(c.attach.p, "/kubelet.slice/pods");
+	assert_true(c.managed[0].jobs_kubernetes);
+	assert_false(c.managed[0].jobs_gitlab);
+	assert_int_equal(c.managed[0].nexempt, 2);
+	assert_string_equal(c.managed[0].exempt[1].p, "a");
+	config_done(&c);
+}
+
 static void test_faults(void **state)
 {
 	static const struct {
@@ -184,6 +205,23 @@ static void test_faults(void **state)
 		  "engine_socket: must be: \"keep\" or \"hide\"" },
 		{ "{ \"managed\": [ { \"unit\": \"a\", \"engine_socket\": \"hide\" } ] }",
 		  "but no \"engine\"" },
+		{ "{ \"attach\": \"pods\" }", "attach: must be: \"kubepods\", or the path" },
+		{ "{ \"attach\": \"/\" }", "attach: must be" },
+		{ "{ \"attach\": \"/a/../b\" }", "attach: must be" },
+		{ "{ \"attach\": \"/a//b\" }", "attach: must be" },
+		{ "{ \"attach\": \"/a/\" }", "attach: must be" },
+		{ "{ \"attach\": \"/.\" }", "attach: must be" },
+		{ "{ \"attach\": \"/egretd.slice\" }", "attach: must be" },
+		{ "{ \"attach\": \"kubepods\", \"managed\": [ { \"unit\": \"a\" } ] }",
+		  "take it or \"attach\" away" },
+		{ "{ \"attach\": \"kubepods\", \"managed\": [ { \"engine\": \"crio\", "
+		  "\"unregistered\": \"hold\" } ] }",
+		  "\"hold\" does not go with \"attach\"" },
+		{ "{ \"managed\": [ { \"engine\": \"docker\", \"jobs\": \"kubernetes\" } ] }",
+		  "engines containerd and crio" },
+		{ "{ \"managed\": [ { \"engine\": \"crio\", \"exempt_namespaces\": [\"kube-*\"] } "
+		  "] }",
+		  "names of Kubernetes namespaces, no patterns" },
 		{ "{ \"managed\": [ { \"engine\": \"podman\", \"jobs\": \"gitlab\" } ] }",
 		  "for the engine docker alone" },
 		{ "{ \"managed\": [ { \"engine\": \"docker\" }, { \"engine\": \"docker\" } ] }",
@@ -298,8 +336,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_managed),	 cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_drop_ins), cmocka_unit_test(test_whose)
+		cmocka_unit_test(test_managed),	 cmocka_unit_test(test_kubernetes),
+		cmocka_unit_test(test_faults),	 cmocka_unit_test(test_drop_ins),
+		cmocka_unit_test(test_whose)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
