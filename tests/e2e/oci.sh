@@ -352,6 +352,58 @@ t "delete" wrapped delete "$ID"
 is "$(find "$RUN/oci" -mindepth 1)" "" "delete takes the files with it"
 is "$(cd "$TMP/debian/rootfs" && find run usr -name '*egret*')" "" "and what was made in the root"
 
+# ---- as privileged as it gets ----
+
+says job
+ALL=$(awk '/^CapBnd/ { print $2 }' /proc/self/status)
+ALL_NAMES=$(capsh --decode="$ALL" 2>/dev/null | sed 's/.*=//')
+if [ -n "$ALL_NAMES" ]; then
+	bundle bare "p['args'] = ['/bin/probe']; p['capabilities'] = {k: '${ALL_NAMES^^}'.split(',') for k in p['capabilities']}; p['noNewPrivileges'] = False; c['linux'].pop('seccomp', None); c['linux'].pop('maskedPaths', None); c['linux'].pop('readonlyPaths', None)"
+	new_id
+	OUT=$(wrapped run --bundle "$TMP/bare" "$ID" 2>&1 </dev/null)
+	for one in family-17 family-38 family-40 family-44 i386-40; do [ "$(uname -m)" != x86_64 ] && [ $one = i386-40 ] || like "$OUT" "^$one:Address family" "every capability, no profile: $one is refused"; done
+	like "$OUT" '^io_uring:Function not impl' "every capability, no profile: io_uring is refused"
+	run_in debian 'grep CapBnd /proc/self/status' "p['capabilities'] = {k: '${ALL_NAMES^^}'.split(',') for k in p['capabilities']}; p['noNewPrivileges'] = False"
+	is $((16#$(awk '/^CapBnd/ { print $2 }' <<<"$OUT"))) $((16#$ALL & ~(3 << 12))) "every capability but NET_RAW and NET_ADMIN stays"
+else
+	skip "every capability" "capsh is not installed"
+fi
+
+# ---- crun ----
+
+if command -v crun >/dev/null; then
+	# It wants cgroup2 alone, and no device rules where it may not raise its limits.
+	v2() { unshare -m --propagation private sh -c 'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"' - "$@"; }
+	crunned() { v2 "$RUNC" --egret-run-dir="$RUN" --egret-runtime="$(type -P crun)" --root "$TMP/crun" --log "$TMP/log" --log-format json "$@"; }
+	at_exit 'for c in "${IDS[@]}"; do v2 crun --root "$TMP/crun" delete --force "$c"; done'
+	BARE="c['linux'].pop('resources', None)"
+	bundle debian "$BARE" 'grep -c BEGIN /etc/ssl/certs/ca-certificates.crt; env; probe'
+	new_id
+	OUT=$(crunned run --bundle "$TMP/debian" "$ID" 2>&1 </dev/null)
+	like "$OUT" '^2$' "crun: the bundle is covered"
+	like "$OUT" '^CURL_CA_BUNDLE=/run/egret/bundle.pem$' "crun: variables"
+	like "$OUT" '^family-40:Address family' "crun: families are closed"
+	like "$(last)" "MSG_JOIN TAG_CONTAINER=$ID .*TAG_PID=[0-9]+ TAG_FLAGS=1" "crun: its createRuntime hook joins"
+	bundle debian "$BARE" 'sleep 1000'
+	new_id
+	crunned create --bundle "$TMP/debian" "$ID" >"$TMP/created" 2>&1 </dev/null
+	is "$?" 0 "crun: create"
+	t "crun: start" crunned start "$ID"
+	OUT=$(crunned exec --process "$TMP/process.json" "$ID" 2>&1 </dev/null)
+	like "$OUT" '^SSL_CERT_FILE=/run/egret/bundle.pem$' "crun: exec of a process's JSON"
+	like "$OUT" '^family-40:Address family' "crun: exec: families are closed"
+	OUT=$(crunned exec -e STEP=2 -e HTTPS_PROXY=a "$ID" env 2>&1 </dev/null)
+	like "$OUT" '^STEP=2$' "crun: exec with words"
+	like "$OUT" '^SSL_CERT_FILE=/run/egret/bundle.pem$' "crun: and the variables"
+	unlike "$OUT" HTTPS_PROXY "crun: no proxy"
+	t "crun: kill" crunned kill "$ID" KILL
+	wait_for 10 "crunned state '$ID' | grep -q stopped"
+	t "crun: delete" crunned delete "$ID"
+	is "$(find "$RUN/oci" -mindepth 1)" "" "crun: delete takes the files with it"
+else
+	skip "crun" "crun is not installed"
+fi
+
 # ---- the command line, the hook alone ----
 
 new_id

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See own.h. Everything in the root is hostile: it is reached by openat2 inside that root, only
- * regular files are opened, and their bytes are compared and copied, never understood. No process of
- * the container runs meanwhile. */
+ * regular files are opened, and their bytes are compared and copied, never understood. No process
+ * of the container runs meanwhile. */
 #include "oci/own.h"
 
 #include "oci/oci.h"
@@ -20,7 +20,7 @@
 #define NEW ".egret-new"
 #define BUNDLES_MAX 16
 #define OWN_MAX (3 * TRUST_BUNDLE_MAX) /* as trust_combine writes */
-#define LINKS_MAX 4096 /* names of one folder that are looked at */
+#define LINKS_MAX 4096		       /* names of one folder that are looked at */
 
 bool own_root(int rootfs)
 {
@@ -93,8 +93,7 @@ static int replace(int parent, const char *leaf, struct str bytes, const struct 
 	r = write_all(fd, bytes);
 	if (r == 0 &&
 	    (fchown(fd, like->st_uid, like->st_gid) < 0 || fchmod(fd, like->st_mode & 07777) < 0 ||
-	     (dated &&
-	      futimens(fd, (struct timespec[]){ like->st_atim, like->st_mtim }) < 0) ||
+	     (dated && futimens(fd, (struct timespec[]){ like->st_atim, like->st_mtim }) < 0) ||
 	     fstat(fd, ret) < 0 || renameat(parent, NEW, parent, leaf) < 0))
 		r = -errno;
 	if (r < 0)

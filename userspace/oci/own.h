@@ -18,8 +18,8 @@
 bool own_root(int rootfs);
 void own_name(unsigned n, char *to, size_t size); /* of the nth bundle, from 1 */
 
-/* folder: RUN_DIR/oci/ID. in/NAME takes the place of the file at s, which goes to was/NAME. ret: the
- * new file. */
+/* folder: RUN_DIR/oci/ID. in/NAME takes the place of the file at s, which goes to was/NAME. ret:
+ * the new file. */
 int own_cover(int folder, int root, const char *name, const struct spot *s,
 	      struct stat *ret) MUST_CHECK;
 /* in/ca.pem as a new file. */
@@ -27,8 +27,8 @@ int own_anchor(int folder, int root, const char *path) MUST_CHECK;
 int own_folder(int root, const char *path) MUST_CHECK;
 
 /* folder: the path of RUN_DIR/oci/ID. What is not there is no error. */
-int own_take(const char *folder) MUST_CHECK; /* out of the root; a bundle that the job made anew
-						loses the CA */
+int own_take(const char *folder) MUST_CHECK;  /* out of the root; a bundle that the job made anew
+						 loses the CA */
 int own_again(const char *folder) MUST_CHECK; /* in again, as before own_take */
 
 #endif
