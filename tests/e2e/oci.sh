@@ -392,10 +392,11 @@ if command -v crun >/dev/null; then
 	OUT=$(crunned exec --process "$TMP/process.json" "$ID" 2>&1 </dev/null)
 	like "$OUT" '^SSL_CERT_FILE=/run/egret/bundle.pem$' "crun: exec of a process's JSON"
 	like "$OUT" '^family-40:Address family' "crun: exec: families are closed"
-	OUT=$(crunned exec -e STEP=2 -e HTTPS_PROXY=a "$ID" env 2>&1 </dev/null)
+	OUT=$(crunned exec -e STEP=2 -e HTTPS_PROXY=a -e PATH=/bin "$ID" env 2>&1 </dev/null)
 	like "$OUT" '^STEP=2$' "crun: exec with words"
 	like "$OUT" '^SSL_CERT_FILE=/run/egret/bundle.pem$' "crun: and the variables"
 	unlike "$OUT" HTTPS_PROXY "crun: no proxy"
+	like "$(crunned exec "$ID" env 2>&1 </dev/null)" '^PATH=' "crun: exec without a variable has the container's"
 	t "crun: kill" crunned kill "$ID" KILL
 	wait_for 10 "crunned state '$ID' | grep -q stopped"
 	t "crun: delete" crunned delete "$ID"

@@ -111,14 +111,21 @@ static bool goes(const char *entry, char *const *env)
 }
 
 /* The process's variables are the container's, as create changed them, and -e: what -e may not say
- * is left out, what is new since then is put in. */
-static int edit_options(struct args *a, const struct prepared *p, const struct laid *l)
+ * is left out, what is new since then is put in. crun takes -e in place of the container's: none
+ * leaves those as they are, one brings all of ours. */
+static int edit_options(struct args *a, const struct prepared *p, const struct laid *l, bool crun)
 {
+	char *const *ours = crun ? l->env : p->set;
 	const char *form = "-e", *joined;
+	bool any = false;
 	char **rest;
 	int n = 0, more = 0, i;
 
-	while (p->set[more])
+	for (i = a->insert_at; i < a->nrest && a->rest[i] != a->id; i++)
+		any |= is_env_option(a->rest[i], &joined);
+	if (crun && !any)
+		return 0;
+	while (ours[more])
 		more++;
 	/* runc takes one of the two forms, not both. */
 	for (i = a->insert_at; i < a->nrest && a->rest[i] != a->id; i++)
@@ -129,7 +136,7 @@ static int edit_options(struct args *a, const struct prepared *p, const struct l
 		rest[n++] = a->rest[i];
 	for (int k = 0; k < more; k++) {
 		rest[n++] = (char *)form;
-		rest[n++] = p->set[k];
+		rest[n++] = ours[k];
 	}
 	for (; i < a->nrest && a->rest[i] != a->id; i++) {
 		if (!is_env_option(a->rest[i], &joined)) {
@@ -158,6 +165,7 @@ static int edit_options(struct args *a, const struct prepared *p, const struct l
 int exec_main(struct args *a)
 {
 	char path[PATH_MAX], why[1024];
+	const char *name;
 	struct prepared p;
 	struct laid l;
 	bool laid;
@@ -178,7 +186,8 @@ int exec_main(struct args *a)
 		if (r < 0)
 			return oci_fail(a, "%s: %s", a->process, why);
 	} else if (laid) {
-		(void)!edit_options(a, &p, &l);
+		name = strrchr(path, '/');
+		(void)!edit_options(a, &p, &l, name && !strcmp(name, "/crun"));
 	}
 	(void)!runtime_exec(path, a->rest, true, why, sizeof(why));
 	return oci_fail(a, "%s", why);
