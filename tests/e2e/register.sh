@@ -127,7 +127,7 @@ wait_for 5 "grep -q 'populated 0' '$UNIT/cgroup.events'"
 rmdir "$UNIT"
 t "a unit that is gone is no job" wait_for 5 "[ \"\$(jobs_json | jq length)\" = 0 ]"
 mkdir "$UNIT"
-wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\")'"
+wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\")' >/dev/null"
 start_runner
 order before
 order register

@@ -168,8 +168,15 @@ static void forget_unknown(void *owner, uint64_t cgroup, const struct egret_cgro
 		(void)!kernel_job_forget(d->kernel, c->job);
 }
 
-/* Cgroups that egretd made for jobs that nobody knows, at the slice's top or in a unit's cgroup. Of
- * a command's the processes end here; a worker's run on in their unit. */
+/* As job_new() names them: "j-" and twelve hexadecimal digits. */
+static bool is_job_cgroup(const char *name)
+{
+	return !strncmp(name, "j-", 2) && strlen(name) == 14 &&
+	       strspn(name + 2, "0123456789abcdef") == 12;
+}
+
+/* Cgroups that egretd made for jobs that nobody knows, at the slice's top or in a unit's cgroup:
+ * what was being made when it died. Their processes end here. */
 static void sweep_folder(struct daemon *d, int parent, bool units)
 {
 	int dir = openat(parent, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -181,7 +188,7 @@ static void sweep_folder(struct daemon *d, int parent, bool units)
 
 		if (e->d_type != DT_DIR || e->d_name[0] == '.')
 			continue;
-		if (strncmp(e->d_name, "j-", 2)) {
+		if (!is_job_cgroup(e->d_name)) {
 			fd = units ? openat(parent, e->d_name,
 					    O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
 				   : -1;

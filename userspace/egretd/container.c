@@ -385,6 +385,13 @@ void container_prepare(struct daemon *d, struct client *c, const struct caller *
 	}
 	p->seen = (p->flags & PREPARE_SOCKET ? INSPECT_ENGINE_SOCKET_FILE : 0) |
 		  (p->flags & PREPARE_SOCKET_FOLDER ? INSPECT_ENGINE_SOCKET : 0);
+	/* Ids are an engine's own: two engines, or two namespaces of one, can have the same. */
+	if (member_by_name(d, p->id, NULL)) {
+		placing_fail(p, -EEXIST,
+			     "a container with this id runs already, of this or another "
+			     "engine: give it another name");
+		return;
+	}
 	before = placing_by_id(d, p->id, PLACING_PREPARED);
 	if (before)
 		placing_free(before);

@@ -100,6 +100,8 @@ bool placing_is_exempt(const struct placing *p); /* a pod of a namespace that is
 void placing_prepared(struct placing *p, struct job *j); /* answers MSG_PREPARE */
 void placing_join(struct placing *p, struct job *j);
 void placing_exec(struct placing *p);
+/* Judges what it could do: the job may become cooperative by it, or it may not be in it. */
+int placing_tier(struct placing *p, struct job *j, char *why, size_t n) MUST_CHECK;
 /* Makes the container a member; goes on with placing_served. */
 int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why,
 		   size_t n) MUST_CHECK;

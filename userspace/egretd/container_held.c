@@ -205,9 +205,9 @@ void placing_held(struct placing *p, struct job *j)
 		return;
 	}
 	if (p->state != PLACING_SERVE) {
-		if (p->found)
-			tier_of_container(j, (unsigned)p->found->flags);
-		r = placing_member(p, j, MEMBER_TRUST_NONE, why, sizeof(why));
+		r = placing_tier(p, j, why, sizeof(why));
+		if (r == 0)
+			r = placing_member(p, j, MEMBER_TRUST_NONE, why, sizeof(why));
 		if (r < 0)
 			placing_fail(p, r, why);
 		return; /* comes back when it is served */

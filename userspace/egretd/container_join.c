@@ -54,7 +54,7 @@ static bool requires_confined(const struct daemon *d)
 
 /* A container that could leave makes its job cooperative: it loses what only confined ones get,
  * before the container runs. */
-static int judge_tier(struct placing *p, struct job *j, char *why, size_t n)
+int placing_tier(struct placing *p, struct job *j, char *why, size_t n)
 {
 	const unsigned loose = INSPECT_PRIVILEGED | INSPECT_ENGINE_SOCKET |
 			       INSPECT_ENGINE_SOCKET_FILE | INSPECT_HOST_PID |
@@ -81,7 +81,7 @@ static int judge_tier(struct placing *p, struct job *j, char *why, size_t n)
 	event_text(&e, FIELD_CONFINED, STR("cooperative"));
 	event_text(&e, FIELD_MESSAGE, j->tier);
 	daemon_event(p->d, j->id, &e);
-	if (!j->own_policy)
+	if (!j->own_policy || j->own.policies.count)
 		job_reselect(j);
 	if (j->state == JOB_ENDING) {
 		snprintf(why, n, "its job is over");
@@ -97,7 +97,7 @@ void placing_prepared(struct placing *p, struct job *j)
 	int r;
 
 	p->hides = j && p->engine && p->engine->hide_sockets;
-	r = j ? judge_tier(p, j, why, sizeof(why)) : 0;
+	r = j ? placing_tier(p, j, why, sizeof(why)) : 0;
 	if (r < 0) {
 		placing_fail(p, r, why);
 		return;
@@ -284,7 +284,7 @@ void placing_join(struct placing *p, struct job *j)
 		snprintf(why, sizeof(why), "a container with this id is a member already");
 	}
 	if (r == 0 && j)
-		r = judge_tier(p, j, why, sizeof(why));
+		r = placing_tier(p, j, why, sizeof(why));
 	/* A hooks.d engine edits nothing: the container becomes a member while its first program is
 	 * held, and bundles are laid into it then, when it has its own root. */
 	if (r == 0 && j && !(p->flags & JOIN_SPLICED) && p->d->held.loop) {

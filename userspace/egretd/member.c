@@ -217,17 +217,6 @@ int member_publish(struct member *m, const struct member_port *list, unsigned n)
 
 /* ---- namespaces ---- */
 
-static void addrs_forget(struct net *net)
-{
-	size_t i;
-
-	for (i = 0; i < net->naddrs; i++)
-		(void)!kernel_member_del(net->job->d->kernel, net->job->id, net->addrs[i]);
-	free(net->addrs);
-	net->addrs = NULL;
-	net->naddrs = 0;
-}
-
 static bool has_addr(uint8_t (*list)[16], size_t n, const uint8_t *addr)
 {
 	size_t i;
@@ -236,6 +225,28 @@ static bool has_addr(uint8_t (*list)[16], size_t n, const uint8_t *addr)
 		if (!memcmp(list[i], addr, 16))
 			return true;
 	return false;
+}
+
+/* Unless another namespace of the job has it too: two networks of a job can be of one range. */
+static void addr_forget(struct net *net, const uint8_t *addr)
+{
+	struct net *other;
+
+	for (other = net->job->nets; other; other = other->next)
+		if (other != net && has_addr(other->addrs, other->naddrs, addr))
+			return;
+	(void)!kernel_member_del(net->job->d->kernel, net->job->id, addr);
+}
+
+static void addrs_forget(struct net *net)
+{
+	size_t i;
+
+	for (i = 0; i < net->naddrs; i++)
+		addr_forget(net, net->addrs[i]);
+	free(net->addrs);
+	net->addrs = NULL;
+	net->naddrs = 0;
 }
 
 /* The new list into the kernel's table, what is gone out of it. */
@@ -254,7 +265,7 @@ static void addrs_look(struct net *net)
 				net->job->name);
 	for (i = 0; i < net->naddrs; i++)
 		if (!has_addr(list, n, net->addrs[i]))
-			(void)!kernel_member_del(k, net->job->id, net->addrs[i]);
+			addr_forget(net, net->addrs[i]);
 	free(net->addrs);
 	net->addrs = list;
 	net->naddrs = n;

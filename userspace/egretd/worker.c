@@ -258,7 +258,8 @@ int worker_take(struct job *j, char *why, size_t n)
 			 strerror(-r));
 		return r;
 	}
-	if (proctree_sockets(w->member->cgroup, w->from, &inodes, &count) == 0)
+	/* Also those that the listener shares: it makes others. */
+	if (proctree_sockets(w->member->cgroup, -1, &inodes, &count) == 0)
 		destroy_sockets(j, w->from_id, inodes, count);
 	return member_watch(w->member);
 }
@@ -296,7 +297,7 @@ void worker_release(struct job *j)
 		return;
 	watch_del(&w->ended);
 	if (w->member && (w->spare || j->keep)) {
-		if (proctree_sockets(w->member->cgroup, w->from, &inodes, &count) < 0)
+		if (proctree_sockets(w->member->cgroup, -1, &inodes, &count) < 0)
 			count = 0;
 		move_back(j);
 		/* They were the job's: whoever goes on makes new ones. */

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/bash -p
 # SPDX-License-Identifier: Apache-2.0
 # GitHub Actions, ACTIONS_RUNNER_HOOK_JOB_COMPLETED: what was refused, in the log and in the job's summary; then the job ends, and what
 # it left running is killed. Runs in the job it ends, and believes nothing but egretd. Set by root's drop-in; see runner-hosts.md.

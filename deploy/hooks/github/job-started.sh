@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/bash -p
 # SPDX-License-Identifier: Apache-2.0
 # GitHub Actions, ACTIONS_RUNNER_HOOK_JOB_STARTED: the job that begins becomes a job of egret, before its first step. Fails the job when
 # that fails: without it the job would have no network, or the runner's own. Set by root's drop-in; see runner-hosts.md.
