@@ -18,23 +18,6 @@
 
 #define ENV_MAX (256u << 10)
 
-/* The memfd's offset is shared with others that were given it. */
-static int copy(int from, int to)
-{
-	char block[16384];
-	off_t at = 0;
-	ssize_t n;
-
-	while ((n = pread(from, block, sizeof(block), at)) > 0) {
-		if (at + n > (off_t)TRUST_BUNDLE_MAX)
-			return -EFBIG;
-		if (write(to, block, (size_t)n) != n)
-			return errno ? -errno : -EIO;
-		at += n;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 static int write_file(struct msg_in *m, uint16_t tag, int dir, const char *name)
 {
 	cleanup_close int from = -1, to = -1;
@@ -45,7 +28,7 @@ static int write_file(struct msg_in *m, uint16_t tag, int dir, const char *name)
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	return to < 0 ? -errno : copy(from, to);
+	return to < 0 ? -errno : trust_copy(from, to);
 }
 
 static int write_files(struct msg_in *m, const char *folder)

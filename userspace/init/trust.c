@@ -19,34 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int copy_all(int from, int to)
-{
-	char block[65536];
-	off_t at = 0;
-	size_t total = 0;
-	ssize_t n;
-
-	while ((n = pread(from, block, sizeof(block), at)) > 0) {
-		total += (size_t)n;
-		at += n;
-		if (total > TRUST_BUNDLE_MAX)
-			return -EFBIG;
-		for (ssize_t done = 0; done < n;) {
-			ssize_t w = write(to, block + done, (size_t)(n - done));
-
-			if (w < 0)
-				return -errno;
-			done += w;
-		}
-	}
-	return n < 0 ? -errno : 0;
-}
-
 static int write_file(const char *path, int from, char *why, size_t n)
 {
 	cleanup_close int to =
 		open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-	int r = to < 0 ? -errno : copy_all(from, to);
+	int r = to < 0 ? -errno : trust_copy(from, to);
 
 	if (r < 0)
 		snprintf(why, n, "cannot write %s: %s", path, strerror(-r));
@@ -109,8 +86,8 @@ static const char *extended(void *owner, const char *name, const char *file)
 	snprintf(path, sizeof(path), TRUST_DIR "/%s.pem", name);
 	to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	ca = open(TRUST_CA, O_RDONLY | O_CLOEXEC);
-	if (to < 0 || ca < 0 || copy_all(from, to) < 0 || write(to, "\n", 1) != 1 ||
-	    copy_all(ca, to) < 0)
+	if (to < 0 || ca < 0 || trust_copy(from, to) < 0 || write(to, "\n", 1) != 1 ||
+	    trust_copy(ca, to) < 0)
 		return NULL;
 	return arena_str(c->a, str_of(path)).p;
 }

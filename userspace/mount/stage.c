@@ -57,29 +57,6 @@ int stage_open(int *ret, char *why, size_t size)
 	return 0;
 }
 
-static int copy(int from, int to)
-{
-	char block[65536];
-	size_t total = 0;
-	off_t at = 0;
-	ssize_t n;
-
-	while ((n = pread(from, block, sizeof(block), at)) > 0) {
-		total += (size_t)n;
-		at += n;
-		if (total > TRUST_BUNDLE_MAX)
-			return -EFBIG;
-		for (ssize_t done = 0; done < n;) {
-			ssize_t w = write(to, block + done, (size_t)(n - done));
-
-			if (w < 0)
-				return -errno;
-			done += w;
-		}
-	}
-	return n < 0 ? -errno : 0;
-}
-
 int stage_file(int stage, const char *name, int from, int *ret_fd)
 {
 	cleanup_close int fd =
@@ -89,7 +66,7 @@ int stage_file(int stage, const char *name, int from, int *ret_fd)
 	/* Readable for whatever user the job has, whatever the umask is. */
 	if (fd < 0 || fchmod(fd, 0444) < 0)
 		return -errno;
-	r = from >= 0 ? copy(from, fd) : 0;
+	r = from >= 0 ? trust_copy(from, fd) : 0;
 	if (r < 0)
 		return r;
 	if (ret_fd)

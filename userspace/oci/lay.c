@@ -42,22 +42,6 @@ struct layer {
 
 /* ---- files ---- */
 
-static int copy_from(int from, int to)
-{
-	char block[65536];
-	off_t at = 0;
-	ssize_t n;
-
-	while ((n = pread(from, block, sizeof(block), at)) > 0) {
-		at += n;
-		if (at > TRUST_BUNDLE_MAX)
-			return -EFBIG;
-		if (write(to, block, (size_t)n) != n)
-			return -EIO;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 static int make_file(int dir, const char *name, int *ret)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
@@ -73,7 +57,7 @@ static int copy_file(int dir, const char *name, int from)
 	cleanup_close int to = -1;
 	int r = make_file(dir, name, &to);
 
-	return r ? r : copy_from(from, to);
+	return r ? r : trust_copy(from, to);
 }
 
 static int write_list(int dir, const char *name, struct str bytes)
@@ -159,7 +143,7 @@ static int combine_to(struct layer *y, int image, const char *name, unsigned *re
 	*ret_own = 0;
 	if (ftruncate(to, 0) < 0 || lseek(to, 0, SEEK_SET) < 0)
 		return -errno;
-	return copy_from(y->l->answer->bundle, to);
+	return trust_copy(y->l->answer->bundle, to);
 }
 
 /* ---- mounts ---- */

@@ -58,4 +58,8 @@ char **trust_environment(struct arena *a, char *const *env, char *const *more, t
  * it sends into `to`. ret_n: how many of the image's own. 0; -EBADMSG: not PEM; -E2BIG; -errno. */
 int trust_combine(int image, int roots, int ca, int to, uid_t uid, unsigned *ret_n) MUST_CHECK;
 
+/* The whole of `from`, whose offset others may share, into `to`. 0; -EFBIG past TRUST_BUNDLE_MAX;
+ * -errno. */
+int trust_copy(int from, int to) MUST_CHECK;
+
 #endif
