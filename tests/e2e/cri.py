@@ -5,8 +5,9 @@
   cri.py SOCKET pod NAMESPACE NAME UID CGROUP_PARENT HANDLER [host]     RunPodSandbox: its id
   cri.py SOCKET container POD IMAGE NAME NAMESPACE PODNAME UID CGROUP_PARENT COMMAND...     CreateContainer: its id
   cri.py SOCKET start|remove CONTAINER; stop CONTAINER; exec CONTAINER COMMAND...; stop-pod|remove-pod POD
-An error of the runtime's goes to stderr, status 1.
+CAPS in the environment: capabilities that a container has besides. An error of the runtime's goes to stderr, status 1.
 """
+import os
 import struct
 import subprocess
 import sys
@@ -94,7 +95,8 @@ if VERB == "pod":
     print(answer[1].decode())
 elif VERB == "container":
     pod, image, name, namespace, podname, uid, parent = ARGS[:7]
-    security = field(2, field(3, field(2, 1)))
+    added = b"".join(field(1, c.removeprefix("CAP_")) for c in os.environ.get("CAPS", "").split())
+    security = field(2, field(1, added) + field(3, field(2, 1)))
     config = field(1, field(1, name)) + field(2, field(1, image)) + b"".join(field(3, a) for a in ARGS[7:]) + field(15, security)
     answer = call("CreateContainer", field(1, pod) + field(2, config) + field(3, pod_config(namespace, podname, uid, parent)))
     print(answer[1].decode())

@@ -146,6 +146,8 @@ like "$show" '"web-1"' "the pod"
 like "$(cri exec "$G" fetch $ALLOWED $REFUSED | tr '\n' '.')" '200 hello from api.403 Blocked by egret' "allowed, and refused in words"
 like "$(cri exec "$G" sh -c "$PLAIN")" 'Blocked by egret' "not past the proxy either"
 
+like "$show" '"confined"' "it is confined"
+
 pod free-1 ci runc
 container free-1 ci main sleep 600
 F=$C
@@ -159,6 +161,19 @@ X=$C
 like "$(cri exec "$X" sh -c "$PLAIN")" 'hello from api' "a pod of an exempt namespace is untouched, whatever its RuntimeClass"
 is "$(job_names)" "$JOB" "and no job"
 unlike "$(cri exec "$X" env)" 'EGRET_JOB' "nothing was laid into it"
+
+pod loose-1 ci egret
+L=$(cri container "${POD[loose-1]}" "$ALPINE" main ci loose-1 "${UIDS[loose-1]}" "$(parent_of "${UIDS[loose-1]}")" sleep 600)
+cri start "$L" >/dev/null
+LOOSE=$(job_names | grep -v "$JOB")
+like "$(in_host "$EGRET" job show "$LOOSE" --json)" '"confined"' "another pod is another job"
+L=$(in_host env CAPS=CAP_SYS_ADMIN "$ROOT/tests/e2e/cri.py" "$CTR_SOCK" container "${POD[loose-1]}" "$ALPINE" second ci loose-1 "${UIDS[loose-1]}" \
+	"$(parent_of "${UIDS[loose-1]}")" sleep 600 2>&1)
+SAID=$(cri start "$L")
+like "$(in_host "$EGRET" job show "$LOOSE" --json)" '"cooperative"' "a container with SYS_ADMIN makes it cooperative" || diag "$L $SAID"
+cri stop-pod "${POD[loose-1]}" >/dev/null; cri remove-pod "${POD[loose-1]}" >/dev/null
+in_host "$EGRET" job end "$LOOSE" >/dev/null 2>&1
+wait_for 10 "! job_names | grep -q '$LOOSE'"
 
 pod none-1 other egret
 unlike "$SAID" '^[0-9a-f]{64}$' "a namespace that no policy names: the pod does not start"

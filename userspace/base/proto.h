@@ -174,7 +174,9 @@ enum proto_type {
 #define PREPARE_EXEC 1u
 #define PREPARE_SOCKET 2u	 /* an engine's socket is mounted, as the host's links lead */
 #define PREPARE_SOCKET_FOLDER 4u /* a folder that holds one */
-#define PREPARED_NET_RAW 1u	 /* the policy leaves NET_RAW */
+#define PREPARE_POWERS \
+	8u /* capabilities with which a container leaves: privileged ones have them */
+#define PREPARED_NET_RAW 1u /* the policy leaves NET_RAW */
 #define PREPARED_NET_ADMIN 2u
 #define PREPARED_HIDE_SOCKETS 4u /* mounts of engines' sockets are to be left out */
 #define PREPARED_EXEMPT 8u	 /* not egret's: the runtime goes on with what the engine wrote */

@@ -384,7 +384,8 @@ void container_prepare(struct daemon *d, struct client *c, const struct caller *
 		return;
 	}
 	p->seen = (p->flags & PREPARE_SOCKET ? INSPECT_ENGINE_SOCKET_FILE : 0) |
-		  (p->flags & PREPARE_SOCKET_FOLDER ? INSPECT_ENGINE_SOCKET : 0);
+		  (p->flags & PREPARE_SOCKET_FOLDER ? INSPECT_ENGINE_SOCKET : 0) |
+		  (p->flags & PREPARE_POWERS ? INSPECT_CAPABILITIES : 0);
 	/* Ids are an engine's own: two engines, or two namespaces of one, can have the same. */
 	if (member_by_name(d, p->id, NULL)) {
 		placing_fail(p, -EEXIST,

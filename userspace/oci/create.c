@@ -155,6 +155,27 @@ static void forget_hidden(struct found *f, const bool *hidden)
 			f->mount_of[i].to.n = 0;
 }
 
+/* NET_ADMIN is not among them: it is taken away. The child found the places; here bytes are
+ * compared. */
+static uint64_t powers_look(struct str text, const struct found *f)
+{
+	static const char *const names[] = { "SYS_ADMIN",      "SYS_PTRACE", "SYS_MODULE",
+					     "SYS_RAWIO",      "BPF",	     "PERFMON",
+					     "DAC_READ_SEARCH" };
+	const struct slot *bounding = &f->caps[0];
+
+	for (uint32_t i = 0; bounding->state == SLOT_LIST && i < bounding->count; i++) {
+		struct place at = f->items[bounding->first + i];
+		struct str word = { text.p + at.at, at.end - at.at };
+
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			if (str_starts(word, "\"CAP_") && word.n == strlen(names[k]) + 6 &&
+			    !memcmp(word.p + 5, names[k], word.n - 6))
+				return PREPARE_POWERS;
+	}
+	return 0;
+}
+
 static int prepare(struct args *a, bool *ret_laid)
 {
 	cleanup_free bool *sockets = mem_new(FOUND_MOUNTS_MAX * sizeof(bool));
@@ -180,7 +201,8 @@ static int prepare(struct args *a, bool *ret_laid)
 	}
 	forget_ours(a, f);
 	a->engine = engine_called(a, f);
-	r = ask_prepare(a, f, sockets_look(f, sockets), &p, why, sizeof(why));
+	r = ask_prepare(a, f, sockets_look(f, sockets) | powers_look(buf_str(&text), f), &p, why,
+			sizeof(why));
 	if (r < 0) {
 		oci_fail(a, "container %s does not start: %s", a->id, why);
 		goto out;
