@@ -19,7 +19,7 @@ test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
 	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz
 	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
-	redis-server@redis-server postgresql debootstrap@debootstrap docker-registry@docker-registry'
+	redis-server@redis-server postgresql debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc'
 
 die() {
 	echo "deps: $*" >&2
