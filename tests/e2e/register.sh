@@ -168,6 +168,35 @@ cp "$TMP/run/jobs/$held_job/bundle.pem" "$TMP/held.pem"
 t "and goes on" wait_for 60 "[ \"\$(cat '$TMP/held.out')\" = 200 ]"
 is "$("$EGRET" job show --json "$held_job" | jq -r '.members[0] | .kind + " " + .id')" 'cgroup held.service' "as a member of its job"
 
+# ---- what an attached process brought with it ----
+PLAIN=$SLICE/plain
+mkdir "$PLAIN"
+at_exit 'echo 1 >"$PLAIN/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $PLAIN/cgroup.events"; rmdir "$PLAIN"'
+cat >"$TMP/world/brought.sh" <<'BROUGHT'
+trap "" PIPE
+cd "$1"
+ask() { printf 'GET / HTTP/1.0\r\n\r\n' >&8 && timeout 3 head -c 4 <&8; }
+exec 8<>/dev/tcp/198.51.100.10/443
+exec 9<>/dev/tcp/198.51.100.10/443
+{ exec 7<&8 8<&9; ask; } >brought.before 2>/dev/null # one is used now, the other later
+exec 8<&7
+: >brought.ready
+until [ -e brought.go ]; do sleep 0.03; done
+ask >brought.after 2>/dev/null
+: >brought.done
+sleep 1000
+BROUGHT
+rm -f "$TMP"/world/brought.{ready,go,done}
+spawn in_host bash "$TMP/world/brought.sh" "$TMP/world"
+brought=$SPAWNED
+t "a process outside has connections" wait_for 10 "[ -e '$TMP/world/brought.ready' ]"
+is "$(saw brought.before)" HTTP "which work"
+echo "$brought" >"$PLAIN/cgroup.procs"
+like "$("$EGRET" attach --cgroup "$PLAIN" --label repo=web --label event=push 2>&1)" '^j-' "it is moved into a cgroup below the slice, and that is attached"
+: >"$TMP/world/brought.go"
+wait_for 10 "[ -e '$TMP/world/brought.done' ]"
+is "$(saw brought.after)" '' "what it brought with it is dead"
+
 daemon_config "\"managed\": [ { \"unit\": \"ci.runner.*.service\", \"registrar\": $UID_RUNNER } ]"
 like "$("$EGRET" doctor --config "$TMP/egret.json")" "jobs of ci\.runner\.\*\.service \(uid $UID_RUNNER\) are confined" "doctor says what its jobs would be"
 echo '{ "managed": [ { "unit": "ci.runner.*.service", "registrar": "root" } ] }' >"$TMP/rootrunner.json"

@@ -177,11 +177,23 @@ static void on_mounted(void *owner, int err, const char *text)
 	finish(p, j);
 }
 
-static int end_sockets(struct placing *p, const struct member *m, char *why, size_t n)
+/* What its processes hold, wherever that was made (a process that was moved here brought its own),
+ * and what was made here, whoever holds it. */
+static int end_sockets(const struct member *m, char *why, size_t n)
 {
+	cleanup_free uint64_t *inodes = NULL;
+	const int ns = m->net->ns.netns;
 	unsigned count = 0;
+	size_t held = 0;
+	int r = proctree_sockets(m->cgroup, -1, &inodes, &held);
 
-	return sockdiag_destroy(m->net->ns.netns, m->cgroup_id, NULL, 0, &count, why, n);
+	if (r < 0) {
+		snprintf(why, n, "its processes cannot be looked at: %s", strerror(-r));
+		return r;
+	}
+	if (held > 0)
+		r = sockdiag_destroy(ns, 0, inodes, held, &count, why, n);
+	return r < 0 ? r : sockdiag_destroy(ns, m->cgroup_id, NULL, 0, &count, why, n);
 }
 
 /* Called twice: with its job, and when it is a served member. */
@@ -213,7 +225,7 @@ void placing_held(struct placing *p, struct job *j)
 		return; /* comes back when it is served */
 	}
 	at = member_by_cgroup(p->d, p->cgroup_id);
-	if (at && p->why == PLACING_ATTACH && end_sockets(p, at, why, sizeof(why)) < 0)
+	if (at && p->why == PLACING_ATTACH && end_sockets(at, why, sizeof(why)) < 0)
 		log_warn("%s: its sockets from before cannot be ended, only refused: %s", p->id,
 			 why);
 	if (in_our_mounts(p->pid)) {

@@ -192,7 +192,7 @@ static int dump(struct nl_sock *nl, int family, int proto, struct ask *a)
 		return -ENOMEM;
 	a->proto = proto;
 	r = nlmsg_append(msg, &q, sizeof(q), NLMSG_ALIGNTO);
-	if (!r)
+	if (!r && a->cgroup)
 		r = nla_put(msg, INET_DIAG_REQ_BYTECODE, sizeof(only), &only);
 	if (!r && proto > UINT8_MAX)
 		r = nla_put_u32(msg, INET_DIAG_REQ_PROTOCOL, (uint32_t)proto);

@@ -12,9 +12,9 @@
 #include "base/bytes.h"
 
 /* Destroys sockets of the network namespace `netns` (-1: this process's own) that were made in
- * exactly this cgroup, not in ones below it, and, when inodes are given (n > 0), have one of these
- * inode numbers (proctree.h). Blocks some milliseconds. 0 or -errno with a sentence; ret_count: how
- * many were ended. */
+ * exactly this cgroup (0: in any, with inodes only), not in ones below it, and, when inodes are
+ * given (n > 0), have one of these inode numbers (proctree.h). Blocks some milliseconds. 0 or
+ * -errno with a sentence; ret_count: how many were ended. */
 int sockdiag_destroy(int netns, uint64_t cgroup, const uint64_t *inodes, size_t n,
 		     unsigned *ret_count, char *why, size_t size) MUST_CHECK;
 

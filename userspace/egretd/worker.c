@@ -260,7 +260,7 @@ int worker_take(struct job *j, char *why, size_t n)
 	}
 	/* Also those that the listener shares: it makes others. */
 	if (proctree_sockets(w->member->cgroup, -1, &inodes, &count) == 0)
-		destroy_sockets(j, w->from_id, inodes, count);
+		destroy_sockets(j, 0, inodes, count); /* wherever they were made */
 	return member_watch(w->member);
 }
 
