@@ -279,7 +279,7 @@ static void hostile(void)
 	point(SUSE, "/proc/self/root/etc/passwd");
 	mkdir("etc/pki/tls/cacert.pem", 0755);
 	folders(JAVA);
-	if (mkfifo(JAVA + 1, 0644) < 0)
+	if (mkfifo(&JAVA[1], 0644) < 0)
 		_exit(92);
 	point("/run", "/etc");
 }
