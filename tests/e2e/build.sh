@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 400
 # docker build: steps of the classic builder and of BuildKit under the policy docker-build, apt-get update allowed and refused; docker push and pull by a
 # dockerd that is a managed unit itself, under the policy docker-daemon, against a real registry.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # Buildkite's hooks `environment` and `pre-exit`. The agent is a stand-in: one program called buildkite-agent that starts itself anew as the job's
 # bootstrap, which runs the agent's environment hook in its own shell, takes over what that exports, runs the command and, whatever became of it, pre-exit;

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # containerd with ctr and egret-runc as its runtime: joined, refused, executed in; ids that are no digits, no seccomp, a relative root, a tmpfs over /run.
 . "$(dirname "$0")/../lib.sh"

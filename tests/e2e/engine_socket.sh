@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # "engine_socket": "hide": containers of a job that GitHub's runner made, with docker's socket mounted as it does for each, stay confined and have no
 # socket; a folder with the socket in it, and a host that keeps the socket, make the job cooperative.

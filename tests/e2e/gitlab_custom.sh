@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # The hooks of GitLab's custom executor: one job over all stages, whose scripts run as another user. The runner is a stand-in: as root in its unit it
 # calls config_exec, prepare_exec, run_exec for each stage and cleanup_exec, with a job response and scripts that only root can read, waiting for each

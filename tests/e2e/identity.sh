@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # egret-identity as egretd runs it, against a stand-in of a CI system's issuer (tests/e2e/oidc.py: its documents and tokens have the
 # documented form, its names and keys are ours): good tokens become facts, everything else is refused in words that name the check.
 . "$(dirname "$0")/../lib.sh"

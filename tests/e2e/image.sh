@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 240
 # The container image, and what the Kubernetes manifests do on a node: loaded by dockerd and by containerd; then the two DaemonSets' containers
 # are started by dockerd with the command, capabilities and mounts that stand in deploy/kubernetes/daemonset.yaml, on a tree of files in

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # `make install` and `make uninstall` into a folder of the test: all that the programs and units name is there, it runs from there, and
 # nothing is left after. egret-setup on a tree of files: what it adds, what it leaves alone, what it refuses, and that undo is exact.
 . "$(dirname "$0")/../lib.sh"

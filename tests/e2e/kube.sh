@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # A Kubernetes node's own side: a real containerd with its CRI plugin and the runtime that egret-setup writes; pods of the RuntimeClass
 # egret, of none, of an exempt namespace. Stand-ins: cri.py makes a kubelet's calls, a script is the cluster's CNI plugin. This machine's

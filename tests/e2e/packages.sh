@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packages for clients to install, at the origins of origins.sh: one each in the way of pip, npm and apt, and a git repository. Sourced after origins.sh.
+# not quick
 
 make_pypi() {
 	local d=$TMP/pkg

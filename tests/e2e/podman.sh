@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 200
 # podman with egret-runc as its runtime: joined, trusted, executed in. And with egret-runc in its hooks.d alone: joined and refused in the same way,
 # with bundles over the known files and no variables (trust: files only).

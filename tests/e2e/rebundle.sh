@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 300
 # Bundles that are made anew inside a job: update-ca-certificates, dpkg-reconfigure and an upgrade of ca-certificates by apt, in a long container and in
 # a Dockerfile's RUN. It works, clients trust the job's CA afterwards, and no image that is made of it (docker commit, docker build) carries the CA.

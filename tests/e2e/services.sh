@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# not quick
 # timeout: 300
 # Service containers: redis and postgres by name from a job's container, by a published port from a step on the host; and nobody else's.
 . "$(dirname "$0")/../lib.sh"
