@@ -18,7 +18,7 @@ origins_up
 token=tok-$(openssl rand -hex 20)
 daemon_config
 installed chaos '"allow": "GET https://api.test/**", "credential": "key"' '"allow": "GET https://files.test/**"'
-printf '{ "name": "key", "provider": "store", "value": "key-token", "for": "any", "hosts": ["api.test"], "inject": [ { "header": "Authorization", "format": "Bearer {token}" } ] }' \
+printf '{ "name": "key", "provider": "store", "value": "key-token", "for": "any", "tier": "any", "hosts": ["api.test"], "inject": [ { "header": "Authorization", "format": "Bearer {token}" } ] }' \
 	>"$TMP/credentials/key.json"
 printf %s "$token" | "$EGRET" secret set key-token || fail "the secret is stored"
 echo f >"$TMP/www/files.test/f"
