@@ -30,7 +30,7 @@ is "$(grep -rlaP '\x2a\x86\x48\xce\x3d\x03\x01\x07' "$TMP/state" | wc -l)" 0 "no
 # A standing egretd prints it for images.
 . "$ROOT/tests/e2e/daemon.sh"
 daemon_config '"ca": { "mode": "root" }'
-wait_for 10 "[ ! -S '$TMP/run/control.sock' ]" # the one of the last job ends by itself
+wait_for 10 '[ -z "$(egret_pids egretd)" ]' # the one of the last job ends by itself
 daemon_start || done_testing
 "$EGRET" ca >"$TMP/out.pem" 2>"$TMP/ca.err" || diag "$(cat "$TMP/ca.err")"
 is "$(openssl x509 -in "$TMP/out.pem" -noout -fingerprint)" "$(openssl x509 -in "$TMP/root.pem" -noout -fingerprint)" "egret ca prints the root"
