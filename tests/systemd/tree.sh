@@ -16,7 +16,7 @@ tree_make() {
 	need debootstrap
 	rm -rf --one-file-system "$TREE" "$TREE.new"
 	mkdir -p "$TREES"
-	debootstrap --variant=minbase --include=$tree_packages bookworm "$TREE.new" http://deb.debian.org/debian >"$TREES/log" 2>&1 ||
+	debootstrap --variant=minbase --include=$tree_packages bookworm "$TREE.new" >"$TREES/log" 2>&1 ||
 		skip_all "debootstrap failed (no network?): $(tail -n 1 "$TREES/log")"
 	echo "$tree_packages" >"$TREE.packages"
 	mv "$TREE.new" "$TREE"
