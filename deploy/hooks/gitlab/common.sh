@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the four hooks of GitLab's custom executor share; sourced, with BUILDS USER of config.toml as $1 and $2. Nothing here comes from CUSTOM_ENV_*:
 # a job's own `variables:` come before GitLab's there. What names the job between the hooks is the folder of the job response, the runner's own.
