@@ -72,7 +72,7 @@ put 644 share/egret/policies "${policies[@]}"
 own share/egret/systemd
 for f in deploy/systemd/dropin/*.conf; do fill 644 share/egret/systemd "$f"; done
 # For podman and CRI-O: offered here, enabled by whoever copies it to their hooks.d.
-for f in deploy/hooks.d/*.json; do
+for f in deploy/oci/*.json; do
 	own share/egret/hooks.d
 	fill 644 share/egret/hooks.d "$f"
 done
