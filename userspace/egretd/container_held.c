@@ -225,9 +225,16 @@ void placing_held(struct placing *p, struct job *j)
 		return; /* comes back when it is served */
 	}
 	at = member_by_cgroup(p->d, p->cgroup_id);
-	if (at && p->why == PLACING_ATTACH && end_sockets(at, why, sizeof(why)) < 0)
-		log_warn("%s: its sockets from before cannot be ended, only refused: %s", p->id,
-			 why);
+	/* A connection that it brought would be seen by no program of ours: then it is no member.
+	 */
+	if (at && p->why == PLACING_ATTACH) {
+		r = end_sockets(at, why, sizeof(why));
+		if (r < 0) {
+			member_remove(at);
+			placing_fail(p, r, why);
+			return;
+		}
+	}
 	if (in_our_mounts(p->pid)) {
 		if (job_files_lay(j) < 0)
 			log_warn("job %s: its CA files cannot be written", j->name);

@@ -195,8 +195,10 @@ void job_fail(struct job *j, const char *why)
 {
 	bool told = false;
 
+	/* Once: whose room it is has gone on by the time that a job which is ending fails again. */
 	if (j->tell)
 		snprintf(j->tell, j->tell_n, "%s", why);
+	j->tell = NULL;
 	if (j->client && j->state != JOB_RUNNING && j->state != JOB_ENDING) {
 		client_failed(j->client, j->question, -EINVAL, why);
 		told = true;

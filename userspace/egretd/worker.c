@@ -229,27 +229,26 @@ int worker_make(struct job *j, char *why, size_t n)
 	return watch_add(j->d->loop, &w->ended, w->pidfd, EPOLLIN, on_ended, j);
 }
 
-static void destroy_sockets(struct job *j, uint64_t cgroup, const uint64_t *inodes, size_t n)
+/* What the worker's processes hold, made in this cgroup (0: wherever). */
+static int end_sockets(const struct worker *w, uint64_t cgroup, char *why, size_t n)
 {
-	struct worker *w = j->worker;
-	unsigned count = 0;
-	char why[WHY_MAX];
+	cleanup_free uint64_t *inodes = NULL;
+	unsigned ended = 0;
+	size_t count = 0;
+	int r = proctree_sockets(w->member->cgroup, -1, &inodes, &count);
 
-	if (!w->member || !w->member->net || n == 0)
-		return;
-	if (sockdiag_destroy(w->member->net->ns.netns, cgroup, inodes, n, &count, why,
-			     sizeof(why)) < 0)
-		log_warn("job %s: sockets from before it was registered cannot be ended, only "
-			 "refused: %s",
-			 j->name, why);
+	if (r < 0)
+		snprintf(why, n, "the sockets that they hold cannot be listed: %s", strerror(-r));
+	if (r < 0 || count == 0)
+		return r;
+	return sockdiag_destroy(w->member->net->ns.netns, cgroup, inodes, count, &ended, why, n);
 }
 
 int worker_take(struct job *j, char *why, size_t n)
 {
 	struct worker *w = j->worker;
-	cleanup_free uint64_t *inodes = NULL;
+	char fault[WHY_MAX];
 	unsigned moved = 0;
-	size_t count = 0;
 	int r;
 
 	r = proctree_move(w->from, w->pid, w->started, w->member->cgroup, &moved);
@@ -258,10 +257,17 @@ int worker_take(struct job *j, char *why, size_t n)
 			 strerror(-r));
 		return r;
 	}
-	/* Also those that the listener shares: it makes others. */
-	if (proctree_sockets(w->member->cgroup, -1, &inodes, &count) == 0)
-		destroy_sockets(j, 0, inodes, count); /* wherever they were made */
-	return member_watch(w->member);
+	/* Also those that the listener shares: it makes others. One that stayed would be the
+	 * unit's, under its policy and in its records: without this there is no job. */
+	r = end_sockets(w, 0, fault, sizeof(fault));
+	if (r < 0) {
+		snprintf(why, n, "connections from before the job cannot be ended: %s", fault);
+		return r;
+	}
+	r = member_watch(w->member);
+	if (r < 0)
+		snprintf(why, n, "the worker's cgroup cannot be followed: %s", strerror(-r));
+	return r;
 }
 
 static bool lives_on(const struct worker *w, pid_t pid)
@@ -290,18 +296,18 @@ static void move_back(const struct job *j)
 void worker_release(struct job *j)
 {
 	struct worker *w = j->worker;
-	cleanup_free uint64_t *inodes = NULL;
-	size_t count = 0;
+	char fault[WHY_MAX];
 
 	if (!w)
 		return;
 	watch_del(&w->ended);
 	if (w->member && (w->spare || j->keep)) {
-		if (proctree_sockets(w->member->cgroup, -1, &inodes, &count) < 0)
-			count = 0;
+		/* They were the job's: whoever goes on makes new ones. Left, they stay refused, as
+		 * sockets of a cgroup that is nobody's. */
+		if (w->member->net &&
+		    end_sockets(w, w->member->cgroup_id, fault, sizeof(fault)) < 0)
+			log_warn("job %s: %s", j->name, fault);
 		move_back(j);
-		/* They were the job's: whoever goes on makes new ones. */
-		destroy_sockets(j, w->member->cgroup_id, inodes, count);
 	}
 	if (w->pidfd >= 0)
 		close(w->pidfd);
