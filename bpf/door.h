@@ -203,6 +203,8 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 		goto deny;
 	return way;
 deny:
+	if (is_trial(job))
+		return WAY_DENY;
 	count_refused(reason);
 	event_task(EGRET_EV_REFUSED, reason, key.job, cookie, a);
 	return WAY_DENY;

@@ -143,7 +143,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 }
 
 /* 0 when the packet may pass, else the reason. */
-static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_job)
+static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_job, bool *ret_quiet)
 {
 	struct egret_cgroup *job;
 	struct egret_record *r;
@@ -166,6 +166,7 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	if (!job || !job->job)
 		return EGRET_R_UNREGISTERED;
 	*ret_job = job->job;
+	*ret_quiet = is_trial(job);
 	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET))
 		return 0;
 	if (leaves)
@@ -178,10 +179,13 @@ SEC("cgroup_skb/egress")
 int egret_egress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
-	int reason = wall(skb, true, &job);
+	bool quiet = false;
+	int reason = wall(skb, true, &job, &quiet);
 
 	if (!reason)
 		return 1;
+	if (quiet)
+		return 0;
 	count_refused(reason);
 	packet_event(skb, reason, job);
 	return 0;
@@ -192,10 +196,13 @@ SEC("cgroup_skb/ingress")
 int egret_ingress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
-	int reason = wall(skb, false, &job);
+	bool quiet = false;
+	int reason = wall(skb, false, &job, &quiet);
 
 	if (!reason)
 		return 1;
+	if (quiet)
+		return 0;
 	count_refused(reason);
 	return 0;
 }

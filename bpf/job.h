@@ -34,6 +34,12 @@ static __always_inline bool is_others(const struct egret_cgroup *job)
 	return !job && egret_unknown_pass;
 }
 
+/* egretd tries whether the walls stand; that is nobody's news. */
+static __always_inline bool is_trial(const struct egret_cgroup *job)
+{
+	return job && (job->flags & EGRET_CG_TRIAL);
+}
+
 static __always_inline struct egret_cgroup *job_of_packet(struct __sk_buff *skb)
 {
 	struct egret_cgroup *found = NULL, *c;

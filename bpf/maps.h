@@ -100,7 +100,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, EGRET_R_MAX);
+	__uint(max_entries, EGRET_R_ROOM);
 	__type(key, __u32);
 	__type(value, __u64);
 } egret_refused SEC(".maps");
@@ -120,6 +120,37 @@ SHARED struct {
 	__type(key, struct egret_published_key);
 	__type(value, __u8);
 } egret_published SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct egret_direct_key);
+	__type(value, struct egret_direct_entry);
+} egret_direct SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct egret_link);
+} egret_links SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct egret_spoken_key);
+	__type(value, __u8);
+} egret_spoken SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} egret_own SEC(".maps");
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

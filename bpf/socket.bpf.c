@@ -24,6 +24,8 @@ int egret_sock(struct bpf_sock *ctx)
 			return 1;
 		reason = EGRET_R_FAMILY;
 	}
+	if (is_trial(job))
+		return 0;
 	count_refused(reason);
 	event_task(EGRET_EV_REFUSED, reason, job ? job->job : 0, 0, &a);
 	return 0;
@@ -42,6 +44,8 @@ static __always_inline int bind_check(struct bpf_sock_addr *ctx, const struct as
 			return 1;
 		reason = EGRET_R_PORT;
 	}
+	if (is_trial(job))
+		return 0;
 	count_refused(reason);
 	event_task(EGRET_EV_REFUSED, reason, job ? job->job : 0, bpf_get_socket_cookie(ctx), a);
 	return 0;

@@ -202,7 +202,7 @@ in_host "$EGRET" job end "$NEW" >/dev/null 2>&1
 t "that job is over" wait_for 10 "! job_names | grep -q '$NEW'"
 like "$(cri exec "$F" sh -c 'echo alive')" 'alive' "its processes are not"
 unlike "$(cri exec "$F" sh -c "$PLAIN")" 'hello from api' "and do not open"
-known() { bpftool -j map dump pinned "/sys/fs/bpf/egret/$(egret_instance "$TMP/run")/v1/egret_cgroups" | jq length; }
+known() { bpftool -j map dump pinned "/sys/fs/bpf/egret/$(egret_instance "$TMP/run")/v2/egret_cgroups" | jq length; }
 hand=$CGROOT$PODS/hand
 mkdir "$hand"
 try_hand() { in_host bash -c 'echo $$ >"/sys/fs/cgroup$1/hand/cgroup.procs" && exec curl -sS --max-time 5 -H Host:api.test http://198.51.100.10:8080/hello.txt' - "$PODS" 2>&1; }

@@ -57,6 +57,8 @@ static void connection(const struct egret_event *in, struct event *e)
 
 	if (in->kind == EGRET_EV_MEMBER)
 		event_begin(e, EVENT_CONNECT, VERDICT_ALLOW, REASON_SERVICES);
+	else if (in->kind == EGRET_EV_DIRECT)
+		event_begin(e, EVENT_CONNECT, VERDICT_ALLOW, REASON_DIRECT);
 	else
 		event_begin(e, EVENT_CONNECT, VERDICT_DENY, reason_of_kernel(in->reason));
 	event_num(e, FIELD_PROCESS_PID, r->pid);
@@ -90,7 +92,8 @@ static int on_sample(void *owner, void *p, size_t n)
 		k->dials++;
 		return 0;
 	}
-	if (in.kind != EGRET_EV_REFUSED && in.kind != EGRET_EV_MEMBER) {
+	if (in.kind != EGRET_EV_REFUSED && in.kind != EGRET_EV_MEMBER &&
+	    in.kind != EGRET_EV_DIRECT) {
 		k->odd++;
 		return 0;
 	}

@@ -248,6 +248,9 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 		[KERNEL_HOLDS] = k->skel->maps.egret_holds,
 		[KERNEL_BEAT] = k->skel->maps.egret_beat,
 		[KERNEL_HELD] = k->skel->maps.egret_held,
+		[KERNEL_DIRECT] = k->skel->maps.egret_direct,
+		[KERNEL_LINKS] = k->skel->maps.egret_links,
+		[KERNEL_OWN] = k->skel->maps.egret_own,
 	};
 
 	return bpf_map__fd(maps[which]);
@@ -258,13 +261,16 @@ struct kernel_hold *kernel_hold_of(struct kernel *k)
 	return k->hold;
 }
 
-int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags)
+int kernel_cgroup_put(struct kernel *k, uint64_t cgroup, const struct egret_cgroup *v)
 {
-	struct egret_cgroup v = { .job = job, .flags = flags };
-
 	if (!cgroup)
 		return -EINVAL;
-	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, &v, BPF_ANY);
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, v, BPF_ANY);
+}
+
+int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags)
+{
+	return kernel_cgroup_put(k, cgroup, &(struct egret_cgroup){ .job = job, .flags = flags });
 }
 
 static int gone(int r)

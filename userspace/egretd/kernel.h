@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel programs of bpf/ as egretd sees them: loaded once, pinned below
- * /sys/fs/bpf/egret/INSTANCE/v1 (mode 0700), so that they stand when egretd dies. A second
+ * /sys/fs/bpf/egret/INSTANCE/v2 (mode 0700), so that they stand when egretd dies. A second
  * kernel_open of the same instance takes over the pinned maps and replaces the programs of the
  * pinned links atomically. kernel.c alone includes libbpf and the skeleton. Called by egretd only;
  * no byte from a network or a job comes here.
@@ -37,6 +37,7 @@ bool kernel_reused(const struct kernel *k);
 /* Cgroups of jobs. flags: EGRET_CG_*. Setting again changes the flags (not ready -> ready). Job 0:
  * known, so not held, but of no job: refused. */
 int kernel_cgroup_set(struct kernel *k, uint64_t cgroup, uint64_t job, uint32_t flags) MUST_CHECK;
+int kernel_cgroup_put(struct kernel *k, uint64_t cgroup, const struct egret_cgroup *v) MUST_CHECK;
 bool kernel_cgroup_known(struct kernel *k, uint64_t cgroup); /* true also when it cannot be told */
 int kernel_cgroup_del(struct kernel *k,
 		      uint64_t cgroup) MUST_CHECK; /* 0 also when it is not there */

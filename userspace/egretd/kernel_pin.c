@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v1, so that they outlive egretd. A link
+ * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v2, so that they outlive egretd. A link
  * that is pinned already gets the new program in place of the old one, atomically; one whose cgroup
  * is gone (id 0) is made anew, one at another cgroup is left alone and refused.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pin folder of an instance, /sys/fs/bpf/egret/INSTANCE/v1, and what the kernel*.c share: their
+/* The pin folder of an instance, /sys/fs/bpf/egret/INSTANCE/v2, and what the kernel*.c share: their
  * own room, used by nobody else. */
 #ifndef EGRET_EGRETD_KERNEL_PIN_H
 #define EGRET_EGRETD_KERNEL_PIN_H
@@ -35,6 +35,9 @@ enum kernel_map {
 	KERNEL_HOLDS,
 	KERNEL_BEAT,
 	KERNEL_HELD,
+	KERNEL_DIRECT,
+	KERNEL_LINKS,
+	KERNEL_OWN,
 };
 int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
 

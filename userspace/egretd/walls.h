@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which walls stand on this host, by trial refusal (trial.h): tried at start, again every minute,
+ * and told: a word in `egret doctor`, `egret status` and job.start, an event guard.absent when one
+ * is missing or falls, a refusal of jobs where the configuration requires it. The words are those
+ * of "require" and of the events.
+ */
+#ifndef EGRET_EGRETD_WALLS_H
+#define EGRET_EGRETD_WALLS_H
+
+#include "base/bytes.h"
+
+struct daemon;
+struct job;
+
+enum wall {
+	WALL_TURN,    /* connect, sendmsg */
+	WALL_SOCKETS, /* sock_create, bind */
+	WALL_PACKETS, /* the last wall */
+	WALL_CAGE,    /* of proxies */
+	WALL_TC,      /* the host's side of links */
+	WALL_LSM,     /* families, passed sockets, egret's own objects */
+	WALL_UNIX,    /* UNIX sockets of others */
+	WALLS
+};
+#define WALLS_TEXT_MAX 96
+
+const char *wall_name(enum wall w); /* "turn" */
+bool wall_of_name(struct str name, enum wall *ret);
+
+/* The first trials; without the first four egretd does not start. Then the timer. */
+int walls_open(struct daemon *d, char *why, size_t n) MUST_CHECK;
+void walls_close(struct daemon *d);
+bool wall_stands(const struct daemon *d, enum wall w);
+/* Why it does not stand; "" when it does. */
+const char *wall_why(const struct daemon *d, enum wall w);
+
+/* The words of one job, "turn sockets packets cage netns": netns where a network namespace of its
+ * own has no link at all; tc where each link has the program. */
+void walls_of_job(const struct job *j, char to[WALLS_TEXT_MAX]);
+/* 0, or -EPERM with the sentence of the first wall that the configuration requires and this job
+ * would not have. */
+int walls_required(const struct job *j, char *why, size_t n) MUST_CHECK;
+
+#endif
