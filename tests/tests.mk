@@ -5,13 +5,25 @@ UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 KERNEL_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernel/*.c))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 CHAOS_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/chaos/*.c))
-HELPER_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c) $(wildcard tests/bypass/*.c))
+HELPER_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
+# All ways round in one program that needs nothing but a kernel: it runs in any container and in the guests of tests/vm.
+BYPASS_SRC := $(wildcard tests/bypass/*.c tests/bypass/cases/*.c)
+BYPASS_OBJ := $(patsubst tests/bypass/%.c,$(BUILD)/tests/bypass/obj/%.o,$(BYPASS_SRC))
+BYPASS_BIN := $(BUILD)/tests/bypass/bypass
 
 # A test is one C file: its own main, cmocka, every archive at hand (only what it names is linked).
 $(BUILD)/tests/%: tests/%.c $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(if $(filter 0,$(V)),@echo "  TEST    $@")
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group -lcmocka $(LDLIBS)
+
+$(BUILD)/tests/bypass/obj/%.o: tests/bypass/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu17 -O2 -g $(WARN) -MMD -MP -c $< -o $@
+$(BYPASS_BIN): $(BYPASS_OBJ)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) -static -pthread -o $@ $^
+-include $(BYPASS_OBJ:.o=.d)
 
 # Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -31,7 +43,7 @@ $(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(LLH
 -include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
 
 .PHONY: test-build fuzz-build
-test-build: $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) ## compile all tests
+test-build: $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
 fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
 
 test: ## everything, test packages included (root)

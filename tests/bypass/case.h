@@ -2,15 +2,17 @@
 /*
  * One way round, one file in tests/bypass/cases/: what it tries, where it was published, and what
  * class it is of. attempt() runs inside the job and tries to get the token out to the target by
- * this one way; whether anything came out is judged outside (tests/bypass/run), never here.
+ * this one way; whether anything came out is judged outside (drive.c), never here.
  *
  *	static void attempt(const struct target *t, struct attempt *a) { ... }
  *	CASE(udplite_connect) = {
- *		.title = "UDP-Lite, connected", .source = "no pre_connect hook before Linux 7; CVE-...",
- *		.group = "transport", .families = FOUR | SIX, .settings = EVERYWHERE, .attempt = attempt };
+ *		.title = "UDP-Lite, connected", .source = "no pre_connect hook before Linux 7;
+ *CVE-...", .group = "transport", .families = FOUR | SIX, .settings = EVERYWHERE, .attempt = attempt
+ *};
  *
- * All cases are linked into one program without other libraries, so that it runs in any container
- * and in the guests of tests/vm.
+ * All cases are linked into one static program without other libraries, so that it runs in any
+ * container and in the guests of tests/vm. attempt() has a process of its own, ended after
+ * CASE_LIMIT_MS; it may leave children, they are killed with the job.
  */
 #ifndef EGRET_TESTS_BYPASS_CASE_H
 #define EGRET_TESTS_BYPASS_CASE_H
@@ -19,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#define CASE_LIMIT_MS 6000
 
 #define FOUR 1u
 #define SIX 2u
@@ -35,20 +39,27 @@ struct target {
 	int family;	      /* AF_INET or AF_INET6 */
 	const char *addr;     /* of the outside world; answers nothing but what the sink serves */
 	const char *other;    /* a second address there */
-	uint16_t port;	      /* TCP and UDP are served there, and read for the token */
-	const char *token;    /* to be got out; text, at most 48 bytes, other for each attempt */
+	uint16_t port;	      /* TCP and UDP are served there, and on 53, 443 and 853; read for the
+				 token and answered with "seen" */
+	const char *token;    /* to be got out as it is; letters and digits, at most 48 bytes */
 	const char *dev;      /* the job's link, "" when it has none */
+	const char *self;     /* the job's own address of this family on it, "" when it has none */
 	const char *gateway;  /* next hop, "" when there is none */
-	const char *friend_;  /* path of a UNIX stream socket of a colluder outside the job; see friend.h */
+	const char *friend_;  /* path of a UNIX stream socket of a colluder outside the job; see
+				 friend_open() */
+	const char *late;     /* the same, but made after the job began; "" when it is not there */
 	const char *abstract; /* name of an abstract UNIX socket of the colluder */
 	uint16_t host_port;   /* TCP and UDP on the host's own loopback, 127.0.0.1 and ::1 */
-	const char *host;     /* the host's own address of this family on the job's link, or outside */
-	int setting;	      /* OWN, BRIDGE, NONE or HOST */
+	const char *host; /* the host's own address of this family on the job's link, or outside:
+			     host_port is served there too */
+	int setting;	  /* OWN, BRIDGE, NONE or HOST */
+	int early;	  /* what before() made, -1 when there is none (any more) */
 };
 
 struct attempt {
-	int err;       /* 0: handed to the kernel; else the errno of the call that failed */
-	bool absent;   /* this kernel has no such thing (EAFNOSUPPORT, ENOSYS, ...): impossible here */
+	int err;     /* 0: handed to the kernel; else the errno of the call that failed */
+	bool absent; /* this kernel has no such thing (EAFNOSUPPORT, ENOSYS, ...): impossible here
+		      */
 	char said[128]; /* which call, in a few words: "sendto", "socket(AF_SMC)" */
 };
 
@@ -65,20 +76,32 @@ struct bypass_case {
 	enum expect expect;
 	bool needs_root;  /* makes no sense without uid 0 and docker's default capabilities */
 	unsigned wait_ms; /* how long after attempt() the sink still listens; 0: 60 */
+	/* A membership report is what leaks: the group is token_group(), no token is in it. */
+	bool by_group;
+	/* While attempt() runs the outside world connects to self, port + 1 by TCP, and sends there
+	 * by UDP, over and over; what it is answered counts. */
+	bool inbound;
 	void (*attempt)(const struct target *t, struct attempt *a);
 	/* Runs before the enforcer takes hold (a socket opened early); its descriptor is given to
-	 * attempt() as descriptor number *t. Optional; only where the enforcer can be entered with
-	 * open descriptors (egret run hands on none but 0, 1, 2, which is then what is shown). */
+	 * attempt() as t->early. Optional. */
 	int (*before)(const struct target *t);
 };
 
-#define CASE(id)                                                         \
-	static const struct bypass_case case_##id;                       \
-	static const struct bypass_case *const case_ptr_##id             \
-		__attribute__((used, section("bypass_cases"))) = &case_##id; \
+struct case_entry {
+	const char *name;
+	const struct bypass_case *c;
+};
+/* The name is the macro's; .name need not be set. */
+#define CASE(id)                                                                                   \
+	static const struct bypass_case case_##id;                                                 \
+	static const struct case_entry case_entry_##id                                             \
+		__attribute__((used, aligned(16), section("bypass_cases"))) = { #id, &case_##id }; \
 	static const struct bypass_case case_##id
 
-/* bypass/tools.c: what most cases need. */
+/* tools.c: what most cases need. */
+
+/* Fills ret; a family of AF_INET6 with an IPv4 address makes the mapped form. 0 for an address that
+ * cannot be read. */
 socklen_t sa_make(int family, const char *addr, uint16_t port, struct sockaddr_storage *ret);
 /* Sets err from errno, and said. Returns false for use in chains. */
 bool failed(struct attempt *a, const char *what);
@@ -86,5 +109,34 @@ bool failed(struct attempt *a, const char *what);
 bool lacking(struct attempt *a, const char *what);
 /* Waits at most ms for a connect in progress; 0 or errno. */
 int wait_connected(int fd, int ms);
+/* socket() without blocking and connect() with patience: a descriptor, or -1 and *a filled. */
+int dial(struct attempt *a, int family, int type, int proto, const char *addr, uint16_t port);
+/* dial() and the token; closed after an answer, or after some hundred ms without. */
+void dial_and_tell(const struct target *t, struct attempt *a, int type, int proto, const char *addr,
+		   uint16_t port);
+/* Sends the token by sendto(). */
+bool send_token(const struct target *t, struct attempt *a, int fd, const char *addr, uint16_t port);
+/* The IPv4 or IPv6 group that stands for the token. */
+void token_group(const struct target *t, struct sockaddr_storage *ret);
+/* A DNS question for NAME; bytes written, 0 when it does not fit. */
+size_t dns_question(uint8_t *to, size_t room, const char *name, uint16_t type);
+#define DNS_A 1
+#define DNS_PTR 12
+#define DNS_TXT 16
+#define DNS_AAAA 28
+#define DNS_SRV 33
+#define DNS_HTTPS 65
+#define DNS_ANY 255
+/* The first nameserver of /etc/resolv.conf; t->other when there is none. */
+const char *job_resolver(const struct target *t, int *family);
+
+/* The colluder outside: asked by one line, answers one line. friend_tell() gives it the token;
+ * friend_give() gets a descriptor of it by SCM_RIGHTS: "tcp" (connected to addr, port of the
+ * family), "udp" (not connected), "raw" (SOCK_RAW, IPPROTO_RAW), "packet" (AF_PACKET, SOCK_RAW),
+ * "listen" (TCP, on host_port + 1 of the host), "unix" (connected to the colluder). */
+int friend_open(struct attempt *a, const char *path);	  /* by path */
+int friend_abstract(struct attempt *a, const char *name); /* by abstract name */
+bool friend_tell(const struct target *t, struct attempt *a, int fd);
+int friend_give(const struct target *t, struct attempt *a, int fd, const char *what);
 
 #endif
