@@ -139,6 +139,8 @@ static __always_inline int cage_bind(struct bpf_sock_addr *ctx, __u8 family)
 		.proto = (__u8)ctx->protocol,
 	};
 
+	if (is_canary())
+		return 0;
 	count_refused(EGRET_R_CAGE_SOCKET);
 	event_task(EGRET_EV_REFUSED, EGRET_R_CAGE_SOCKET, 0, bpf_get_socket_cookie(ctx), &a);
 	return 0;
@@ -165,6 +167,8 @@ int egret_cage_sock(struct bpf_sock *ctx)
 	if ((type == SOCK_STREAM && proto == IPPROTO_TCP) ||
 	    (type == SOCK_DGRAM && proto == IPPROTO_UDP))
 		return 1;
+	if (is_canary())
+		return 0;
 	count_refused(EGRET_R_CAGE_SOCKET);
 	event_task(EGRET_EV_REFUSED, EGRET_R_CAGE_SOCKET, 0, 0, &a);
 	return 0;

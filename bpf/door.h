@@ -115,7 +115,7 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
  * what cannot be told of is not done. Told are connections, and a socket's first datagram. A
  * datagram keeps what the socket had: it may ask the resolver in turns. */
 static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *a, __u64 job,
-					 __u64 cookie, int way, bool connecting)
+					 __u64 cookie, int way, bool connecting, bool quiet)
 {
 	struct egret_record *r = NULL;
 
@@ -129,7 +129,7 @@ static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *
 		if (r && r->job == job && (r->flags & EGRET_REC_MEMBER))
 			return EGRET_OK;
 	}
-	if (!event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
+	if (!quiet && !event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
 		return EGRET_R_STORAGE;
 	if (r && r->job == job) {
 		r->flags |= EGRET_REC_MEMBER;
@@ -192,7 +192,7 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	if (way != WAY_MEMBER && !to_loopback_device(ctx, sk, connecting))
 		goto deny;
 	if (goes_straight(way)) {
-		reason = keep_straight(sk, a, key.job, cookie, way, connecting);
+		reason = keep_straight(sk, a, key.job, cookie, way, connecting, is_trial(job));
 		if (reason)
 			goto deny;
 		return WAY_STRAIGHT;

@@ -27,6 +27,7 @@
 
 #define PROXY_SYNC_EACH 1u /* a decision waits until its record is on disk */
 #define BROKER_CA_ROOT 1u  /* jobs' CAs are signed by one root that images can carry */
+#define STATUS_TRY 1u	   /* the walls are tried before it is answered; admins only */
 #define AUDIT_SYNC_EACH 1u /* a batch is written to disk before it is acknowledged */
 
 enum proto_type {
@@ -127,8 +128,8 @@ enum proto_type {
 		     * RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"), FD_NETNS? */
 
 	/* egret -> egretd */
-	MSG_STATUS = 128, /* -> MSG_STATUS with KEY=value TEXTs, then JOB lines as for MSG_JOB_LIST,
-			     END */
+	MSG_STATUS = 128, /* FLAGS? (STATUS_TRY) -> MSG_STATUS with KEY=value TEXTs, then JOB lines
+			     as for MSG_JOB_LIST, END */
 	MSG_RUN, /* FD_SPEC, FD_STDIN.., CWD (path), FD_STATUS, NET, UID?, GID?, GROUP*, LABEL*,
 		  * POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
 		  * -> MSG_JOB (ready, running) or FAILED; MSG_JOB_ENDED when it is over */

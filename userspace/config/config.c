@@ -73,7 +73,8 @@ static bool is_name(struct str s)
 
 static bool is_wall(struct str s)
 {
-	return str_is(s, "tc") || str_is(s, "lsm") || str_is(s, "confined");
+	return str_is(s, "tc") || str_is(s, "lsm") || str_is(s, "unix") || str_is(s, "netns") ||
+	       str_is(s, "confined");
 }
 
 static bool is_addr(struct str s)
@@ -135,7 +136,7 @@ static const struct key keys[] = {
 	{ "run", "policy", KEY_TEXT, AT(run_policy), is_name, "the name of an installed policy" },
 	{ "", "attach", KEY_TEXT, AT(attach), is_attach,
 	  "\"kubepods\", or the path of a cgroup as /kubepods.slice" },
-	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, confined" },
+	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, unix, netns, confined" },
 	{ "", "upstream", KEY_OBJECT, 0, NULL, NULL },
 	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver,
 	  "addresses, with a port if it is not 53" },

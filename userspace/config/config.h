@@ -62,7 +62,7 @@ struct config {
 		       */
 	struct str attach; /* "kubepods" or a cgroup's path: where jobs are, among others; n = 0:
 			      the instance's own slice */
-	struct config_list require;	/* "tc", "lsm", "confined" */
+	struct config_list require;	/* "tc", "lsm", "unix", "netns", "confined" */
 	struct config_list nameservers; /* "ip" or "ip:port"; empty: those of /etc/resolv.conf */
 	struct config_list hosts;	/* "name=ip,ip" */
 	struct str upstream_ca_file;	/* instead of the system's roots; n = 0: the system's */

@@ -8,8 +8,10 @@
 #include "egretd/authority.h"
 #include "egretd/container.h"
 #include "egretd/job.h"
+#include "egretd/walls.h"
 #include "egretd/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -39,8 +41,8 @@ struct client {
 	struct caller who;
 	struct job *job;
 	uint32_t broker_serial, broker_question; /* a question that waits for the broker; 0: none */
-	uint32_t reload_question;
-	bool reloading, gone;
+	uint32_t reload_question, try_question;
+	bool reloading, trying, gone;
 	char nonce[CONTROL_NONCE_MAX]; /* of a registration that has begun; "" */
 };
 
@@ -148,6 +150,30 @@ static void put_line(struct msg_out *m, const char *key, const char *value)
 	msg_put_str(m, TAG_TEXT, str_of(line));
 }
 
+/* "walls=turn sockets ...", "walls_absent=lsm ...", and of each of those "wall_lsm=why". */
+static void put_walls(const struct daemon *d, struct msg_out *m)
+{
+	char list[2][WALLS_TEXT_MAX] = { "", "" }, key[32], when[CLOCK_TEXT_MAX];
+	size_t at[2] = { 0, 0 };
+
+	for (int i = 0; i < WALLS; i++) {
+		const int absent = !wall_stands(d, (enum wall)i);
+
+		at[absent] +=
+			(size_t)snprintf(list[absent] + at[absent], WALLS_TEXT_MAX - at[absent],
+					 "%s%s", at[absent] ? " " : "", wall_name((enum wall)i));
+	}
+	clock_text(walls_tried_us(d), when);
+	put_line(m, "walls", list[0]);
+	put_line(m, "walls_absent", list[1]);
+	for (int i = 0; i < WALLS; i++) {
+		snprintf(key, sizeof(key), "wall_%s", wall_name((enum wall)i));
+		if (!wall_stands(d, (enum wall)i))
+			put_line(m, key, wall_why(d, (enum wall)i));
+	}
+	put_line(m, "walls_tried", when);
+}
+
 static void answer_status(struct client *c, uint32_t question)
 {
 	const struct daemon *d = c->d;
@@ -181,10 +207,40 @@ static void answer_status(struct client *c, uint32_t question)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)lost);
 		put_line(&m, "kernel_events_lost", text);
 	}
-	put_line(&m, "walls", "turn sockets packets cage netns");
-	put_line(&m, "walls_absent", "tc lsm");
+	put_walls(d, &m);
 	client_send(c, &m);
 	send_jobs(c, question);
+}
+
+/* With STATUS_TRY the walls are tried first: for who may take egretd's time. */
+static void ask_status(struct client *c, struct msg_in *m)
+{
+	uint64_t flags = 0;
+
+	(void)!msg_get_u64(m, TAG_FLAGS, &flags);
+	if (!(flags & STATUS_TRY)) {
+		answer_status(c, m->id);
+	} else if (!c->who.admin) {
+		client_failed(c, m->id, -EPERM,
+			      "the walls are tried for root on the host: use sudo");
+	} else if (walls_now(c->d) < 0) {
+		client_failed(c, m->id, -EAGAIN, "the walls cannot be tried now: try again");
+	} else {
+		c->try_question = m->id;
+		c->trying = true;
+	}
+}
+
+void control_walls_tried(struct daemon *d)
+{
+	struct client *c;
+
+	for (c = d->clients; c; c = c->next) {
+		if (!c->trying || c->gone)
+			continue;
+		c->trying = false;
+		answer_status(c, c->try_question);
+	}
 }
 
 static struct job *named_job(struct client *c, struct msg_in *m)
@@ -342,7 +398,7 @@ static bool answer(struct client *c, struct msg_in *m)
 
 	switch (m->type) {
 	case MSG_STATUS:
-		answer_status(c, m->id);
+		ask_status(c, m);
 		return true;
 	case MSG_JOB_LIST:
 		send_jobs(c, m->id);

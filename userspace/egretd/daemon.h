@@ -82,6 +82,7 @@ struct daemon {
 	struct watch held; /* tasks that the kernel stopped */
 	struct timer beat, sweep;
 	struct units *units; /* unit.h */
+	struct walls *walls; /* walls.h */
 	struct compile *reload;
 };
 

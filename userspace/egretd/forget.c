@@ -32,7 +32,7 @@ static void look(void *owner, uint64_t id, const struct egret_cgroup *c)
 		return;
 	if (cgroup_is_gone(d->cg.root, id))
 		(void)!kernel_cgroup_del(d->kernel, id);
-	else if (c->job)
+	else if (c->job && !(c->flags & EGRET_CG_TRIAL))
 		cgroup_forget(d, id);
 }
 

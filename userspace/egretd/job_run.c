@@ -9,6 +9,8 @@
 #include "egretd/control.h"
 #include "egretd/job.h"
 #include "egretd/tier.h"
+#include "egretd/trial.h"
+#include "egretd/walls.h"
 
 #include "base/clock.h"
 
@@ -70,14 +72,14 @@ struct job *job_new(struct daemon *d)
 		j->policies[i] = -1;
 	j->ring = (struct ring_fds){ -1, -1, -1, -1, -1 };
 	j->proxy = j->init = CHILD_NONE;
-	/* Never 0, never used before: 63 random bits. */
+	/* Never 0, never the canary's, never used before: 63 random bits. */
 	do {
 		if (getrandom(&j->id, sizeof(j->id), 0) != sizeof(j->id))
 			die("no random numbers: %s", strerror(errno));
 		j->id >>= 1;
 		snprintf(j->name, sizeof(j->name), "j-%012llx",
 			 (unsigned long long)(j->id & 0xffffffffffffull));
-	} while (!j->id || job_by_name(d, str_of(j->name)));
+	} while (j->id <= TRIAL_JOB || job_by_name(d, str_of(j->name)));
 	j->serial = ++d->serial & 0x7fffffffu;
 	j->started_us = clock_wall_us();
 	j->next = d->jobs;
@@ -194,20 +196,9 @@ static void on_compiled(void *owner, int err, const char *text, int policies, in
 /* What the configuration requires of every job, then its policy. */
 void job_go(struct job *j)
 {
-	const struct config_list *require = &j->d->config.require;
 	char why[WHY_MAX] = "";
-	unsigned i;
 
-	for (i = 0; i < require->n; i++) {
-		if (!str_is(require->at[i], "confined") || j->confined)
-			continue;
-		snprintf(why, sizeof(why),
-			 "the configuration requires confined jobs, and this one %.*s",
-			 STR_ARG(j->tier));
-		job_fail(j, why);
-		return;
-	}
-	if (job_select(j, why, sizeof(why)) < 0)
+	if (walls_required(j, why, sizeof(why)) < 0 || job_select(j, why, sizeof(why)) < 0)
 		job_fail(j, why);
 	else
 		job_make(j);
@@ -313,7 +304,7 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 
 int job_admit(const struct daemon *d, char *why, size_t n)
 {
-	unsigned i;
+	int i;
 
 	if (d->njobs >= d->config.limits.jobs) {
 		snprintf(why, n, "%u jobs run already, which is limits.jobs", d->njobs);
@@ -323,15 +314,12 @@ int job_admit(const struct daemon *d, char *why, size_t n)
 		snprintf(why, n, "egretd is ending");
 		return -ESHUTDOWN;
 	}
-	for (i = 0; i < d->config.require.n; i++) {
-		if (str_is(d->config.require.at[i], "lsm") ||
-		    str_is(d->config.require.at[i], "tc")) {
-			snprintf(why, n,
-				 "the configuration requires the wall \"%s\", which does not stand "
-				 "here",
-				 d->config.require.at[i].p);
-			return -EPERM;
-		}
+	for (i = 0; i < WALLS_REQUIRED; i++) {
+		if (wall_stands(d, (enum wall)i))
+			continue;
+		snprintf(why, n, "no job is let in while the wall \"%s\" does not stand: %s",
+			 wall_name((enum wall)i), wall_why(d, (enum wall)i));
+		return -EPERM;
 	}
 	return 0;
 }

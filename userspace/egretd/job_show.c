@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A job as MSG_JOB shows it: to `egret job list`, `egret job show`, and to who started it. */
 #include "egretd/job.h"
+#include "egretd/walls.h"
 #include "egretd/worker.h"
 
 #include <stdio.h>
@@ -34,6 +35,16 @@ static void put_member(const struct member *m, struct msg_out *out)
 	msg_put_str(out, TAG_MEMBER, str_of(line));
 }
 
+static void put_walls(const struct job *j, struct msg_out *m)
+{
+	char text[WALLS_TEXT_MAX], *at = text, *word;
+
+	walls_of_job(j, text);
+	while ((word = strsep(&at, " ")) != NULL)
+		if (word[0])
+			msg_put_str(m, TAG_WALL, str_of(word));
+}
+
 void job_put(const struct job *j, struct msg_out *m)
 {
 	const struct member *at, *first = NULL;
@@ -55,12 +66,7 @@ void job_put(const struct job *j, struct msg_out *m)
 			 STR_ARG(j->fact_list[i].value));
 		msg_put_str(m, TAG_FACT, str_of(fact));
 	}
-	msg_put_str(m, TAG_WALL, STR("turn"));
-	msg_put_str(m, TAG_WALL, STR("sockets"));
-	msg_put_str(m, TAG_WALL, STR("packets"));
-	msg_put_str(m, TAG_WALL, STR("cage"));
-	if (!j->host_net)
-		msg_put_str(m, TAG_WALL, STR("netns"));
+	put_walls(j, m);
 	msg_put_u64(m, TAG_STARTED, j->started_us);
 	/* The newest is first in the list; the job's own is the oldest. A frame has room for some.
 	 */

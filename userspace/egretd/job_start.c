@@ -4,6 +4,7 @@
  * process 1 of the job's own pid namespace. The descriptors of the caller are handed on unread.
  */
 #include "egretd/job.h"
+#include "egretd/walls.h"
 #include "egretd/worker.h"
 
 #include "base/log.h"
@@ -124,6 +125,7 @@ static void close_given(struct job *j)
 
 void job_start_event(struct job *j)
 {
+	char walls[WALLS_TEXT_MAX];
 	struct event e;
 
 	event_begin(&e, EVENT_JOB_START, VERDICT_NONE, REASON_NONE);
@@ -134,9 +136,8 @@ void job_start_event(struct job *j)
 	event_num(&e, FIELD_PROCESS_UID, j->uid);
 	event_text(&e, FIELD_NET, j->host_net ? STR("host") : STR("none"));
 	event_text(&e, FIELD_CONFINED, j->confined ? STR("confined") : STR("cooperative"));
-	event_text(&e, FIELD_WALLS,
-		   j->host_net ? STR("turn sockets packets cage")
-			       : STR("turn sockets packets cage netns"));
+	walls_of_job(j, walls);
+	event_text(&e, FIELD_WALLS, str_of(walls));
 	if (j->tier.n)
 		event_text(&e, FIELD_MESSAGE, j->tier);
 	daemon_event(j->d, j->id, &e);

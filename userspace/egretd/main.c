@@ -14,6 +14,7 @@
 #include "egretd/probe.h"
 #include "egretd/supervisor.h"
 #include "egretd/unit.h"
+#include "egretd/walls.h"
 
 #include "base/jail.h"
 #include "base/log.h"
@@ -296,6 +297,8 @@ static int start(struct daemon *d, char *why, size_t n)
 	if (r == 0)
 		r = cut_capabilities();
 	if (r == 0)
+		r = walls_open(d, why, n);
+	if (r == 0)
 		r = library_load(d, why, n) < 0 ? -EINVAL : 0;
 	if (r == 0)
 		r = services_start(d, why, n);
@@ -305,6 +308,7 @@ static int start(struct daemon *d, char *why, size_t n)
 		adopt_jobs(d);
 		forget_open(d);
 		services_tell_jobs(d);
+		walls_tell(d);
 		r = units_open(d, why, n);
 	}
 	if (r == 0)
@@ -320,6 +324,7 @@ static void finish(struct daemon *d)
 
 	units_close(d);
 	forget_close(d);
+	walls_close(d);
 	if (d->kernel)
 		held_close(d);
 	if (d->control >= 0)

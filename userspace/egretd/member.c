@@ -5,6 +5,7 @@
 
 #include "egretd/container.h"
 #include "egretd/job.h"
+#include "egretd/walls.h"
 
 #include "base/log.h"
 
@@ -30,7 +31,7 @@ static uint32_t flags_of(const struct member *m)
 		flags |= EGRET_CG_INBOUND;
 	if (m->published)
 		flags |= EGRET_CG_PUBLISHED;
-	if (m->net->served && j->state != JOB_ENDING)
+	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d))
 		flags |= EGRET_CG_READY;
 	return flags;
 }

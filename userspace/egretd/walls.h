@@ -8,7 +8,8 @@
 #ifndef EGRET_EGRETD_WALLS_H
 #define EGRET_EGRETD_WALLS_H
 
-#include "base/bytes.h"
+#include "egretd/cgroup.h"
+#include "egretd/kernel.h"
 
 struct daemon;
 struct job;
@@ -23,15 +24,35 @@ enum wall {
 	WALL_UNIX,    /* UNIX sockets of others */
 	WALLS
 };
+#define WALLS_REQUIRED (WALL_CAGE + 1) /* the first ones: without them nothing is served */
 #define WALLS_TEXT_MAX 96
+#define WALL_WHY_MAX 200
 
 const char *wall_name(enum wall w); /* "turn" */
 bool wall_of_name(struct str name, enum wall *ret);
 
+/* One round, in this process: some tens of milliseconds. walls_try.c */
+struct walls_said {
+	int r[WALLS]; /* of trial_fn */
+	char why[WALLS][WALL_WHY_MAX];
+};
+void walls_try(struct kernel *k, const struct cgroups *cg, struct walls_said *ret);
+/* The same in a child, which writes one struct walls_said to *ret_fd and ends. */
+int walls_fork(struct kernel *k, const struct cgroups *cg, pid_t *ret, int *ret_fd) MUST_CHECK;
+/* What it said; waits for it at most ms, then ends it. */
+void walls_take(pid_t pid, int fd, int ms, struct walls_said *ret);
+
 /* The first trials; without the first four egretd does not start. Then the timer. */
 int walls_open(struct daemon *d, char *why, size_t n) MUST_CHECK;
+/* What is absent becomes an event; the audit process runs by now. */
+void walls_tell(struct daemon *d);
 void walls_close(struct daemon *d);
+/* A round now, unless one is under way; control_walls_tried() is called when it is over. */
+int walls_now(struct daemon *d) MUST_CHECK;
 bool wall_stands(const struct daemon *d, enum wall w);
+/* The first four: while one of them is down no job is let in and none is served. */
+bool walls_carry(const struct daemon *d);
+uint64_t walls_tried_us(const struct daemon *d); /* wall clock, of the last round */
 /* Why it does not stand; "" when it does. */
 const char *wall_why(const struct daemon *d, enum wall w);
 
