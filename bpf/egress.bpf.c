@@ -14,69 +14,20 @@
  *         published; anybody where inbound is allowed
  *
  * Packets without a socket of the job (resets, packet sockets) do not come here; tc and LSM are for
- * those.
+ * those. Who was let in by a first word (SYN) is noted in egret_spoken: answers pass the job's link
+ * (tc.bpf.c) to nobody else.
  */
 #include "job.h"
-#include "record.h"
+#include "packet.h"
 
-#ifndef IPPROTO_ICMPV6
-#define IPPROTO_ICMPV6 58
-#endif
-#define ND_SOLICIT 135
-#define ND_ADVERT 136
-#define TCP_SYN_ACK 0x12
 #define TCP_LISTENING 10
-
-struct l4 {
-	__u16 source, dest;
-};
-
-struct packet {
-	struct ask far; /* the other end: destination of what leaves, source of what comes */
-	bool plain;	/* the transport's header follows the address's: no options, no routes */
-	__u8 hops;
-	__u8 first; /* of the transport's header: ICMP's type */
-	__u8 flags; /* TCP's */
-};
-
-/* Read from the packet itself, which is what the wall is about. */
-static __always_inline void packet_read(struct __sk_buff *skb, bool leaves, struct packet *p)
-{
-	struct l4 ports = {};
-	__u8 first = 0, proto = 0;
-	__u32 at;
-
-	bpf_skb_load_bytes(skb, 0, &first, 1);
-	if (first >> 4 == 4) {
-		p->far.family = AF_INET;
-		p->far.addr[2] = ADDR_MAPPED_WORD;
-		bpf_skb_load_bytes(skb, 9, &proto, 1);
-		bpf_skb_load_bytes(skb, leaves ? 16 : 12, &p->far.addr[3], 4);
-		at = (first & 15) * 4;
-		p->plain = at == 20;
-	} else {
-		p->far.family = AF_INET6;
-		bpf_skb_load_bytes(skb, 6, &proto, 1);
-		bpf_skb_load_bytes(skb, 7, &p->hops, 1);
-		bpf_skb_load_bytes(skb, leaves ? 24 : 8, p->far.addr, 16);
-		at = 40;
-		p->plain = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMPV6;
-	}
-	p->far.proto = proto;
-	bpf_skb_load_bytes(skb, at, &p->first, 1);
-	if ((proto == IPPROTO_TCP || proto == IPPROTO_UDP) &&
-	    !bpf_skb_load_bytes(skb, at, &ports, sizeof(ports)))
-		p->far.port = bpf_ntohs(leaves ? ports.dest : ports.source);
-	if (proto == IPPROTO_TCP)
-		bpf_skb_load_bytes(skb, at + 13, &p->flags, 1);
-}
 
 static __always_inline void packet_event(struct __sk_buff *skb, __u16 reason, __u64 job)
 {
 	struct packet p = {};
 	struct egret_event *e;
 
-	packet_read(skb, true, &p);
+	packet_read(skb, 0, true, &p);
 	/* The kernel's own talk on a link, which no process asked for: counted only. */
 	if (p.far.family == AF_INET6 && (p.far.proto == IPPROTO_ICMPV6 || p.far.proto == 0))
 		return;
@@ -102,6 +53,22 @@ static __always_inline bool is_peer(const struct egret_cgroup *job, const __u32 
 	       is_host(addr);
 }
 
+/* A member needs none: its address is enough at the link. Also noted when an answer leaves, which
+ * brings back what newer ones drove out of the table, or what was there before the link's wall. */
+static __always_inline void note_spoken(const struct egret_cgroup *job, const struct packet *p)
+{
+	struct egret_spoken_key key = { .job = job->job,
+					.port = p->far.port,
+					.here = p->near_port };
+	__u8 one = 1;
+
+	if ((job->flags & EGRET_CG_HOST_NET) || is_member(job->job, p->far.addr))
+		return;
+	__builtin_memcpy(key.addr, p->far.addr, sizeof(key.addr));
+	if (!bpf_map_lookup_elem(&egret_spoken, &key))
+		bpf_map_update_elem(&egret_spoken, &key, &one, BPF_ANY);
+}
+
 /* IPv6 finds its neighbours by packets, of the kernel's own socket, which has the cgroup of whoever
  * made the namespace; a job has no socket that could send one. Which neighbours are looked for was
  * decided at the door, who is answered asked; no router passes them on. */
@@ -122,7 +89,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 	struct egret_record *r;
 	__u32 was[4];
 
-	packet_read(skb, true, &p);
+	packet_read(skb, 0, true, &p);
 	if (!p.plain || !sk)
 		return false;
 	if (p.far.proto == IPPROTO_ICMPV6)
@@ -138,8 +105,11 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 	if (!r || !(r->flags & EGRET_REC_INBOUND) || r->port != p.far.port)
 		return false;
 	__builtin_memcpy(was, r->addr, sizeof(was));
-	return was[0] == p.far.addr[0] && was[1] == p.far.addr[1] && was[2] == p.far.addr[2] &&
-	       was[3] == p.far.addr[3];
+	if (was[0] != p.far.addr[0] || was[1] != p.far.addr[1] || was[2] != p.far.addr[2] ||
+	    was[3] != p.far.addr[3])
+		return false;
+	note_spoken(job, &p);
+	return true;
 }
 
 /* 0 when the packet may pass, else the reason. */
@@ -171,8 +141,12 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		return 0;
 	if (leaves)
 		return may_leave(skb, sk, job) ? 0 : EGRET_R_PACKET;
-	packet_read(skb, false, &p);
-	return is_peer(job, p.far.addr) ? 0 : EGRET_R_INBOUND;
+	packet_read(skb, 0, false, &p);
+	if (!is_peer(job, p.far.addr))
+		return EGRET_R_INBOUND;
+	if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
+		note_spoken(job, &p);
+	return 0;
 }
 
 SEC("cgroup_skb/egress")

@@ -251,9 +251,15 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 		[KERNEL_DIRECT] = k->skel->maps.egret_direct,
 		[KERNEL_LINKS] = k->skel->maps.egret_links,
 		[KERNEL_OWN] = k->skel->maps.egret_own,
+		[KERNEL_SPOKEN] = k->skel->maps.egret_spoken,
 	};
 
 	return bpf_map__fd(maps[which]);
+}
+
+int kernel_link_prog(struct kernel *k)
+{
+	return bpf_program__fd(k->skel->progs.egret_link);
 }
 
 struct kernel_hold *kernel_hold_of(struct kernel *k)

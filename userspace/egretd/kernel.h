@@ -57,6 +57,22 @@ int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port,
 			 uint8_t ways) MUST_CHECK; /* EGRET_PUBLISHED_* */
 int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
 
+/* The host's side of a job's link (link.h): an interface of the caller's network namespace, by its
+ * index. An entry that is not there, at a link where the program stands: nothing gets through.
+ * kernel_link_attach: the program of this kernel_open, in place of an older one if it stands there.
+ * -EOPNOTSUPP: no clsact or cls_bpf; -EEXIST: another's filter is in its place; -ENODEV: no such
+ * interface. kernel_link_stands: 1 it is there and runs first, 0 it is not, -EBUSY a program of
+ * others is before it (TCX). Deleting and detaching what is not there: 0. */
+int kernel_link_set(struct kernel *k, uint32_t ifindex, const struct egret_link *v) MUST_CHECK;
+int kernel_link_del(struct kernel *k, uint32_t ifindex) MUST_CHECK;
+int kernel_link_attach(struct kernel *k, uint32_t ifindex) MUST_CHECK;
+int kernel_link_detach(struct kernel *k, uint32_t ifindex) MUST_CHECK;
+int kernel_link_stands(struct kernel *k, uint32_t ifindex) MUST_CHECK;
+/* Every entry: fn may delete it. */
+int kernel_link_each(struct kernel *k,
+		     void (*fn)(void *owner, uint32_t ifindex, const struct egret_link *v),
+		     void *owner) MUST_CHECK;
+
 /* Holding (abi.h). The beat must come at least every second. Where the kernel cannot hold:
  * kernel_hold_set gives -EOPNOTSUPP, kernel_no_hold says why (NULL: it can). */
 const char *kernel_no_hold(const struct kernel *k);
@@ -72,7 +88,7 @@ void kernel_held_each(struct kernel *k, void (*fn)(void *owner, const struct egr
 int kernel_cgroup_each(struct kernel *k,
 		       void (*fn)(void *owner, uint64_t cgroup, const struct egret_cgroup *c),
 		       void *owner) MUST_CHECK;
-/* Removes members, published ports and listeners of a job that is over. */
+/* Removes members, published ports, listeners and who spoke to it, of a job that is over. */
 int kernel_job_forget(struct kernel *k, uint64_t job) MUST_CHECK;
 
 /* What one proxy may dial although the cage refuses such addresses: the whole list replaces the one

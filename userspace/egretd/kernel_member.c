@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define KEY_MAX 32
+#define KEYS_MAX 131072 /* twice what the largest table holds */
 
 static int gone(int r)
 {
@@ -65,15 +66,16 @@ int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port)
 }
 
 /* All keys of a hash, of `key` bytes each: walking while entries go would begin anew without end.
- * Only egretd writes these maps, so nothing is missed. The caller frees. */
-static int keys_of(int fd, size_t key, uint8_t **ret, size_t *ret_n)
+ * Only egretd writes most of these maps, so nothing is missed; what the kernel itself adds and
+ * drives out (egret_spoken) may come twice, and ends at a bound. The caller frees. */
+int kernel_keys(int fd, size_t key, uint8_t **ret, size_t *ret_n)
 {
 	uint8_t next[KEY_MAX], *all = NULL;
 	size_t n = 0, room = 0;
 	const void *at = NULL;
 	int r;
 
-	while ((r = bpf_map_get_next_key(fd, at, next)) == 0) {
+	while ((r = bpf_map_get_next_key(fd, at, next)) == 0 && n < KEYS_MAX) {
 		if (n == room) {
 			room = room ? room * 2 : 64;
 			all = reallocarray(all, room, key);
@@ -84,7 +86,7 @@ static int keys_of(int fd, size_t key, uint8_t **ret, size_t *ret_n)
 		at = all + n * key;
 		n++;
 	}
-	if (r != -ENOENT) {
+	if (r && r != -ENOENT) {
 		free(all);
 		return r;
 	}
@@ -101,7 +103,7 @@ int kernel_cgroup_each(struct kernel *k,
 	cleanup_free uint8_t *keys = NULL;
 	size_t n = 0;
 
-	r = keys_of(fd, sizeof(uint64_t), &keys, &n);
+	r = kernel_keys(fd, sizeof(uint64_t), &keys, &n);
 	for (size_t i = 0; i < n; i++) {
 		struct egret_cgroup c;
 		uint64_t id;
@@ -118,7 +120,7 @@ static int job_delete(int fd, size_t key, uint64_t job)
 {
 	cleanup_free uint8_t *keys = NULL;
 	size_t n = 0;
-	int r = keys_of(fd, key, &keys, &n);
+	int r = kernel_keys(fd, key, &keys, &n);
 
 	for (size_t i = 0; i < n && !r; i++)
 		if (memcmp(keys + i * key, &job, sizeof(job)) == 0)
@@ -135,13 +137,19 @@ int kernel_job_forget(struct kernel *k, uint64_t job)
 
 	_Static_assert(offsetof(struct egret_member_key, job) == 0, "key begins with the job");
 	_Static_assert(offsetof(struct egret_published_key, job) == 0, "key begins with the job");
-	_Static_assert(sizeof(struct egret_member_key) <= KEY_MAX, "keys fit");
+	_Static_assert(offsetof(struct egret_spoken_key, job) == 0, "key begins with the job");
+	_Static_assert(sizeof(struct egret_member_key) <= KEY_MAX &&
+			       sizeof(struct egret_spoken_key) <= KEY_MAX,
+		       "keys fit");
 	r = job_delete(kernel_map_fd(k, KERNEL_MEMBERS), sizeof(struct egret_member_key), job);
 	if (!r)
 		r = job_delete(kernel_map_fd(k, KERNEL_PUBLISHED),
 			       sizeof(struct egret_published_key), job);
 	if (!r)
-		r = keys_of(kernel_map_fd(k, KERNEL_LISTENERS), sizeof(l), &keys, &n);
+		r = job_delete(kernel_map_fd(k, KERNEL_SPOKEN), sizeof(struct egret_spoken_key),
+			       job);
+	if (!r)
+		r = kernel_keys(kernel_map_fd(k, KERNEL_LISTENERS), sizeof(l), &keys, &n);
 	for (size_t i = 0; i < n && !r; i++) {
 		memcpy(&l, keys + i * sizeof(l), sizeof(l));
 		if (l.job == job)

@@ -38,8 +38,12 @@ enum kernel_map {
 	KERNEL_DIRECT,
 	KERNEL_LINKS,
 	KERNEL_OWN,
+	KERNEL_SPOKEN,
 };
 int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
+int kernel_link_prog(struct kernel *k);			    /* egret_link; borrowed */
+/* kernel_member.c: all keys of a hash, of `key` bytes each. The caller frees. */
+int kernel_keys(int fd, size_t key, uint8_t **ret, size_t *ret_n) MUST_CHECK;
 
 /* kernel_hold.c: the reader of the ring of held tasks. */
 struct kernel_hold;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The wall at the link: runs where a frame of a job's namespace arrives on the host (ingress of the
+ * host's side of a veth), whatever sent it: packet sockets past the queues, AF_XDP, sockets of
+ * others that were passed in, the kernel itself. Which job it is stands in egret_links; the rest in
+ * the frame. What passes:
+ *
+ *  TCP, UDP   whole and plain, from an address of the job
+ *               to an address of a member of the job
+ *               TCP also to who was let in and spoke first (egret_spoken), and never a first word
+ *  ARP, ND    of exactly the kernel's form, about an address that may be spoken to
+ *
+ * All else is dropped. A pass is TC_ACT_UNSPEC: filters of others behind this one still run.
+ */
+#include "packet.h"
+
+#define ETH_HEAD 14
+#define ETH_IP bpf_htons(0x0800)
+#define ETH_IP6 bpf_htons(0x86dd)
+#define ETH_ARP bpf_htons(0x0806)
+#define FRAME_BROADCAST 1 /* skb->pkt_type */
+#define FRAME_MULTICAST 2
+#define PASS (-1) /* TC_ACT_UNSPEC */
+#define DROP 2	  /* TC_ACT_SHOT */
+
+/* May speak or be spoken to beyond the job's own members. */
+#define TALKS (EGRET_CG_SERVICES | EGRET_CG_PUBLISHED | EGRET_CG_INBOUND | EGRET_CG_DIRECT)
+
+struct arp {
+	__u8 dest[6], source[6], type[2];
+	__u8 hardware[2], proto[2], hlen, plen, op[2];
+	__u8 from_mac[6], from_ip[4], to_mac[6], to_ip[4];
+};
+
+struct nd {
+	__u8 type, code;
+	__u16 sum;
+	__u32 flags;
+	__u32 target[4];
+	__u8 option, units, mac[6];
+};
+
+/* Is this neighbour one that the job may look for? routed: the frame could be carried further than
+ * the link by a router. */
+static __always_inline bool may_find(const struct egret_link *link, const __u32 addr[4],
+				     bool routed)
+{
+	if (is_member(link->job, addr))
+		return true;
+	if (!(link->flags & TALKS))
+		return false;
+	if ((link->flags & EGRET_CG_INBOUND) || addr_class(addr) == ADDR_LINK_LOCAL ||
+	    is_host(addr))
+		return true;
+	return (link->flags & EGRET_CG_DIRECT) && !routed;
+}
+
+static __always_inline bool same(const __u8 *a, const __u8 *b, int n)
+{
+	__u8 differ = 0;
+
+	for (int i = 0; i < n; i++)
+		differ |= a[i] ^ b[i];
+	return !differ;
+}
+
+static __always_inline bool is_zero(const __u8 *a, int n)
+{
+	__u8 any = 0;
+
+	for (int i = 0; i < n; i++)
+		any |= a[i];
+	return !any;
+}
+
+/* As the kernel makes them, so that a frame carries nothing but whom it asks for. */
+static __always_inline bool arp_passes(struct __sk_buff *skb, const struct egret_link *link)
+{
+	__u32 from[4] = { 0, 0, ADDR_MAPPED_WORD, 0 }, to[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	__u64 form; /* ARP, of Ethernet, for IPv4, lengths 6 and 4 */
+	struct arp a;
+
+	if (skb->len != sizeof(a) || bpf_skb_load_bytes(skb, 0, &a, sizeof(a)))
+		return false;
+	__builtin_memcpy(&form, a.type, sizeof(form));
+	if (form != bpf_cpu_to_be64(0x0806000108000604ull) || !same(a.source, a.from_mac, 6) ||
+	    a.op[0])
+		return false;
+	if (a.op[1] == 1) {
+		if (!is_zero(a.to_mac, 6))
+			return false;
+	} else if (a.op[1] != 2 || (a.dest[0] & 1) || !same(a.dest, a.to_mac, 6)) {
+		return false;
+	}
+	__builtin_memcpy(&from[3], a.from_ip, 4);
+	__builtin_memcpy(&to[3], a.to_ip, 4);
+	return is_member(link->job, from) && may_find(link, to, false);
+}
+
+/* Solicitations to the group of their target or to the target itself; advertisements of the job's
+ * own addresses. Not those before an address is in use (from ::): nobody needs to hear them. */
+static __always_inline bool nd_passes(struct __sk_buff *skb, const struct egret_link *link,
+				      const struct packet *p)
+{
+	__u32 rest = skb->len - ETH_HEAD - sizeof(struct ip6_head), target[4];
+	bool asks = p->first == ND_SOLICIT;
+	struct nd n = {};
+
+	if (!p->plain || p->hops != 255 || (!asks && p->first != ND_ADVERT))
+		return false;
+	if (rest == sizeof(n)) {
+		if (bpf_skb_load_bytes(skb, ETH_HEAD + sizeof(struct ip6_head), &n, sizeof(n)) ||
+		    n.option != (asks ? 1 : 2) || n.units != 1)
+			return false;
+	} else if (rest != sizeof(n) - 8 ||
+		   bpf_skb_load_bytes(skb, ETH_HEAD + sizeof(struct ip6_head), &n, sizeof(n) - 8)) {
+		return false;
+	}
+	if (n.code || (n.flags & (asks ? ~0u : bpf_htonl(0x1fffffff))))
+		return false;
+	if (addr_class(p->near) != ADDR_LINK_LOCAL && !is_member(link->job, p->near))
+		return false;
+	__builtin_memcpy(target, n.target, sizeof(target));
+	if (!asks) {
+		if (addr_class(target) != ADDR_LINK_LOCAL && !is_member(link->job, target))
+			return false;
+		return may_find(link, p->far.addr, true);
+	}
+	if (!may_find(link, target, false))
+		return false;
+	if (addr_class(p->far.addr) != ADDR_MULTICAST)
+		return may_find(link, p->far.addr, true);
+	return p->far.addr[0] == bpf_htonl(0xff020000) && !p->far.addr[1] &&
+	       p->far.addr[2] == bpf_htonl(1) &&
+	       p->far.addr[3] == (bpf_htonl(0xff000000) | (target[3] & bpf_htonl(0x00ffffff)));
+}
+
+/* An answer to who may speak to the job, and did. */
+static __always_inline bool is_answer(const struct egret_link *link, const struct packet *p)
+{
+	struct egret_spoken_key key = { .job = link->job,
+					.port = p->far.port,
+					.here = p->near_port };
+
+	if (p->far.proto != IPPROTO_TCP || (p->flags & TCP_SYN_ACK) == TCP_SYN)
+		return false;
+	if (!(link->flags & EGRET_CG_INBOUND) &&
+	    !((link->flags & EGRET_CG_PUBLISHED) && is_host(p->far.addr)))
+		return false;
+	__builtin_memcpy(key.addr, p->far.addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&egret_spoken, &key) != NULL;
+}
+
+static __always_inline bool ip_passes(struct __sk_buff *skb, const struct egret_link *link,
+				      const struct packet *p)
+{
+	/* One receiver; a frame to all of them would be flooded to strangers too. */
+	if (!p->plain || skb->pkt_type == FRAME_BROADCAST || skb->pkt_type == FRAME_MULTICAST)
+		return false;
+	if (p->far.proto != IPPROTO_TCP && p->far.proto != IPPROTO_UDP)
+		return false;
+	if (is_member(link->job, p->far.addr))
+		return is_member(link->job, p->near);
+	return is_answer(link, p) &&
+	       (is_member(link->job, p->near) || addr_class(p->near) == ADDR_LINK_LOCAL);
+}
+
+/* What the kernel says by itself, also because a stranger knocked, is counted only: resets, errors,
+ * echoes of pings, groups joined, neighbours looked for. */
+static __always_inline bool is_chatter(const struct packet *p)
+{
+	switch (p->far.proto) {
+	case IPPROTO_TCP:
+		return p->flags & TCP_RST;
+	case IPPROTO_ICMP:
+		return p->first != 8;
+	case IPPROTO_ICMPV6:
+		return p->first != 128;
+	case IPPROTO_IGMP:
+		return true;
+	default: /* MLD comes behind a hop-by-hop header */
+		return !p->far.family || (p->far.family == AF_INET6 && !p->far.proto);
+	}
+}
+
+static __always_inline void refuse(const struct egret_link *link, const struct packet *p)
+{
+	struct egret_event *e;
+
+	count_refused(EGRET_R_LINK);
+	if (is_chatter(p))
+		return;
+	e = event_open(EGRET_EV_REFUSED, EGRET_R_LINK);
+	if (!e)
+		return;
+	record_ask(&e->record, &p->far);
+	e->record.job = link->job;
+	e->record.time_ns = bpf_ktime_get_ns();
+	event_send(e);
+}
+
+SEC("tc")
+int egret_link(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex, type = skb->protocol;
+	struct egret_link *link = bpf_map_lookup_elem(&egret_links, &ifindex);
+	struct packet p = {};
+	bool passes = false;
+
+	if (!link) {
+		count_refused(EGRET_R_LINK);
+		return DROP;
+	}
+	/* The common case first. A tag is taken off the frame before it comes here. */
+	if (type == ETH_IP || type == ETH_IP6) {
+		packet_read(skb, ETH_HEAD, true, &p);
+		if ((p.far.family == AF_INET) != (type == ETH_IP))
+			p.plain = false;
+		if (!skb->vlan_present)
+			passes = ip_passes(skb, link, &p) ||
+				 (type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
+				  nd_passes(skb, link, &p));
+	} else if (type == ETH_ARP && !skb->vlan_present) {
+		passes = arp_passes(skb, link);
+	}
+	if (passes)
+		return PASS;
+	if (!(link->flags & EGRET_CG_TRIAL))
+		refuse(link, &p);
+	return DROP;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
