@@ -17,7 +17,7 @@ image_packages='jq@jq'
 test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck@cppcheck nftables@nft jq@jq socat@socat
 	wget@wget git@git fcgiwrap apt-utils@apt-ftparchive python3-pip@pip3 python3-requests|python3-pip nodejs@node npm@npm
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk nghttp2-client@h2load libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
-	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz
+	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz zstd@zstd kmod@modprobe
 	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
 	redis-server@redis-server postgresql debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc'
 

@@ -54,6 +54,8 @@ is "$(job curl -sS --max-time 20 http://api.test/hello.txt 2>/tmp/err)" 'hello f
 say /tmp/err
 is "$(job curl -sS --max-time 20 -o /dev/null -w '%{http_code}' http://evil.test/ 2>/tmp/err)" 403 "what it does not is refused"
 is "$(job curl -sS --max-time 20 -o /dev/null -w '%{http_code}' http://198.51.100.10/hello.txt 2>/tmp/err)" 403 "nor by its address"
+grep '"verdict":"deny"' /var/lib/egret/events.ndjson | head -n 5 >/tmp/out
+say /tmp/out
 is "$(bash -c 'echo x >/dev/udp/198.51.100.10/9 && echo sent' 2>/tmp/err)" sent "UDP can be sent from here"
 is "$(job bash -c 'echo x >/dev/udp/198.51.100.10/9 && echo sent || echo refused' 2>/tmp/err)" refused "but not from the job"
 is "$(job sh -c 'ls /sys/class/net | tr "\n" " "' 2>/dev/null)" 'lo ' "the job has no interface but lo"
