@@ -9,6 +9,7 @@
 #include "bypass.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -61,17 +62,50 @@ void agent_attempt(const struct bypass_case *c, const struct request *r, struct 
 	*a = got;
 }
 
+static int early[1024]; /* one descriptor a case and family */
+
+static int *early_of(const struct bypass_case *c, int family)
+{
+	size_t at = 0;
+
+	while (case_at(at) != c)
+		at++;
+	return &early[(at * 2 + (family == AF_INET6)) % (sizeof(early) / sizeof(*early))];
+}
+
+/* What was opened before the enforcer took hold, and is still there. */
+static void inherit(void)
+{
+	char *all = getenv("BYPASS_EARLY"), *word, *eq, *save;
+	const struct bypass_case *c;
+	int fd, family;
+
+	for (word = all ? strtok_r(all, ",", &save) : NULL; word;
+	     word = strtok_r(NULL, ",", &save)) {
+		eq = strchr(word, '=');
+		if (!eq || eq == word)
+			continue;
+		fd = (int)strtol(eq + 1, NULL, 10);
+		family = eq[-1] == '6' ? AF_INET6 : AF_INET;
+		eq[-1] = '\0';
+		c = case_named(word);
+		if (c && fcntl(fd, F_GETFD) >= 0)
+			*early_of(c, family) = fd;
+	}
+}
+
 int agent_main(void)
 {
-	static int early[512];
 	char line[2048], *word, *save;
 	const struct bypass_case *c;
 	struct request r;
 	struct attempt a;
 	bool before;
+	int *fd;
 
 	memset(early, -1, sizeof(early));
 	signal(SIGPIPE, SIG_IGN);
+	inherit();
 	puts("{\"agent\":1}");
 	while (fgets(line, sizeof(line), stdin)) {
 		word = strtok_r(line, " \n", &save);
@@ -86,17 +120,13 @@ int agent_main(void)
 		request_init(&r);
 		while ((word = strtok_r(NULL, " \n", &save)))
 			(void)request_set(&r, word);
-		/* One early descriptor a case and family. */
-		size_t at = 0;
-		while (case_at(at) != c)
-			at++;
-		at = (at * 2 + (r.target.family == AF_INET6)) % (sizeof(early) / sizeof(*early));
 		if (before) {
-			early[at] = c->before ? c->before(&r.target) : -1;
-			printf("{\"before\":%d}\n", early[at]);
+			fd = early_of(c, r.target.family);
+			*fd = c->before ? c->before(&r.target) : -1;
+			printf("{\"before\":%d}\n", *fd);
 			continue;
 		}
-		r.target.early = early[at];
+		r.target.early = *early_of(c, r.target.family);
 		agent_attempt(c, &r, &a);
 		attempt_write(&a, stdout);
 		putchar('\n');
