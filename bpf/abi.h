@@ -9,8 +9,9 @@
 
 #include <linux/types.h>
 
-#define EGRET_ABI 2 /* pins are in /sys/fs/bpf/egret/INSTANCE/v2; maps may be added, none changed \
-		     */
+#define EGRET_ABI                                                                       \
+	2 /* pins are in /sys/fs/bpf/egret/INSTANCE/v2; maps may be added, none changed \
+	   */
 #define EGRET_CGROUP_LEVELS 8 /* how deep below the attach point a registered cgroup may be */
 
 /* egret_cgroups: HASH, cgroup id -> this. A job is many cgroups; unknown below the attach point:
@@ -28,15 +29,16 @@ struct egret_cgroup {
 #define EGRET_CG_SERVICES 8u /* a rule "services": may connect to the job's other members */
 #define EGRET_CG_PUBLISHED \
 	16u /* the engine publishes ports of it: the host's own addresses may connect to it */
-#define EGRET_CG_DIRECT                                                                        \
-	32u /* its namespace has a link and its policy rules `direct`: what egret_direct names \
-	       goes as asked. Without a link such addresses are turned to the proxy as all others                 \
+#define EGRET_CG_DIRECT                                                                           \
+	32u /* its namespace has a link and its policy rules `direct`: what egret_direct names    \
+	       goes as asked. Without a link such addresses are turned to the proxy as all others \
 	     */
 #define EGRET_CG_CONFINED                                                                         \
 	64u /* called confined: UNIX sockets of others are closed to it, where the kernel has the \
 	       hook (guard.bpf.c) */
-#define EGRET_CG_TRIAL 128u /* the canary (egretd/trial.h): refusals are neither counted nor told \
-			     */
+#define EGRET_CG_TRIAL                                                             \
+	128u /* the canary (egretd/trial.h): refusals are neither counted nor told \
+	      */
 
 /* egret_members: HASH, this -> u8: addresses of a job's members in their own network namespaces.
  * Members always hear each other; who may speak first is EGRET_CG_SERVICES. */
