@@ -180,6 +180,9 @@ struct egret_cage_value {
 	__u32 flags;		/* EGRET_CAGE_UDP: nameserver, UDP allowed too */
 };
 #define EGRET_CAGE_UDP 1u
+#define EGRET_CAGE_ALL                                                             \
+	0ull /* in place of a cgroup: what is closed to every proxy, on all ports, \
+		unless its own entries name it */
 #define EGRET_CAGE_RANGES 8
 struct egret_cage_entry { /* the map's value: only the longest prefix is found, so it holds what
 			     shorter ones allow too */
@@ -231,9 +234,11 @@ struct egret_event {
 	struct egret_record record;
 };
 #define EGRET_EV_REFUSED 1 /* record: what was refused */
-#define EGRET_EV_DIAL 2	   /* a proxy dialled: record.job is 0, record.cgroup the proxy's */
-#define EGRET_EV_MEMBER 3  /* record: a connection to another member or published port, allowed */
-#define EGRET_EV_DIRECT 4  /* record: a connection that a rule `direct` allows */
+#define EGRET_EV_DIAL                                                                \
+	2 /* a proxy dialled: record.job is 0, record.cgroup the proxy's, cookie the \
+	     socket's; EGRET_REC_DNS: a nameserver */
+#define EGRET_EV_MEMBER 3 /* record: a connection to another member or published port, allowed */
+#define EGRET_EV_DIRECT 4 /* record: a connection that a rule `direct` allows */
 
 /* egret_lost: PERCPU_ARRAY[1] of u64: events that the full ring did not take. egret_refused:
  * PERCPU_ARRAY[EGRET_R_ROOM] of u64: refusals by reason, counted also where the event was lost. */

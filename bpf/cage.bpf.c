@@ -1,64 +1,95 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The cage: attached to the parent cgroup of all proxies. A proxy that was taken over still cannot
- * dial loopback, link-local and metadata addresses, private networks or the host itself, in
- * whatever form they are written, unless egretd put the address with the port into egret_cage for
- * this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind, nor make other
- * sockets than TCP and UDP. Each dial is told to the audit process: one that no request explains is
- * an alert.
+ * dial loopback, link-local and metadata addresses, private networks, egret's synthetic ranges or
+ * the host itself, in whatever form they are written, unless egretd put the address with the port
+ * into egret_cage for this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind,
+ * nor make other sockets than TCP and UDP. Each dial is told to the audit process: one that no
+ * request explains is an alert (audit/dials.c).
  */
 #include "record.h"
 
-/* Named for this proxy, with the port? */
-static __always_inline bool is_named(const struct ask *a, bool udp)
+static __always_inline const struct egret_cage_entry *entry_of(__u64 cgroup, const __u32 addr[4])
 {
 	struct egret_cage_key key = { .prefixlen = 64 + 128 };
-	__u64 cgroup = bpf_get_current_cgroup_id();
-	struct egret_cage_entry *e;
 
 	__builtin_memcpy(key.cgroup, &cgroup, sizeof(key.cgroup));
-	__builtin_memcpy(key.addr, a->addr, sizeof(key.addr));
-	e = bpf_map_lookup_elem(&egret_cage, &key);
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&egret_cage, &key);
+}
+
+/* Named for this proxy, with the port: the entry's flags and NAMED, else 0. */
+#define NAMED 0x80000000u
+static __always_inline __u32 named(const struct ask *a)
+{
+	const struct egret_cage_entry *e = entry_of(bpf_get_current_cgroup_id(), a->addr);
+	__u32 flags = 0;
+
 	if (!e)
-		return false;
+		return 0;
 	for (int i = 0; i < EGRET_CAGE_RANGES; i++) {
 		const struct egret_cage_value *v = &e->range[i];
 
-		if (v->port_hi && a->port >= v->port_lo && a->port <= v->port_hi &&
-		    (!udp || (v->flags & EGRET_CAGE_UDP)))
-			return true;
+		if (v->port_hi && a->port >= v->port_lo && a->port <= v->port_hi)
+			flags |= v->flags | NAMED;
 	}
-	return false;
+	return flags;
 }
 
-static __always_inline int judge(const struct ask *a)
+/* A range that the configuration closes to all proxies. */
+static __always_inline bool is_closed(const __u32 addr[4])
 {
-	__u32 inner[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	return entry_of(EGRET_CAGE_ALL, addr) != NULL;
+}
+
+/* What is judged by its number is judged by the IPv4 address in it too. */
+static __always_inline int judge_inner(__u32 ip)
+{
+	__u32 inner[4] = { 0, 0, ADDR_MAPPED_WORD, ADDR_HOST32(ip) };
+
+	if (is_host(inner))
+		return EGRET_R_HOST_ADDRESS;
+	return is_closed(inner) ? EGRET_R_CAGE_ADDRESS : EGRET_OK;
+}
+
+static __always_inline int judge(const struct ask *a, __u32 name)
+{
 	__u32 ip[2] = { 0, 0 };
-	int n;
+	int n, reason;
 
 	if (a->proto == IPPROTO_UDP)
-		return is_named(a, true) ? EGRET_OK : EGRET_R_CAGE_UDP;
+		return name & EGRET_CAGE_UDP ? EGRET_OK : EGRET_R_CAGE_UDP;
 	if (a->proto != IPPROTO_TCP)
 		return EGRET_R_CAGE_SOCKET;
-	if (is_named(a, false))
+	if (name)
 		return EGRET_OK;
-	if (addr_class_deep(a->addr) != ADDR_PUBLIC)
+	if (addr_class_deep(a->addr) != ADDR_PUBLIC || is_closed(a->addr))
 		return EGRET_R_CAGE_ADDRESS;
 	if (is_host(a->addr))
 		return EGRET_R_HOST_ADDRESS;
 	n = addr_embedded(a->addr, ip);
 	if (n > 0) {
-		inner[3] = ADDR_HOST32(ip[0]);
-		if (is_host(inner))
-			return EGRET_R_HOST_ADDRESS;
+		reason = judge_inner(ip[0]);
+		if (reason)
+			return reason;
 	}
-	if (n > 1) {
-		inner[3] = ADDR_HOST32(ip[1]);
-		if (is_host(inner))
-			return EGRET_R_HOST_ADDRESS;
-	}
-	return EGRET_OK;
+	return n > 1 ? judge_inner(ip[1]) : EGRET_OK;
+}
+
+/* A dial that is let through, told with what the audit process must know: that it went to a
+ * nameserver, so that no request of the job explains it. */
+static __always_inline void tell_dial(struct bpf_sock_addr *ctx, const struct ask *a, __u32 name)
+{
+	struct egret_event *e = event_open(EGRET_EV_DIAL, EGRET_OK);
+
+	if (!e)
+		return;
+	record_task(&e->record);
+	record_ask(&e->record, a);
+	e->record.cookie = bpf_get_socket_cookie(ctx);
+	if (name & EGRET_CAGE_UDP)
+		e->record.flags = EGRET_REC_DNS;
+	event_send(e);
 }
 
 /* The canary below the proxies' cgroup: known as one of no job. */
@@ -72,15 +103,18 @@ static __always_inline bool is_canary(void)
 
 static __always_inline int cage(struct bpf_sock_addr *ctx, const struct ask *a)
 {
-	int reason = judge(a);
+	__u32 name = named(a);
+	int reason = judge(a, name);
 
-	if (reason && is_canary())
-		return 0;
-	if (reason)
-		count_refused(reason);
-	event_task(reason ? EGRET_EV_REFUSED : EGRET_EV_DIAL, reason, 0, bpf_get_socket_cookie(ctx),
-		   a);
-	return reason == EGRET_OK;
+	if (is_canary())
+		return reason == EGRET_OK;
+	if (!reason) {
+		tell_dial(ctx, a, name);
+		return 1;
+	}
+	count_refused(reason);
+	event_task(EGRET_EV_REFUSED, reason, 0, bpf_get_socket_cookie(ctx), a);
+	return 0;
 }
 
 static __always_inline int cage_v4(struct bpf_sock_addr *ctx)

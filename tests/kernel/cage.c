@@ -238,6 +238,35 @@ static void test_sockets(void **state)
 	assert_int_equal(task_run(cage_fd, W.ns.netns, bind_fn, (void *)"::"), EPERM);
 }
 
+/* Ranges of the configuration: closed also inside what is public, in every form, but not to a proxy
+ * whose own list names them. */
+static void test_closed(void **state)
+{
+	struct kernel_dial closed[] = { named("198.51.100.128", 96 + 25, 1, 65535, 0),
+					named("2001:db8:5::", 48, 1, 65535, 0) };
+	struct kernel_dial own[] = { named("198.51.100.130", 128, 443, 443, 0) };
+	(void)state;
+
+	assert_true(passes(cage_fd, "198.51.100.130", 443, SOCK_STREAM));
+	assert_true(passes(cage_fd, "2001:db8:5::9", 443, SOCK_STREAM));
+	need(kernel_cage_close(W.k, closed, 2), "close");
+	assert_false(passes(cage_fd, "198.51.100.130", 443, SOCK_STREAM));
+	assert_false(passes(cage_fd, "::ffff:198.51.100.130", 443, SOCK_STREAM));
+	assert_false(passes(cage_fd, "64:ff9b::198.51.100.130", 443, SOCK_STREAM));
+	assert_false(passes(other_fd, "2001:db8:5::9", 80, SOCK_STREAM));
+	assert_true(passes(cage_fd, "198.51.100.1", 443, SOCK_STREAM));
+	assert_true(passes(cage_fd, "2001:db8:6::9", 443, SOCK_STREAM));
+	need(kernel_cage_set(W.k, cage_id, own, 1), "cage");
+	assert_true(passes(cage_fd, "198.51.100.130", 443, SOCK_STREAM));
+	assert_false(passes(cage_fd, "198.51.100.130", 80, SOCK_STREAM));
+	assert_false(passes(other_fd, "198.51.100.130", 443, SOCK_STREAM));
+	need(kernel_cage_del(W.k, cage_id), "del");
+	assert_false(passes(cage_fd, "198.51.100.130", 443, SOCK_STREAM));
+	need(kernel_cage_close(W.k, NULL, 0), "open");
+	assert_true(passes(cage_fd, "198.51.100.130", 443, SOCK_STREAM));
+	assert_int_equal(kernel_cage_set(W.k, EGRET_CAGE_ALL, own, 1), -EINVAL);
+}
+
 /* Addresses of the host come and go. */
 static void test_host_addresses(void **state)
 {
@@ -253,9 +282,8 @@ static void test_host_addresses(void **state)
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_named),
-		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_table),	       cmocka_unit_test(test_named),
+		cmocka_unit_test(test_sockets),	       cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_host_addresses),
 	};
 

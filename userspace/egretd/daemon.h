@@ -81,6 +81,8 @@ struct daemon {
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
 	struct timer beat, sweep;
+	struct timer links;  /* links.h */
+	bool links_down;     /* a wall is gone: jobs are frozen */
 	struct units *units; /* unit.h */
 	struct walls *walls; /* walls.h */
 	struct compile *reload;

@@ -162,6 +162,8 @@ void job_drained(struct job *j); /* the audit process has read the last of it */
 void job_member_left(struct job *j, struct member *m);
 void job_linger(struct job *j); /* of an engine and without a member: ends in a while */
 
+int dial_of(const char *text, struct kernel_dial *ret) MUST_CHECK; /* "addr" or "addr/prefix" */
+
 /* job_files.c */
 int job_files_lay(const struct job *j) MUST_CHECK;
 void job_files_remove(const struct job *j);

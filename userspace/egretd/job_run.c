@@ -7,6 +7,7 @@
 #include "egretd/authority.h"
 #include "egretd/compile.h"
 #include "egretd/control.h"
+#include "egretd/links.h"
 #include "egretd/job.h"
 #include "egretd/tier.h"
 #include "egretd/trial.h"
@@ -314,6 +315,8 @@ int job_admit(const struct daemon *d, char *why, size_t n)
 		snprintf(why, n, "egretd is ending");
 		return -ESHUTDOWN;
 	}
+	if (links_stand(d, why, n) < 0)
+		return -EPERM;
 	for (i = 0; i < WALLS_REQUIRED; i++) {
 		if (wall_stands(d, (enum wall)i))
 			continue;

@@ -128,7 +128,7 @@ static int select_credentials(struct job *j, char *why, size_t n)
 	return count ? pack_write(images, count, &j->creds) : 0;
 }
 
-static int dial_of(const char *text, struct kernel_dial *ret)
+int dial_of(const char *text, struct kernel_dial *ret)
 {
 	char addr[64];
 	const char *slash = strchr(text, '/');

@@ -7,6 +7,7 @@
 #include "egretd/kernel.h"
 #include "egretd/cgroup.h"
 #include "egretd/kernel_pin.h"
+#include "egretd/kernel_watch.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -24,6 +25,8 @@ struct kernel {
 	bool reused;
 	char no_hold[160]; /* why tasks cannot be held; "": they can */
 	struct kernel_hold *hold;
+	struct kernel_watch *watch;
+	char instance[64];
 };
 
 /* libbpf's first complaint of a load: the sentence that goes into `why`. */
@@ -95,6 +98,8 @@ static int links_make(struct kernel *k, const struct kernel_where *w, char *why,
 		const char *name = bpf_program__name(rows[i].prog);
 		int r = kernel_pin_link(k->dir, rows[i].prog, rows[i].cgroup);
 
+		if (!r)
+			r = kernel_watch_link(k->watch, k->dir, rows[i].prog, rows[i].cgroup);
 		if (r == -EBUSY)
 			snprintf(why, size,
 				 "egret's programs stand at another cgroup, as \"attach\" or "
@@ -185,10 +190,28 @@ static int hold_make(struct kernel *k, char *why, size_t size)
 		if (r)
 			snprintf(k->no_hold, sizeof(k->no_hold),
 				 "the program cannot be attached (%s)", strerror(-r));
+		else
+			r = kernel_watch_link(k->watch, k->dir, k->skel->progs.egret_hold, -1);
 	}
 	r = kernel_hold_open(k, &k->hold);
 	if (r)
 		snprintf(why, size, "the ring of held tasks cannot be read (%s)", strerror(-r));
+	return r;
+}
+
+/* Held by descriptors too (kernel_watch.c). */
+static int maps_hold(struct kernel *k, char *why, size_t size)
+{
+	struct bpf_map *m;
+	int r = 0;
+
+	bpf_object__for_each_map(m, k->skel->obj)
+	{
+		if (!r && !bpf_map__is_internal(m))
+			r = kernel_watch_map(k->watch, bpf_map__name(m), bpf_map__fd(m));
+	}
+	if (r)
+		snprintf(why, size, "egret's maps cannot be held (%s)", strerror(-r));
 	return r;
 }
 
@@ -197,12 +220,16 @@ int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, si
 	struct kernel *k = mem_new(sizeof(*k));
 	int r = kernel_pin_dir(w->instance, k->dir, &k->reused, why, size);
 
+	k->watch = kernel_watch_new();
+	snprintf(k->instance, sizeof(k->instance), "%s", w->instance);
 	if (!r)
 		r = load(k, w, why, size);
 	if (!r)
 		r = links_make(k, w, why, size);
 	if (!r)
 		r = hold_make(k, why, size);
+	if (!r)
+		r = maps_hold(k, why, size);
 	if (r) {
 		char ignored[128];
 		bool fresh = k->dir[0] && !k->reused;
@@ -222,6 +249,7 @@ struct kernel *kernel_free(struct kernel *k)
 	if (!k)
 		return NULL;
 	kernel_hold_close(k->hold);
+	kernel_watch_free(k->watch);
 	egret_bpf__destroy(k->skel);
 	free(k);
 	return NULL;
@@ -260,6 +288,11 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 int kernel_link_prog(struct kernel *k)
 {
 	return bpf_program__fd(k->skel->progs.egret_link);
+}
+
+int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner)
+{
+	return kernel_watch_check(k->watch, k->instance, k->dir, fn, owner);
 }
 
 struct kernel_hold *kernel_hold_of(struct kernel *k)

@@ -103,6 +103,8 @@ struct kernel_dial {
 int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d,
 		    size_t n) MUST_CHECK;
 int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup) MUST_CHECK;
+/* Ranges that no proxy may dial unless its own list names them; ports 1 to 65535. */
+int kernel_cage_close(struct kernel *k, const struct kernel_dial *d, size_t n) MUST_CHECK;
 
 /* The host's own addresses (hostaddr.h): the whole list replaces the one before. */
 int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n) MUST_CHECK;
@@ -113,6 +115,11 @@ int kernel_accepted_fd(struct kernel *k,
 int kernel_events_fd(struct kernel *k,
 		     int *ret) MUST_CHECK;		   /* egret_events: for the audit process */
 int kernel_lost_fd(struct kernel *k, int *ret) MUST_CHECK; /* egret_lost, read-only */
+
+/* Looks at each link and pin, and puts back what was taken away: fn says what it found (err 0: it
+ * stands again). 0, or -errno: a link is gone that cannot be put back, so a wall does not stand. */
+typedef void (*kernel_lost_fn)(void *owner, const char *what, const char *happened, int err);
+int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner) MUST_CHECK;
 
 /* Sums over all CPUs. */
 int kernel_lost(struct kernel *k, uint64_t *ret) MUST_CHECK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a proxy may dial although the cage refuses it. The kernel finds only the longest prefix of
- * an address, so each prefix's entry is made to hold the port ranges of every shorter one that
- * covers it too.
+ * What a proxy may dial although the cage refuses it, and what is closed to all. The kernel finds
+ * only the longest prefix of an address, so each prefix's entry is made to hold the port ranges of
+ * every shorter one that covers it too.
  */
 #include "egretd/kernel.h"
 #include "egretd/kernel_pin.h"
@@ -104,15 +104,13 @@ static int sweep(int fd, uint64_t cgroup, const struct kernel_dial *all, size_t 
 	return r;
 }
 
-int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n)
+static int set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n)
 {
 	int fd = kernel_map_fd(k, KERNEL_CAGE);
 	struct egret_cage_entry e;
 	struct egret_cage_key key;
 	int r;
 
-	if (!proxy_cgroup)
-		return -EINVAL;
 	/* All are checked before the first is written. */
 	for (size_t i = 0; i < n; i++) {
 		if (d[i].prefix > 128 || !d[i].port_hi || d[i].port_lo > d[i].port_hi)
@@ -130,6 +128,16 @@ int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel
 			return r;
 	}
 	return sweep(fd, proxy_cgroup, d, n);
+}
+
+int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n)
+{
+	return proxy_cgroup == EGRET_CAGE_ALL ? -EINVAL : set(k, proxy_cgroup, d, n);
+}
+
+int kernel_cage_close(struct kernel *k, const struct kernel_dial *d, size_t n)
+{
+	return set(k, EGRET_CAGE_ALL, d, n);
 }
 
 int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup)

@@ -11,6 +11,7 @@
 #include "egretd/control.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
+#include "egretd/links.h"
 #include "egretd/probe.h"
 #include "egretd/supervisor.h"
 #include "egretd/unit.h"
@@ -194,6 +195,21 @@ static int open_files(struct daemon *d, char *why, size_t n)
 	return 0;
 }
 
+/* What the resolver gives out as addresses is nobody's: closed to proxies by the kernel too. */
+static int close_synthetic(struct daemon *d)
+{
+	struct kernel_dial closed[CONFIG_LIST_MAX];
+	unsigned i;
+
+	for (i = 0; i < d->config.synthetic.n; i++) {
+		if (dial_of(d->config.synthetic.at[i].p, &closed[i]) < 0)
+			return -EINVAL;
+		closed[i].port_lo = 1;
+		closed[i].port_hi = 65535;
+	}
+	return kernel_cage_close(d->kernel, closed, i);
+}
+
 static int start_kernel(struct daemon *d, char *why, size_t n)
 {
 	struct kernel_where where = { .instance = d->instance };
@@ -216,12 +232,19 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 		return r;
 	if (kernel_no_hold(d->kernel))
 		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
-	r = hostaddr_list(&addrs, &count);
+	r = close_synthetic(d);
+	if (r < 0) {
+		snprintf(why, n, "the synthetic ranges cannot be closed to proxies: %s",
+			 strerror(-r));
+		return r;
+	}
+	/* Watched before they are read: what comes between is read again. */
+	r = hostaddr_watch_open(&fd);
+	if (r == 0)
+		r = hostaddr_list(&addrs, &count);
 	if (r == 0)
 		r = kernel_hostaddr_set(d->kernel, (const uint8_t(*)[16])addrs, count);
 	free(addrs);
-	if (r == 0)
-		r = hostaddr_watch_open(&fd);
 	if (r == 0)
 		r = watch_add(d->loop, &d->hostaddr, fd, EPOLLIN, on_hostaddr, d);
 	if (r < 0)
@@ -313,6 +336,8 @@ static int start(struct daemon *d, char *why, size_t n)
 	}
 	if (r == 0)
 		r = held_open(d, why, n);
+	if (r == 0)
+		links_open(d);
 	return r;
 }
 
@@ -325,6 +350,7 @@ static void finish(struct daemon *d)
 	units_close(d);
 	forget_close(d);
 	walls_close(d);
+	links_close(d);
 	if (d->kernel)
 		held_close(d);
 	if (d->control >= 0)

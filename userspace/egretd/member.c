@@ -31,7 +31,7 @@ static uint32_t flags_of(const struct member *m)
 		flags |= EGRET_CG_INBOUND;
 	if (m->published)
 		flags |= EGRET_CG_PUBLISHED;
-	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d))
+	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d) && !j->d->links_down)
 		flags |= EGRET_CG_READY;
 	return flags;
 }
