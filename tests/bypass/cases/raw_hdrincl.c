@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The whole packet by hand: no connect, no sendmsg hook of cgroups sees a raw socket. */
+#include "../wire.h"
+
+#include <netinet/in.h>
+#include <unistd.h>
+
+static void attempt(const struct target *t, struct attempt *a)
+{
+	int fd = sock_open(a, t->family, SOCK_RAW, IPPROTO_RAW, "socket(IPPROTO_RAW)");
+	struct sockaddr_storage ss;
+	uint8_t packet[WIRE_MAX];
+	socklen_t n = sa_make(t->family, t->addr, 0, &ss);
+
+	if (fd < 0)
+		return;
+	if (sendto(fd, packet, wire_udp(t, packet), 0, (struct sockaddr *)&ss, n) < 0)
+		failed(a, "sendto");
+	close(fd);
+}
+
+CASE(raw_hdrincl) = { .title = "Raw socket, own IP header",
+		      .source = "field C34: bullfrog README; C35: egress-filter AUDIT S10",
+		      .group = "sockets",
+		      .families = FOUR | SIX,
+		      .settings = LINKED,
+		      .needs_root = true,
+		      .attempt = attempt };
