@@ -222,7 +222,7 @@ static void test_host_addresses(void **state)
 	hostaddr_text(want, text);
 	assert_string_equal(text, "2001:db8::1");
 	free(list);
-	need(hostaddr_watch_open(&fd), "watch");
+	need(hostaddr_watch_open(false, &fd), "watch");
 	hostaddr_drain(fd);
 	close(fd);
 }

@@ -80,7 +80,7 @@ struct daemon {
 	bool stopping;
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
-	struct timer beat, sweep;
+	struct timer beat, sweep, net_links;
 	struct timer links;  /* links.h */
 	bool links_down;     /* a wall is gone: jobs are frozen */
 	struct units *units; /* unit.h */

@@ -80,10 +80,11 @@ void hostaddr_text(const uint8_t addr[16], char *to)
 		to[0] = 0;
 }
 
-int hostaddr_watch_open(int *ret_fd)
+int hostaddr_watch_open(bool links, int *ret_fd)
 {
 	struct sockaddr_nl sa = { .nl_family = AF_NETLINK,
-				  .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
+				  .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+					       (links ? RTMGRP_LINK : 0u) };
 	cleanup_close int fd =
 		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -110,23 +111,31 @@ void hostaddr_drain(int fd)
 #define ASK_TRIES 8
 #define ASK_SEQ 0x65677265u
 
-static int dump_send(int fd, uint32_t seq)
+static int dump_send(int fd, uint16_t type, uint32_t seq)
 {
 	struct {
 		struct nlmsghdr h;
-		struct ifaddrmsg a;
+		struct ifinfomsg i; /* as long as, or longer than, what other kinds want here */
+		struct nlattr a;
+		uint32_t mask;
 	} q = { .h = { .nlmsg_len = sizeof(q),
-		       .nlmsg_type = RTM_GETADDR,
+		       .nlmsg_type = type,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		       .nlmsg_seq = seq } };
+		       .nlmsg_seq = seq },
+		.a = { .nla_len = sizeof(q.a) + sizeof(q.mask), .nla_type = IFLA_EXT_MASK },
+		.mask = RTEXT_FILTER_SKIP_STATS };
 	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
 
-	return sendto(fd, &q, sizeof(q), 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+	if (type != RTM_GETLINK)
+		q.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg));
+	return sendto(fd, &q, q.h.nlmsg_len, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno
+											: 0;
 }
 
-static int dump_add(struct nlmsghdr *h, struct list *l)
+static int dump_add(struct nlmsghdr *h, void *arg)
 {
 	struct nlattr *at[IFA_MAX + 1];
+	struct list *l = arg;
 	struct nlattr *a;
 
 	if (nlmsg_parse(h, sizeof(struct ifaddrmsg), at, IFA_MAX, NULL) < 0)
@@ -141,7 +150,8 @@ static int dump_add(struct nlmsghdr *h, struct list *l)
 }
 
 /* One datagram's messages. 1: the list is whole. */
-static int dump_read(char *room, int n, uint32_t seq, struct list *l, bool *stale)
+static int dump_read(char *room, int n, uint32_t seq, uint16_t type, hostaddr_fn fn, void *arg,
+		     bool *stale)
 {
 	struct nlmsghdr *h;
 
@@ -149,7 +159,7 @@ static int dump_read(char *room, int n, uint32_t seq, struct list *l, bool *stal
 		int r = 0;
 
 		if (h->nlmsg_seq != seq) {
-			*stale = true; /* news: an address came or went */
+			*stale = true; /* news: an address or a link came or went */
 			continue;
 		}
 		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -158,18 +168,19 @@ static int dump_read(char *room, int n, uint32_t seq, struct list *l, bool *stal
 			r = -EIO;
 		else if (h->nlmsg_type == NLMSG_DONE)
 			return 1;
-		else if (h->nlmsg_type == RTM_NEWADDR)
-			r = dump_add(h, l);
+		else if (h->nlmsg_type == type)
+			r = fn(h, arg);
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
-static int dump(int fd, uint32_t seq, struct list *l, bool *stale)
+int hostaddr_dump(int fd, uint16_t ask, hostaddr_fn fn, void *arg, bool *stale)
 {
+	static uint32_t seq = ASK_SEQ;
 	char room[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
-	int r = dump_send(fd, seq);
+	int r = dump_send(fd, ask, ++seq);
 
 	for (int i = 0; !r; i++) {
 		struct sockaddr_nl from = { 0 };
@@ -195,7 +206,8 @@ static int dump(int fd, uint32_t seq, struct list *l, bool *stale)
 		} else if (m.msg_flags & MSG_TRUNC) {
 			r = -EBADMSG;
 		} else if (from.nl_pid == 0) { /* only the kernel's word */
-			r = dump_read(room, (int)n, seq, l, stale);
+			/* The kernel answers GET with NEW, two numbers below. */
+			r = dump_read(room, (int)n, seq, (uint16_t)(ask - 2), fn, arg, stale);
 		}
 	}
 	return r < 0 ? r : 0;
@@ -205,12 +217,12 @@ int hostaddr_ask(int fd, uint8_t (**ret)[16], size_t *ret_n)
 {
 	int r;
 
-	for (uint32_t i = 0; i < ASK_TRIES; i++) {
+	for (int i = 0; i < ASK_TRIES; i++) {
 		struct list l = { 0 };
 		bool stale = false;
 
 		hostaddr_drain(fd);
-		r = dump(fd, ASK_SEQ + i, &l, &stale);
+		r = hostaddr_dump(fd, RTM_GETADDR, dump_add, &l, &stale);
 		if (r || stale) {
 			free(l.p);
 			if (r)

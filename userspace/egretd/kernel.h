@@ -57,8 +57,8 @@ int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port,
 			 uint8_t ways) MUST_CHECK; /* EGRET_PUBLISHED_* */
 int kernel_published_del(struct kernel *k, uint64_t job, uint16_t port) MUST_CHECK;
 
-/* The host's side of a job's link (link.h): an interface of the caller's network namespace, by its
- * index. An entry that is not there, at a link where the program stands: nothing gets through.
+/* The host's side of a job's link (net_link.h): an interface of the caller's network namespace, by
+ * its index. An entry that is not there, at a link where the program stands: nothing gets through.
  * kernel_link_attach: the program of this kernel_open, in place of an older one if it stands there.
  * -EOPNOTSUPP: no clsact or cls_bpf; -EEXIST: another's filter is in its place; -ENODEV: no such
  * interface. kernel_link_stands: 1 it is there and runs first, 0 it is not, -EBUSY a program of

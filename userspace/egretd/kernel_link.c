@@ -3,7 +3,7 @@
  * The program at the host's side of a job's link (bpf/tc.bpf.c): its table, and its place there, a
  * filter of clsact's ingress with a fixed priority and handle: a second attachment replaces the
  * first in one step, so an egretd that starts anew leaves neither a gap nor a twin. Such a filter
- * needs no pin: it stands until it is taken away or the link is gone. Called by link.c and
+ * needs no pin: it stands until it is taken away or the link is gone. Called by net_link.c and
  * trial_tc.c with interfaces of the caller's own network namespace.
  */
 #include "egretd/kernel.h"

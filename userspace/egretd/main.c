@@ -239,7 +239,7 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 		return r;
 	}
 	/* Watched before they are read: what comes between is read again. */
-	r = hostaddr_watch_open(&fd);
+	r = hostaddr_watch_open(false, &fd);
 	if (r == 0)
 		r = hostaddr_list(&addrs, &count);
 	if (r == 0)
@@ -260,6 +260,7 @@ static int cut_capabilities(void)
 		CAP_BPF,
 		CAP_PERFMON,
 		CAP_NET_ADMIN,
+		CAP_NET_RAW, /* the trial of the wall at links: a packet socket */
 		CAP_SYS_ADMIN,
 		CAP_SYS_PTRACE,
 		CAP_SYS_CHROOT, /* setns(2) into a mount namespace: egret-mount */
@@ -329,6 +330,7 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = control_open(d, why, n);
 	if (r == 0) {
 		adopt_jobs(d);
+		net_links_open(d);
 		forget_open(d);
 		services_tell_jobs(d);
 		walls_tell(d);
@@ -348,6 +350,7 @@ static void finish(struct daemon *d)
 	unsigned i;
 
 	units_close(d);
+	net_links_close(d);
 	forget_close(d);
 	walls_close(d);
 	links_close(d);

@@ -4,6 +4,7 @@
 #include "egretd/member.h"
 
 #include "egretd/container.h"
+#include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/walls.h"
 
@@ -16,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static uint32_t flags_of(const struct member *m)
+#define LOOKS_MAX 8
+
+uint32_t member_flags(const struct member *m)
 {
 	const struct job *j = m->job;
 	uint32_t flags = 0;
@@ -38,7 +41,9 @@ static uint32_t flags_of(const struct member *m)
 
 int member_refresh(struct member *m)
 {
-	return kernel_cgroup_set(m->job->d->kernel, m->cgroup_id, m->job->id, flags_of(m));
+	if (m->net)
+		net_links_tell(m->net);
+	return kernel_cgroup_set(m->job->d->kernel, m->cgroup_id, m->job->id, member_flags(m));
 }
 
 int members_refresh(struct job *j)
@@ -274,17 +279,26 @@ static void addrs_look(struct net *net)
 
 /* Whoever has NET_ADMIN in the namespace can give itself any address: then the ones it had when it
  * joined are its only ones. */
+void net_look(struct net *net, bool fresh)
+{
+	struct job *j = net->job;
+
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		if (fresh || (j->confined && !(j->capabilities & PREPARED_NET_ADMIN)))
+			addrs_look(net);
+		else
+			hostaddr_drain(net->ns.route);
+		if (!net_links_look(net))
+			return;
+	}
+}
+
 static void on_route(struct watch *w, uint32_t events)
 {
-	struct net *net = w->owner;
-	uint8_t(*list)[16] = NULL;
-	size_t n;
-
-	if (net->job->confined && !(net->job->capabilities & PREPARED_NET_ADMIN))
-		addrs_look(net);
-	else if (netns_addrs(net->ns.route, &list, &n) == 0)
-		free(list); /* emptied */
+	net_look(w->owner, false);
 }
+
+static bool others_are_in(const struct job *j, int netns);
 
 static void net_drop(struct net *net)
 {
@@ -293,6 +307,7 @@ static void net_drop(struct net *net)
 	struct net **at;
 
 	watch_del(&net->route);
+	net_links_drop(net, others_are_in(j, net->ns.netns));
 	addrs_forget(net);
 	if (net->served && j->proxy.pid > 0 && j->state != JOB_ENDING) {
 		msg_begin(&m, MSG_PROXY_UNLISTEN, 0);
@@ -385,11 +400,13 @@ int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char 
 				 strerror(-r));
 	}
 	if (r == 0 && net->ns.route >= 0) {
-		addrs_look(net);
+		net_look(net, true);
 		r = watch_add(j->d->loop, &net->route, net->ns.route, EPOLLIN, on_route, net);
 		if (r < 0)
 			snprintf(why, n, "the addresses of the namespace cannot be followed: %s",
 				 strerror(-r));
+		else
+			r = net_links_required(net, why, n);
 	}
 	if (r < 0) {
 		net_drop(net);
@@ -519,6 +536,8 @@ void member_remove(struct member *m)
 	j->nmembers--;
 	if (m->net && --m->net->members == 0)
 		net_drop(m->net);
+	else if (m->net)
+		net_links_tell(m->net);
 	free(m->path);
 	free(m);
 }

@@ -9,6 +9,7 @@
 #define EGRET_EGRETD_MEMBER_H
 
 #include "egretd/daemon.h"
+#include "egretd/net_link.h"
 #include "egretd/netns.h"
 #include "egretd/place.h"
 
@@ -34,6 +35,7 @@ struct net {
 	struct watch route;
 	uint8_t (*addrs)[16]; /* told to the kernel as members' addresses */
 	size_t naddrs;
+	struct net_links links;
 };
 
 struct member;
@@ -74,7 +76,10 @@ int nets_listen(struct job *j) MUST_CHECK;
 void nets_unserved(struct job *j); /* the proxy is gone: all members are refused */
 /* The proxy's answer to question `id`: true when it was one of a net's. */
 bool nets_answered(struct job *j, uint32_t id, bool ok, const char *why);
-bool nets_served(const struct job *j);					/* all of them */
+bool nets_served(const struct job *j); /* all of them */
+/* Its addresses and links as they are now; on news of the kernel, and (net_links_open) taken up.
+ * fresh: addresses whoever could have set them. */
+void net_look(struct net *net, bool fresh);
 struct net *net_unparked(struct job *j, struct netns *ns, bool shared); /* takes ns over */
 
 /* Opens (or, with `make`, makes) the cgroup `path` below the jobs' slice and registers it, refused
@@ -82,6 +87,7 @@ struct net *net_unparked(struct job *j, struct netns *ns, bool shared); /* takes
 int member_add(struct job *j, enum member_kind kind, const char *name, const char *path, bool make,
 	       struct net *net, struct member **ret, char *why, size_t n) MUST_CHECK;
 void member_net(struct member *m, struct net *net);
+uint32_t member_flags(const struct member *m);	 /* EGRET_CG_*, as it stands now */
 int member_refresh(struct member *m) MUST_CHECK; /* tells the kernel how it stands now */
 int members_refresh(struct job *j) MUST_CHECK;
 /* fn comes at once when it is served already. */

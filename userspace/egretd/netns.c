@@ -231,7 +231,7 @@ static int work(struct nstask *t, void *arg)
 		r = engine_dns_open(&t->fds[ENGINE]);
 		if (r)
 			return nstask_fail(t, r, "no socket for the engine's resolver");
-		r = hostaddr_watch_open(&t->fds[ROUTE]);
+		r = hostaddr_watch_open(true, &t->fds[ROUTE]);
 		if (r)
 			return nstask_fail(t, r, "the namespace's addresses cannot be watched");
 	}

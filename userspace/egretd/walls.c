@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See walls.h: which walls stand, as the last round of trials found, and what follows from a change.
- * A trial that could not be made proves nothing: the word before holds for some rounds.
+ * See walls.h: which walls stand, as the last round of trials found, and what follows from a
+ * change. A trial that could not be made proves nothing: the word before holds for some rounds.
  */
 #include "egretd/walls.h"
 
@@ -254,14 +254,26 @@ static bool on_host(const struct job *j)
 	return !j->containers_only && (j->host_net || j->worker || j->origin == JOB_OF_UNIT);
 }
 
+/* Each link that the job has by now, whatever the trial says of links as such. */
+static bool each_link_stands(const struct job *j, const char **why)
+{
+	const struct net *net;
+
+	for (net = j->nets; net; net = net->next)
+		if (!(net->shared && j->containers_only) && !net_tc(net, why))
+			return false;
+	return true;
+}
+
 void walls_of_job(const struct job *j, char to[WALLS_TEXT_MAX])
 {
+	const char *lack;
 	size_t at = 0;
 
 	to[0] = 0;
 	for (int i = 0; i < WALLS; i++) {
 		if (!wall_stands(j->d, (enum wall)i) ||
-		    (i == WALL_TC && (on_host(j) || !has_link(j))))
+		    (i == WALL_TC && (on_host(j) || !has_link(j) || !each_link_stands(j, &lack))))
 			continue;
 		at += (size_t)snprintf(to + at, WALLS_TEXT_MAX - at, "%s%s", at ? " " : "",
 				       wall_name((enum wall)i));
@@ -272,6 +284,7 @@ void walls_of_job(const struct job *j, char to[WALLS_TEXT_MAX])
 
 static int requires(const struct job *j, struct str word, char *why, size_t n)
 {
+	const char *lack;
 	enum wall w;
 
 	if (str_is(word, "confined")) {
@@ -282,12 +295,15 @@ static int requires(const struct job *j, struct str word, char *why, size_t n)
 	} else if (str_is(word, "netns")) {
 		if (!has_link(j))
 			return 0;
-		snprintf(why, n, "the configuration requires \"netns\", a network namespace "
-				 "without any link: only egret run without --net host has it");
+		snprintf(why, n,
+			 "the configuration requires \"netns\", a network namespace "
+			 "without any link: only egret run without --net host has it");
 	} else if (str_is(word, "tc") && on_host(j)) {
 		snprintf(why, n,
 			 "the configuration requires the wall \"tc\", and on the host's network a "
 			 "job has no link of its own where it could stand: run it in containers");
+	} else if (str_is(word, "tc") && !each_link_stands(j, &lack)) {
+		snprintf(why, n, "the configuration requires the wall \"tc\", and %s", lack);
 	} else if (!wall_of_name(word, &w) || wall_stands(j->d, w) ||
 		   (w == WALL_TC && !has_link(j))) {
 		return 0;
@@ -306,6 +322,6 @@ int walls_required(const struct job *j, char *why, size_t n)
 	int r = 0;
 
 	for (unsigned i = 0; i < require->n && r == 0; i++)
-		r = requires(j, require->at[i], why, n);
+	r = requires(j, require->at[i], why, n);
 	return r;
 }

@@ -25,7 +25,7 @@ static const struct {
 	[WALL_SOCKETS] = { "sockets", trial_sockets },
 	[WALL_PACKETS] = { "packets", trial_packets },
 	[WALL_CAGE] = { "cage", trial_cage },
-	[WALL_TC] = { "tc", NULL },
+	[WALL_TC] = { "tc", trial_tc },
 	[WALL_LSM] = { "lsm", NULL },
 	[WALL_UNIX] = { "unix", NULL },
 };
