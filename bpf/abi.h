@@ -68,12 +68,22 @@ struct egret_direct_key {
 };
 #define EGRET_DIRECT_RANGES 8
 #define EGRET_DIRECT_UDP 1u /* a range for UDP; else TCP */
+#define EGRET_DIRECT_UNTIL                                                                       \
+	1 /* flags >> this: the second of CLOCK_BOOTTIME from which the range stands no more; 0: \
+	     none */
 struct egret_direct_range {
 	__u16 port_lo, port_hi; /* host order, inclusive; unused: port_hi 0 */
 	__u32 flags;
 };
 struct egret_direct_entry {
 	struct egret_direct_range range[EGRET_DIRECT_RANGES];
+};
+
+/* egret_told: SK_STORAGE, the destination of a socket's last datagram that went `direct`: told. */
+struct egret_told {
+	__u8 addr[16];
+	__u16 port;
+	__u16 pad;
 };
 
 /* egret_links: HASH, ifindex in egretd's network namespace (u32) -> this: the host's side of a

@@ -2,12 +2,13 @@
 /*
  * The door: where one connect() or sendto() of a job goes. Shared by connect.bpf.c and
  * datagram.bpf.c, so that both judge alike. Every way through the function that is not a turn to
- * the job's own listener, its own loopback or, with a rule for services, to a member of the same
- * job ends in WAY_DENY; whom egret lets be goes as asked.
+ * the job's own listener, its own loopback, with a rule for services to a member of the same job,
+ * or to what a rule `direct` names ends in WAY_DENY; whom egret lets be goes as asked.
  */
 #ifndef EGRET_DOOR_H
 #define EGRET_DOOR_H
 
+#include "direct.h"
 #include "job.h"
 #include "record.h"
 
@@ -16,13 +17,15 @@ enum way {
 	WAY_STRAIGHT,  /* the job's own loopback */
 	WAY_MEMBER,    /* another member of the job, as asked */
 	WAY_PUBLISHED, /* the host's loopback, where the engine publishes a service of the job */
+	WAY_DIRECT,    /* what a rule `direct` names, as asked */
 	WAY_TCP,       /* to the listener */
 	WAY_DNS,       /* to the resolver */
 };
 
 static __always_inline bool goes_straight(int way)
 {
-	return way == WAY_STRAIGHT || way == WAY_MEMBER || way == WAY_PUBLISHED;
+	return way == WAY_STRAIGHT || way == WAY_MEMBER || way == WAY_PUBLISHED ||
+	       way == WAY_DIRECT;
 }
 
 static __always_inline bool is_tcp(__u32 proto)
@@ -77,6 +80,8 @@ static __always_inline int door_way(const struct ask *a, const struct egret_cgro
 			       ? WAY_PUBLISHED
 			       : -EGRET_R_LOOPBACK;
 	}
+	if (is_direct(job_flags, job->policy, a))
+		return WAY_DIRECT;
 	return a->proto == IPPROTO_TCP ? WAY_TCP : -EGRET_R_UDP;
 }
 
@@ -111,12 +116,42 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 	return true;
 }
 
+/* Was this the destination of the socket's last direct datagram? Kept beside the record, which is
+ * the resolver's answers' too. */
+static __always_inline bool is_told(struct bpf_sock *sk, const struct ask *a)
+{
+	struct egret_told *t = bpf_sk_storage_get(&egret_told, sk, NULL, 0);
+	__u32 was[4];
+
+	if (!t || t->port != a->port)
+		return false;
+	__builtin_memcpy(was, t->addr, sizeof(was));
+	return was[0] == a->addr[0] && was[1] == a->addr[1] && was[2] == a->addr[2] &&
+	       was[3] == a->addr[3];
+}
+
+/* Where there is no room to remember it, the next datagram is told again. */
+static __always_inline void keep_told(struct bpf_sock *sk, const struct ask *a)
+{
+	struct egret_told *t =
+		bpf_sk_storage_get(&egret_told, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!t)
+		return;
+	__builtin_memcpy(t->addr, a->addr, sizeof(t->addr));
+	t->port = a->port;
+}
+
 /* The same for what goes straight. What does not pass the job's proxy is told by the kernel alone:
- * what cannot be told of is not done. Told are connections, and a socket's first datagram. A
- * datagram keeps what the socket had: it may ask the resolver in turns. */
+ * what cannot be told of is not done. Told are connections, a socket's first datagram to members,
+ * and its first to each new destination that is direct. A datagram keeps what the socket had: it
+ * may ask the resolver in turns. */
 static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *a, __u64 job,
 					 __u64 cookie, int way, bool connecting, bool quiet)
 {
+	__u32 flag = way == WAY_MEMBER	 ? EGRET_REC_MEMBER
+		     : way == WAY_DIRECT ? EGRET_REC_DIRECT
+					 : EGRET_REC_LOCAL;
 	struct egret_record *r = NULL;
 
 	if (way == WAY_STRAIGHT) {
@@ -126,19 +161,22 @@ static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *
 	}
 	if (!connecting) {
 		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-		if (r && r->job == job && (r->flags & EGRET_REC_MEMBER))
+		if (r && r->job == job &&
+		    (way == WAY_DIRECT ? is_told(sk, a) : r->flags & EGRET_REC_MEMBER)) {
+			r->flags |= flag; /* the resolver's turn took it */
 			return EGRET_OK;
+		}
 	}
-	if (!quiet && !event_task(EGRET_EV_MEMBER, EGRET_OK, job, cookie, a))
+	if (!quiet && !event_task(way == WAY_DIRECT ? EGRET_EV_DIRECT : EGRET_EV_MEMBER, EGRET_OK,
+				  job, cookie, a))
 		return EGRET_R_STORAGE;
+	if (way == WAY_DIRECT && a->proto == IPPROTO_UDP)
+		keep_told(sk, a);
 	if (r && r->job == job) {
-		r->flags |= EGRET_REC_MEMBER;
+		r->flags |= flag;
 		return EGRET_OK;
 	}
-	if (!keep_origin(sk, a, job, cookie,
-			 way == WAY_MEMBER ? EGRET_REC_MEMBER : EGRET_REC_LOCAL))
-		return EGRET_R_STORAGE;
-	return EGRET_OK;
+	return keep_origin(sk, a, job, cookie, flag) ? EGRET_OK : EGRET_R_STORAGE;
 }
 
 /* The listener's port for this way, network order; 0: there is none of this family. */
@@ -189,7 +227,7 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 		goto deny;
 	*to = *l;
 	reason = EGRET_R_BAD_ADDRESS;
-	if (way != WAY_MEMBER && !to_loopback_device(ctx, sk, connecting))
+	if (way != WAY_MEMBER && way != WAY_DIRECT && !to_loopback_device(ctx, sk, connecting))
 		goto deny;
 	if (goes_straight(way)) {
 		reason = keep_straight(sk, a, key.job, cookie, way, connecting, is_trial(job));

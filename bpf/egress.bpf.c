@@ -8,15 +8,18 @@
  *    own namespace     the listeners and the job's own services
  *    shared namespace  only sockets that came by the door (EGRET_REC_REDIRECTED, _LOCAL)
  *  other devices, by the address in the packet itself
- *    out  to a member, from a socket that asked the door for one (EGRET_REC_MEMBER); answers to who
+ *    out  to a member, from a socket that asked the door for one (EGRET_REC_MEMBER); to what a rule
+ *         `direct` names now, from one that asked for such (EGRET_REC_DIRECT); answers to who
  *         may speak to the job, to that peer alone (EGRET_REC_INBOUND); neighbour discovery
  *    in   from who may speak to the job: members; the host's own addresses where ports are
- *         published; anybody where inbound is allowed
+ *         published; anybody where inbound is allowed; for a socket that asked for it, what a rule
+ *         `direct` names
  *
  * Packets without a socket of the job (resets, packet sockets) do not come here; tc and LSM are for
  * those. Who was let in by a first word (SYN) is noted in egret_spoken: answers pass the job's link
  * (tc.bpf.c) to nobody else.
  */
+#include "direct.h"
 #include "job.h"
 #include "packet.h"
 
@@ -82,6 +85,20 @@ static __always_inline bool is_discovery(const struct packet *p)
 	       ADDR_HOST32(p->far.addr[0]) >> 16 == 0xff02;
 }
 
+/* Of a socket that asked the door for it, while a rule names the packet's own other end; never over
+ * a loopback device that others share, nor for a socket that listens by now. */
+static __always_inline bool is_direct_packet(struct __sk_buff *skb, struct bpf_sock *sk,
+					     const struct egret_cgroup *job, const struct packet *p)
+{
+	struct egret_record *r;
+
+	if (!p->plain || !sk || sk->state == TCP_LISTENING || skb->ifindex == LO_IFINDEX)
+		return false;
+	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	return r && (r->flags & EGRET_REC_DIRECT) && r->job == job->job &&
+	       is_direct(job->flags, job->policy, &p->far);
+}
+
 static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
 				      const struct egret_cgroup *job)
 {
@@ -95,8 +112,11 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 	if (p.far.proto == IPPROTO_ICMPV6)
 		return is_discovery(&p);
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-	if (r && (r->flags & EGRET_REC_MEMBER) && r->job == job->job)
-		return (job->flags & EGRET_CG_SERVICES) && is_member(job->job, p.far.addr);
+	if (is_direct_packet(skb, sk, job, &p))
+		return true;
+	if (r && (r->flags & (EGRET_REC_MEMBER | EGRET_REC_DIRECT)) && r->job == job->job)
+		return (r->flags & EGRET_REC_MEMBER) && (job->flags & EGRET_CG_SERVICES) &&
+		       is_member(job->job, p.far.addr);
 	/* Answers: TCP's alone, because only there a socket has one peer. */
 	if (p.far.proto != IPPROTO_TCP || !is_peer(job, p.far.addr))
 		return false;
@@ -143,7 +163,7 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		return may_leave(skb, sk, job) ? 0 : EGRET_R_PACKET;
 	packet_read(skb, 0, false, &p);
 	if (!is_peer(job, p.far.addr))
-		return EGRET_R_INBOUND;
+		return is_direct_packet(skb, sk, job, &p) ? 0 : EGRET_R_INBOUND;
 	if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
 		note_spoken(job, &p);
 	return 0;

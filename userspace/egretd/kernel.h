@@ -106,6 +106,23 @@ int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup) MUST_CHECK;
 /* Ranges that no proxy may dial unless its own list names them; ports 1 to 65535. */
 int kernel_cage_close(struct kernel *k, const struct kernel_dial *d, size_t n) MUST_CHECK;
 
+/* What the rules `direct` of one policy name (policy: its number, not 0; jobs of one policy share
+ * it), deny rules among them: the whole list replaces the one before. until_us: wall clock, 0 for
+ * ever. A cgroup has it by struct egret_cgroup and EGRET_CG_DIRECT. -EINVAL: every address, or what
+ * cannot be; -E2BIG: as above; -ENOSPC: the table of all policies is full. */
+struct kernel_direct {
+	uint8_t addr[16];
+	uint8_t prefix;
+	bool deny, udp;
+	uint16_t port_lo, port_hi;
+	uint64_t until_us;
+};
+int kernel_direct_set(struct kernel *k, uint32_t policy, const struct kernel_direct *d,
+		      size_t n) MUST_CHECK;
+int kernel_direct_del(struct kernel *k, uint32_t policy) MUST_CHECK;
+/* Keeps the entries of these policies and no others: after a restart. */
+int kernel_direct_keep(struct kernel *k, const uint32_t *policies, size_t n) MUST_CHECK;
+
 /* The host's own addresses (hostaddr.h): the whole list replaces the one before. */
 int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n) MUST_CHECK;
 
