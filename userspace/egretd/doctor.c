@@ -2,10 +2,7 @@
 /* See doctor.h. Sentences are ours; names from the configuration are root's. */
 #include "egretd/doctor.h"
 
-#include "egretd/probe.h"
 #include "egretd/tier.h"
-
-#include "config/config.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -69,27 +66,39 @@ static void managed(struct lines *l, const struct config_managed *m)
 	}
 }
 
+/* 1 when something that is required is not there. */
+static int show(struct lines *l, const struct probe *list, size_t n)
+{
+	int missing = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct probe *p = &list[i];
+
+		missing |= p->required && !p->ok;
+		line(l, p->name, p->ok, p->required, p->required ? "MISSING" : "absent",
+		     p->sentence);
+	}
+	return missing;
+}
+
 int doctor(const char *config_path, bool json)
 {
 	struct lines l = { .json = json };
-	struct probe probes[PROBES_MAX];
+	struct probe probes[PROBES_MAX], walls[WALLS];
 	static struct config config;
 	char why[1024];
 	size_t n = probe_all(probes), i;
-	int missing = 0;
+	int missing;
 
 	printf("%s", json ? "[" : "");
-	for (i = 0; i < n; i++) {
-		const struct probe *p = &probes[i];
-
-		missing |= p->required && !p->ok;
-		line(&l, p->name, p->ok, p->required, p->required ? "MISSING" : "absent",
-		     p->sentence);
-	}
+	missing = show(&l, probes, n);
 	if (config_load(config_path, &config, why, sizeof(why)) < 0) {
 		line(&l, "configuration", false, true, "BROKEN", why);
 		missing = 2;
 	} else {
+		doctor_walls(&config, !missing, walls);
+		missing |= show(&l, walls, WALLS);
 		for (i = 0; i < config.nmanaged; i++)
 			managed(&l, &config.managed[i]);
 	}

@@ -21,18 +21,6 @@
 #define KERNEL_MAJOR 6
 #define KERNEL_MINOR 1
 
-static int text_read(const char *path, char *to, size_t size)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, to, size - 1);
-
-	if (n < 0)
-		return -errno;
-	to[n] = 0;
-	to[strcspn(to, "\n")] = 0;
-	return 0;
-}
-
 #define SAY(p, ...) snprintf((p)->sentence, sizeof((p)->sentence), __VA_ARGS__)
 
 static int check_kernel(struct probe *p)
@@ -118,25 +106,6 @@ static int check_bpffs(struct probe *p)
 	return 0;
 }
 
-static int check_lsm(struct probe *p)
-{
-	char list[512];
-
-	if (text_read("/sys/kernel/security/lsm", list, sizeof(list)) < 0)
-		SAY(p, "the list of security modules cannot be read; the LSM wall is asleep or "
-		       "absent: not proven");
-	else if (!strstr(list, "bpf"))
-		SAY(p, "security modules: %.200s; bpf is not among them, the LSM wall is absent",
-		    list);
-	else
-		SAY(p,
-		    "security modules: %.180s; bpf is among them, but whether it bites only a "
-		    "trial refusal tells: not proven",
-		    list);
-	/* No list proves that it bites, so the wall never counts as standing here. */
-	return -ENOENT;
-}
-
 /* What base/jail.c puts the broker and the audit process in: neither starts without. */
 static int check_landlock(struct probe *p)
 {
@@ -209,7 +178,6 @@ static const struct {
 	{ "cgroup-namespace", check_cgroupns, true },
 	{ "bpffs", check_bpffs, true },
 	{ "landlock", check_landlock, true },
-	{ "lsm", check_lsm, false },
 };
 
 static int check(size_t i, struct probe *p)
