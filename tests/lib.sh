@@ -53,6 +53,9 @@ done_testing() {
 	exit
 }
 
+# What a runner unit's drop-in does to it (deploy/systemd/dropin): no capability that leads round egret on the host's network.
+BOUND=(setpriv --bounding-set=-net_raw,-net_admin,-sys_admin)
+
 need_root() { [ "$(id -u)" = 0 ] || skip_all "needs root"; }
 need_egret() { [ -x "$EGRET" ] || { echo "not ok 1 - $EGRET is not built"; echo 1..1; exit 1; }; }
 need() { # command...: skip the whole file without it

@@ -67,7 +67,7 @@ job_new() { # project, ref
 }
 stage() { cat >"$J/$1"; }
 run() {
-	spawn in_host env TEMP="$TMP/temp" bash -c 'echo $$ >"$0/cgroup.procs" || exit 9; exec bash "$@"' "$UNIT" "$TMP/runner" "$J" "$O" "$TMP/hooks" "$TMP/builds" $USER_NAME
+	spawn in_host env TEMP="$TMP/temp" "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs" || exit 9; exec bash "$@"' "$UNIT" "$TMP/runner" "$J" "$O" "$TMP/hooks" "$TMP/builds" $USER_NAME
 }
 job_done() { wait_for 60 "[ -e '$O/done' ]" || fail "the job ended" "$(tail -n 5 "$O"/* "$TMP/egretd.log" 2>&1)"; }
 said() { cat "$O/$1" 2>/dev/null; }

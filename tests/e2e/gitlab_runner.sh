@@ -70,7 +70,7 @@ RUNNER
 gitlab_job() { # folder, job id, project id, ref, script, [KEY=VALUE...]
 	mkdir -p "$CGROOT$SLICE/$GITLAB_UNIT"
 	# shellcheck disable=SC2016
-	timeout -k 5 "${JOB_TIMEOUT:-150}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" bash -c '
+	timeout -k 5 "${JOB_TIMEOUT:-150}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" "${BOUND[@]}" bash -c '
 		echo $$ >"/sys/fs/cgroup$1/cgroup.procs" || exit 99
 		dir=$2 script=$3 bin=$4
 		shift 4

@@ -7,6 +7,7 @@
 #   runner_job DIR KEY=VALUE...      a job as GitHub's runner would run it; see there
 
 EGRET_RUNC=${EGRET_RUNC:-$BUILD/bin/egret-runc}
+HOST_BOUND=("${BOUND[@]}") # what starts a runner's unit
 HOST_UNIT=actions.runner.acme.one.service # the runner's unit; more by runner_unit
 
 host_up() { # [further members of the configuration]
@@ -121,7 +122,7 @@ runner_run() { # folder, unit, script (a file), [KEY=VALUE...]
 	mkdir -p "$cg"
 	[ -n "${HOOK_STARTED:-}" ] || runner_hooks
 	# shellcheck disable=SC2016
-	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" bash -c '
+	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" "${HOST_BOUND[@]}" bash -c '
 		echo $$ >"/sys/fs/cgroup$1/cgroup.procs" || exit 99
 		dir=$2 script=$3 ids=$4 bin=$5
 		shift 5

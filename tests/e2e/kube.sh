@@ -207,7 +207,7 @@ hand=$CGROOT$PODS/hand
 mkdir "$hand"
 try_hand() { in_host bash -c 'echo $$ >"/sys/fs/cgroup$1/hand/cgroup.procs" && exec curl -sS --max-time 5 -H Host:api.test http://198.51.100.10:8080/hello.txt' - "$PODS" 2>&1; }
 like "$(try_hand)" 'hello from api' "a cgroup that was never registered passes"
-in_host bash -c 'echo $$ >"/sys/fs/cgroup$1/hand/cgroup.procs" && exec sleep 600' - "$PODS" 9>&- &
+in_host "${BOUND[@]}" bash -c 'echo $$ >"/sys/fs/cgroup$1/hand/cgroup.procs" && exec sleep 600' - "$PODS" 9>&- &
 sleeper=$!
 PIDS+=("$sleeper")
 wait_for 5 "grep -q . '$hand/cgroup.procs'"

@@ -16,7 +16,7 @@ daemon_start || done_testing
 mkdir -p "$CONTAINER"
 at_exit 'echo 1 >"$SLICE/docker/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $SLICE/docker/cgroup.events"; rmdir "$CONTAINER" "$SLICE/docker"'
 # shellcheck disable=SC2016
-spawn unshare -m bash -c 'echo $$ >"$0/cgroup.procs"; exec bash -c "echo ran >$1; exec sleep 1000"' "$CONTAINER" "$TMP/ran"
+spawn unshare -m "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; exec bash -c "echo ran >$1; exec sleep 1000"' "$CONTAINER" "$TMP/ran"
 held() { [ "$(cut -d' ' -f3 "/proc/$SPAWNED/stat")" = T ]; }
 if ! wait_for 10 held; then
 	[ -e "$TMP/ran" ] && skip_all "this kernel holds nobody"

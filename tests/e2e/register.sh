@@ -77,10 +77,11 @@ wait
 sleep 1000
 LISTENER
 export EGRET
+UNIT_BOUND=("${BOUND[@]}")
 start_runner() {
 	rm -f "$TMP"/world/order.* "$TMP"/world/did.*
 	# shellcheck disable=SC2016
-	spawn in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec setpriv --reuid '$UID_RUNNER' --regid '$UID_RUNNER' --clear-groups bash "$1/listener.sh" "$1" "$2"' \
+	spawn in_host "${UNIT_BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; exec setpriv --reuid '$UID_RUNNER' --regid '$UID_RUNNER' --clear-groups bash "$1/listener.sh" "$1" "$2"' \
 		"$UNIT" "$TMP/world" "$TMP/run"
 	RUNNER=$SPAWNED
 }
@@ -138,14 +139,14 @@ daemon_start
 is "$(jobs_json | jq -r "[.[] | select(.state==\"running\")] | length")" 2 "another egretd takes up the job and the unit"
 is "$(jobs_json | jq -r ".[] | select(.id==\"$name\") | .members[0] | .kind + \" \" + .state")" "worker served" "with its members"
 # shellcheck disable=SC2016
-is "$(in_host bash -c 'echo $$ >"$0/cgroup.procs"; curl -sS --cacert "$1" --max-time 20 -o /dev/null -w "%{http_code}" https://api.test/hello.txt' "$UNIT/$name" "$TMP/run/jobs/$name/bundle.pem")" 200 "which are served"
+is "$(in_host "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; curl -sS --cacert "$1" --max-time 20 -o /dev/null -w "%{http_code}" https://api.test/hello.txt' "$UNIT/$name" "$TMP/run/jobs/$name/bundle.pem")" 200 "which are served"
 kill -9 "$(saw worker.pid)"
 t "the worker's death ends the job" wait_for 10 "! jobs_json | grep -q $name"
 like "$(stream | jq -r 'select(.kind=="job.end") | .kind' | head -n 1)" job.end "with an event"
 
 # ---- who may not ----
 # shellcheck disable=SC2016
-as_runner() { in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$UNIT" "$@"; }
+as_runner() { in_host "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$UNIT" "$@"; }
 like "$(as_runner setpriv --reuid 61235 --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'not the registrar' "another uid of the unit is no registrar"
 like "$(in_host setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker parent --label repo=web 2>&1)" 'no managed unit' "nor is the registrar outside of its unit"
 like "$(as_runner setpriv --reuid $UID_RUNNER --clear-groups "$EGRET" job register --worker "$DAEMON" --label repo=web 2>&1)" 'managed unit|ancestor' "nor for a process that is not its own"
@@ -157,7 +158,7 @@ HELD=$SLICE/held.service
 mkdir "$HELD"
 at_exit 'echo 1 >"$HELD/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $HELD/cgroup.events"; rmdir "$HELD"'
 # shellcheck disable=SC2016
-spawn in_host bash -c 'sleep 1; echo $$ >"$0/cgroup.procs"; exec sh -c "until [ -e \"$1\" ]; do sleep 0.1; done
+spawn in_host "${BOUND[@]}" bash -c 'sleep 1; echo $$ >"$0/cgroup.procs"; exec sh -c "until [ -e \"$1\" ]; do sleep 0.1; done
 	curl -sS --max-time 20 --cacert \"$1\" -o /dev/null -w \"%{http_code}\" https://api.test/hello.txt >\"$2\"; exec sleep 1000"' \
 	"$HELD" "$TMP/held.pem" "$TMP/held.out"
 held=$SPAWNED
@@ -187,7 +188,7 @@ ask >brought.after 2>/dev/null
 sleep 1000
 BROUGHT
 rm -f "$TMP"/world/brought.{ready,go,done}
-spawn in_host bash "$TMP/world/brought.sh" "$TMP/world"
+spawn in_host "${BOUND[@]}" bash "$TMP/world/brought.sh" "$TMP/world"
 brought=$SPAWNED
 t "a process outside has connections" wait_for 10 "[ -e '$TMP/world/brought.ready' ]"
 is "$(saw brought.before)" HTTP "which work"
@@ -201,5 +202,44 @@ daemon_config "\"managed\": [ { \"unit\": \"ci.runner.*.service\", \"registrar\"
 like "$("$EGRET" doctor --config "$TMP/egret.json")" "jobs of ci\.runner\.\*\.service \(uid $UID_RUNNER\) are confined" "doctor says what its jobs would be"
 echo '{ "managed": [ { "unit": "ci.runner.*.service", "registrar": "root" } ] }' >"$TMP/rootrunner.json"
 like "$("$EGRET" doctor --config "$TMP/rootrunner.json")" 'cooperative: their user runs as root' "and why not"
+
+# ---- a unit that leaves its processes the capabilities for packet sockets ----
+if "$EGRET" status --json | jq -e '.walls | split(" ") | index("lsm")' >/dev/null; then
+	skip "a unit without a bounding set is refused" "the LSM wall stands here"
+else
+	daemon_stop
+	daemon_start
+	rm -f "$TMP"/world/{before.*,registered.*}
+	[ -d "$UNIT" ] || mkdir "$UNIT"
+	UNIT_BOUND=(env)
+	start_runner
+	order before
+	order register
+	isnt "$(saw registered.status)" 0 "a worker whose unit has no bounding set is not registered"
+	like "$(saw registered.err)" "process $(saw worker.pid) could open packet sockets.*CapabilityBoundingSet=~CAP_NET_RAW CAP_NET_ADMIN CAP_SYS_ADMIN" "it is said what to do"
+	t "the worker lives" kill -0 "$(saw worker.pid)"
+	is "$(jobs_json | jq length)" 0 "no job of it is left"
+	echo 1 >"$UNIT/cgroup.kill"
+	wait_for 5 "grep -q 'populated 0' '$UNIT/cgroup.events'"
+	rmdir "$UNIT" && mkdir "$UNIT"
+	UNIT_BOUND=(setpriv --no-new-privs)
+	start_runner
+	order before
+	order register
+	is "$(saw registered.status)" 0 "with no_new_privs it is" || diag "$(saw registered.err)"
+	# The same of a unit that has a policy of its own: it is refused as a whole.
+	daemon_stop
+	daemon_config "\"managed\": [ { \"unit\": \"loose.service\", \"unregistered\": \"policy:runner\" } ]"
+	daemon_start
+	mkdir "$SLICE/loose.service"
+	at_exit 'echo 1 >"$SLICE/loose.service/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $SLICE/loose.service/cgroup.events"; rmdir "$SLICE/loose.service"'
+	t "an empty unit is a job" wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\" and .facts.unit==\"loose.service\")'"
+	# shellcheck disable=SC2016
+	spawn in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec sleep 1000' "$SLICE/loose.service"
+	t "and none with a process that could" wait_for 15 "[ \"\$(jobs_json | jq length)\" = 0 ]"
+	like "$(grep loose.service "$TMP/egretd.log")" "loose.service is refused: process $SPAWNED could open packet sockets" "it is said why"
+	kill -9 $SPAWNED
+	t "when that has ended it is one again" wait_for 10 "jobs_json | jq -e '.[] | select(.state==\"running\" and .facts.unit==\"loose.service\")'"
+fi
 daemon_stop
 done_testing

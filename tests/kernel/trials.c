@@ -43,14 +43,14 @@ static const struct {
 	const char *program;
 	enum wall wall;
 } rows[] = {
-	{ "egret_connect4", WALL_TURN }, { "egret_connect6", WALL_TURN },
-	{ "egret_sendmsg4", WALL_TURN }, { "egret_sendmsg6", WALL_TURN },
-	{ "egret_sock", WALL_SOCKETS },	 { "egret_bind4", WALL_SOCKETS },
-	{ "egret_bind6", WALL_SOCKETS }, { "egret_egress", WALL_PACKETS },
+	{ "egret_connect4", WALL_TURN },   { "egret_connect6", WALL_TURN },
+	{ "egret_sendmsg4", WALL_TURN },   { "egret_sendmsg6", WALL_TURN },
+	{ "egret_sock", WALL_SOCKETS },	   { "egret_bind4", WALL_SOCKETS },
+	{ "egret_bind6", WALL_SOCKETS },   { "egret_egress", WALL_PACKETS },
 	{ "egret_ingress", WALL_PACKETS }, { "egret_cage_c4", WALL_CAGE },
-	{ "egret_cage_c6", WALL_CAGE },	 { "egret_cage_s4", WALL_CAGE },
-	{ "egret_cage_s6", WALL_CAGE },	 { "egret_cage_b4", WALL_CAGE },
-	{ "egret_cage_b6", WALL_CAGE },	 { "egret_cage_sock", WALL_CAGE },
+	{ "egret_cage_c6", WALL_CAGE },	   { "egret_cage_s4", WALL_CAGE },
+	{ "egret_cage_s6", WALL_CAGE },	   { "egret_cage_b4", WALL_CAGE },
+	{ "egret_cage_b6", WALL_CAGE },	   { "egret_cage_sock", WALL_CAGE },
 };
 
 /* The pin is all that holds a link: without it the program is detached. */
@@ -175,10 +175,8 @@ static void test_unknown_pass(void **state)
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_stand),
-		cmocka_unit_test(test_nobody_is_told),
-		cmocka_unit_test(test_one_is_away),
-		cmocka_unit_test(test_killed_round),
+		cmocka_unit_test(test_all_stand),    cmocka_unit_test(test_nobody_is_told),
+		cmocka_unit_test(test_one_is_away),  cmocka_unit_test(test_killed_round),
 		cmocka_unit_test(test_unknown_pass),
 	};
 

@@ -6,9 +6,11 @@
  */
 #include "egretd/adopt.h"
 #include "egretd/authority.h"
+#include "egretd/bounds.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
 #include "egretd/tier.h"
+#include "egretd/walls.h"
 
 #include "base/log.h"
 
@@ -222,6 +224,32 @@ static bool made_by_host(int netns)
 	       theirs.st_dev == own.st_dev && theirs.st_ino == own.st_ino;
 }
 
+/* On a network that is not its own a packet socket goes round every wall but the LSM one. What
+ * egret-runc changed has no capability for it but what the policy left; of others their processes
+ * say, which run already. */
+static int shared_bound(const struct placing *p, const struct job *j, const struct member *m,
+			enum member_trust trust, char *why, size_t n)
+{
+	const unsigned flags = p->seen | (p->found ? p->found->flags : 0);
+	char fault[WHY_MAX] = "its policy leaves it capabilities for packet sockets";
+	int r = -EPERM;
+
+	if (!m->net->shared || !walls_need_bounds(p->d))
+		return 0;
+	if (p->why != PLACING_JOIN || trust != MEMBER_TRUST_FULL)
+		r = bounds_cgroup(m->cgroup, NULL, fault, sizeof(fault));
+	else if (!(j->capabilities & (PREPARED_NET_RAW | PREPARED_NET_ADMIN)) &&
+		 !(flags & (INSPECT_PRIVILEGED | INSPECT_CAPABILITIES)))
+		r = 0;
+	if (r < 0)
+		snprintf(why, n,
+			 "on the host's network a container must not be able to open packet "
+			 "sockets where the wall \"lsm\" does not stand: %s; give it a network of "
+			 "its own, or start it by egret-runc without such capabilities",
+			 fault);
+	return r;
+}
+
 int placing_member(struct placing *p, struct job *j, enum member_trust trust, char *why, size_t n)
 {
 	char ns[64];
@@ -253,6 +281,11 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 		       net, &m, why, n);
 	if (r < 0)
 		return r;
+	r = shared_bound(p, j, m, trust, why, n);
+	if (r < 0) {
+		member_remove(m);
+		return r;
+	}
 	m->trust = trust;
 	m->kill = p->why != PLACING_ATTACH && !j->keep;
 	timer_del(&j->linger);

@@ -15,6 +15,8 @@ void client_failed(struct client *c, uint32_t question, int err, const char *why
 void client_owns(struct client *c, struct job *j);
 /* An answer of the broker to a question that was handed on. */
 void control_broker_answer(struct daemon *d, struct msg_in *m);
+/* status.c: the lines of MSG_STATUS. */
+void status_put(const struct daemon *d, struct msg_out *m);
 /* The round of trials that clients wait for is over. */
 void control_walls_tried(struct daemon *d);
 

@@ -249,6 +249,9 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, const
 		if (authority_place(j->d, (pid_t)pid, &at_worker) == 0)
 			j->uid = at_worker.uid;
 		tier_of_worker(j, (pid_t)pid);
+		r = worker_bound(j, why, n);
+		if (r < 0)
+			return r;
 	} else if (!who->admin) {
 		snprintf(why, n, "only root registers a job without a worker (--worker none)");
 		return -EPERM;

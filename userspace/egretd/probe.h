@@ -10,8 +10,7 @@
 #define PROBES_MAX 16
 
 struct probe {
-	const char
-		*name; /* "kernel", "root", "btf", "cgroup2", "bpffs", "capabilities", ... */
+	const char *name; /* "kernel", "root", "btf", "cgroup2", "bpffs", "capabilities", ... */
 	bool ok;
 	bool required;		       /* egretd cannot start without it */
 	char sentence[PROBE_TEXT_MAX]; /* what was found; when not ok, what to do */

@@ -167,6 +167,21 @@ static int procs_below(int cgroup, const struct stat *skip, unsigned depth, stru
 	return r;
 }
 
+int proctree_pids(int cgroup, pid_t **ret, size_t *n)
+{
+	const struct stat none = { 0 };
+	struct pids l = { 0 };
+	int r = procs_below(cgroup, &none, 0, &l);
+
+	if (r < 0) {
+		free(l.p);
+		return r;
+	}
+	*ret = l.p;
+	*n = l.n;
+	return 0;
+}
+
 /* One look: what is in `from` with its parents, and what of it descends from the root. */
 struct seen {
 	pid_t pid, parent;

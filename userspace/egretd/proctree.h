@@ -18,6 +18,9 @@ bool proctree_stands(pid_t pid);  /* stopped by a signal, in a mount namespace n
 /* Does everything in `cgroup` and below it descend from root, or is it root? */
 int proctree_only(int cgroup, pid_t root, bool *ret) MUST_CHECK;
 
+/* Every process in `cgroup` and below it. The caller frees. */
+int proctree_pids(int cgroup, pid_t **ret, size_t *n) MUST_CHECK;
+
 /* Moves root and its descendants from the cgroup `from` (and cgroups below it) to `to`, and looks
  * again until a look finds nothing new: what is forked meanwhile is born in `to`. root is checked
  * by its start time (child_started), so that a pid used again is not taken for it: -ESRCH. What is

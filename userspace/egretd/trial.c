@@ -74,8 +74,7 @@ static int listener(int family, int type, uint16_t *port)
 /* For the one socket that needs no privilege and that jobs may not have: the ping socket. */
 static void ping_open(void)
 {
-	cleanup_close int fd =
-		open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	cleanup_close int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%u %u", (unsigned)getegid(), (unsigned)getegid());
 
@@ -115,8 +114,8 @@ static int place_make(struct nstask *t, void *arg)
 /* What an interrupted round left at this place. */
 static int sweep(struct kernel *k, int parent)
 {
-	cleanup_close int fd = openat(parent, TRIAL_CGROUP,
-				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd =
+		openat(parent, TRIAL_CGROUP, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	uint64_t id = 0;
 	int r = fd < 0 ? -errno : cgroup_id(fd, &id);
 
@@ -133,7 +132,12 @@ static int sweep(struct kernel *k, int parent)
 
 int trial_open(struct kernel *k, const struct cgroups *cg, struct trial *ret, char *why, size_t n)
 {
-	struct trial t = { .k = k, .cg = cg, .cgroup = -1, .caged = -1, .netns = -1, .udp = -1,
+	struct trial t = { .k = k,
+			   .cg = cg,
+			   .cgroup = -1,
+			   .caged = -1,
+			   .netns = -1,
+			   .udp = -1,
 			   .holds = { -1, -1 } };
 	struct nstask made;
 	struct place p;
@@ -206,7 +210,8 @@ struct act {
 	int family;
 };
 
-static const char *const whats[] = { "connect()", "sendto()", "bind()", "socket() of a ping socket" };
+static const char *const whats[] = { "connect()", "sendto()", "bind()",
+				     "socket() of a ping socket" };
 
 struct acts {
 	const struct trial *t;
@@ -218,10 +223,9 @@ static int act_do(const struct trial *t, const struct act *a)
 {
 	bool stream = a->what == CONNECT || a->what == BIND;
 	uint16_t port = a->what == BIND ? KEPT_PORT : a->family == AF_INET6 ? t->port6 : t->port;
-	cleanup_close int fd = socket(a->family,
-				      (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC |
-					      SOCK_NONBLOCK,
-				      a->what == PING ? IPPROTO_ICMP : 0);
+	cleanup_close int fd = socket(
+		a->family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		a->what == PING ? IPPROTO_ICMP : 0);
 	struct sockaddr_storage ss;
 	socklen_t len = address(a->family, port, &ss);
 	int r = 0;
@@ -248,7 +252,7 @@ static int act_do(const struct trial *t, const struct act *a)
 static int acts_do(struct nstask *t, void *arg)
 {
 	const struct acts *a = arg;
-	int32_t said[ACTS_MAX];
+	int32_t said[ACTS_MAX] = { 0 };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (size_t i = 0; i < a->n; i++)
@@ -334,9 +338,8 @@ int trial_sockets(const struct trial *t, char *why, size_t n)
 int trial_cage(const struct trial *t, char *why, size_t n)
 {
 	static const struct act list[] = {
-		{ CONNECT, AF_INET },	{ CONNECT, AF_INET6 }, { SEND, AF_INET },
-		{ SEND, AF_INET6 },	{ BIND, AF_INET },     { BIND, AF_INET6 },
-		{ PING, AF_INET },
+		{ CONNECT, AF_INET }, { CONNECT, AF_INET6 }, { SEND, AF_INET }, { SEND, AF_INET6 },
+		{ BIND, AF_INET },    { BIND, AF_INET6 },    { PING, AF_INET },
 	};
 
 	return acts_try(t, t->caged, list, ARRAY_SIZE(list), why, n);

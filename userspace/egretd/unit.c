@@ -3,6 +3,9 @@
  */
 #include "egretd/unit.h"
 
+#include "egretd/bounds.h"
+#include "egretd/walls.h"
+
 #include "base/log.h"
 
 #include <dirent.h>
@@ -31,6 +34,12 @@ struct units {
 		char path[512];
 	} held[SLICES_MAX];
 	unsigned nheld;
+	struct loose {
+		char path[512];
+		pid_t pid; /* who was seen by the last look */
+		bool refused;
+	} loose[SLICES_MAX];
+	unsigned nloose;
 };
 
 /* The entry of the unit whose cgroup this is, if egretd has anything to do for it. */
@@ -88,6 +97,54 @@ int unit_make(struct job *j, char *why, size_t n)
 	return r;
 }
 
+static struct loose *loose_of(struct units *u, const char *path)
+{
+	for (unsigned i = 0; i < u->nloose; i++)
+		if (!strcmp(u->loose[i].path, path))
+			return &u->loose[i];
+	return NULL;
+}
+
+static void loose_forget(struct units *u, const char *path)
+{
+	struct loose *l = loose_of(u, path);
+
+	if (l)
+		memmove(l, &u->loose[--u->nloose], sizeof(*l));
+}
+
+/* One look at a unit's processes: on the host's network none may open packet sockets. What its
+ * manager starts in it is loose for a moment, so one that two looks see counts. -EPERM: refused. */
+static int bound(struct units *u, const char *path)
+{
+	cleanup_close int fd =
+		openat(u->d->cg.jobs, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct loose *l = loose_of(u, path);
+	char why[WHY_MAX];
+	pid_t pid = 0;
+
+	if (fd < 0 || !walls_need_bounds(u->d) || bounds_cgroup(fd, &pid, why, sizeof(why)) == 0) {
+		loose_forget(u, path);
+		return 0;
+	}
+	if (!l && u->nloose < SLICES_MAX) {
+		l = &u->loose[u->nloose++];
+		*l = (struct loose){ 0 };
+		snprintf(l->path, sizeof(l->path), "%s", path);
+	}
+	if (l && !l->refused && l->pid != pid) {
+		l->pid = pid;
+		return 0;
+	}
+	if (!l || !l->refused)
+		log_err("unit %s is refused: %s: put CapabilityBoundingSet=~CAP_NET_RAW "
+			"CAP_NET_ADMIN CAP_SYS_ADMIN into its drop-in, or NoNewPrivileges=yes",
+			path, why);
+	if (l)
+		l->refused = true;
+	return -EPERM;
+}
+
 static void open_job(struct units *u, const struct config_managed *managed, const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -95,7 +152,7 @@ static void open_job(struct units *u, const struct config_managed *managed, cons
 	struct job *j;
 	int r;
 
-	if (job_of_unit(u->d, path))
+	if (job_of_unit(u->d, path) || bound(u, path) < 0)
 		return;
 	r = job_admit(u->d, why, sizeof(why));
 	if (r < 0) {
@@ -198,6 +255,7 @@ static void gone(struct units *u, const char *in, const char *name)
 		(void)!kernel_hold_del(u->d->kernel, u->held[i].id);
 		u->held[i--] = u->held[--u->nheld];
 	}
+	loose_forget(u, path);
 	j = job_of_unit(u->d, path);
 	if (j && j->state == JOB_RUNNING)
 		job_end(j);
@@ -235,6 +293,7 @@ static void on_again(struct timer *t)
 	struct units *u = t->owner;
 	unsigned i, n = u->n;
 	struct dirent *e;
+	struct job *j;
 
 	for (i = 0; i < n; i++) {
 		char file[2 * CGROUP_PATH_MAX];
@@ -251,8 +310,13 @@ static void on_again(struct timer *t)
 			m = e->d_type == DT_DIR && e->d_name[0] != '.' && strlen(path) < 512
 				    ? entry_of(u->d, path)
 				    : NULL;
-			if (m && m->unregistered == UNREGISTERED_POLICY)
+			if (!m || m->unregistered != UNREGISTERED_POLICY)
+				continue;
+			j = job_of_unit(u->d, path);
+			if (!j)
 				open_job(u, m, path);
+			else if (j->state == JOB_RUNNING && bound(u, path) < 0)
+				job_end(j);
 		}
 		if (list)
 			closedir(list);

@@ -48,6 +48,11 @@ bool walls_carry(const struct daemon *d)
 	return true;
 }
 
+bool walls_need_bounds(const struct daemon *d)
+{
+	return !wall_stands(d, WALL_LSM);
+}
+
 uint64_t walls_tried_us(const struct daemon *d)
 {
 	return d->walls ? d->walls->tried_us : 0;

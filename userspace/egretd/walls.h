@@ -52,6 +52,8 @@ int walls_now(struct daemon *d) MUST_CHECK;
 bool wall_stands(const struct daemon *d, enum wall w);
 /* The first four: while one of them is down no job is let in and none is served. */
 bool walls_carry(const struct daemon *d);
+/* On a shared network only processes that can have no packet socket are let in (bounds.h). */
+bool walls_need_bounds(const struct daemon *d);
 uint64_t walls_tried_us(const struct daemon *d); /* wall clock, of the last round */
 /* Why it does not stand; "" when it does. */
 const char *wall_why(const struct daemon *d, enum wall w);

@@ -3,8 +3,10 @@
 #include "egretd/worker.h"
 
 #include "egretd/authority.h"
+#include "egretd/bounds.h"
 #include "egretd/proctree.h"
 #include "egretd/sockdiag.h"
+#include "egretd/walls.h"
 
 #include "base/log.h"
 
@@ -176,6 +178,27 @@ int worker_of(struct job *j, const struct caller *who, pid_t pid, char *why, siz
 	return r < 0 || who->admin ? r : once(j, pid, why, n);
 }
 
+/* What can be done about it is said with it. */
+static int unbound(char *fault, char *why, size_t n)
+{
+	snprintf(why, n,
+		 "%s: put CapabilityBoundingSet=~CAP_NET_RAW CAP_NET_ADMIN CAP_SYS_ADMIN into the "
+		 "unit's drop-in (egret-setup does), or NoNewPrivileges=yes; or boot with bpf in "
+		 "lsm=; or, where no step runs on the host, register with --containers-only",
+		 fault);
+	return -EPERM;
+}
+
+int worker_bound(const struct job *j, char *why, size_t n)
+{
+	char fault[WHY_MAX];
+
+	if (j->containers_only || !walls_need_bounds(j->d) ||
+	    bounds_process(j->worker->pid, fault, sizeof(fault)) == 0)
+		return 0;
+	return unbound(fault, why, n);
+}
+
 int worker_unparked(struct job *j, pid_t pid, uint64_t started, const char *unit)
 {
 	return worker_new(j, pid, started, unit);
@@ -257,6 +280,10 @@ int worker_take(struct job *j, char *why, size_t n)
 			 strerror(-r));
 		return r;
 	}
+	/* A process is bound as its parent is; but one may be older than what binds the worker. */
+	if (!j->containers_only && walls_need_bounds(j->d) &&
+	    bounds_cgroup(w->member->cgroup, NULL, fault, sizeof(fault)) < 0)
+		return unbound(fault, why, n);
 	/* Also those that the listener shares: it makes others. One that stayed would be the
 	 * unit's, under its policy and in its records: without this there is no job. */
 	r = end_sockets(w, 0, fault, sizeof(fault));

@@ -29,6 +29,8 @@ struct worker {
 int worker_of(struct job *j, const struct caller *who, pid_t pid, char *why, size_t n) MUST_CHECK;
 int worker_make(struct job *j, char *why, size_t n) MUST_CHECK; /* its cgroup and namespace */
 int worker_take(struct job *j, char *why, size_t n) MUST_CHECK; /* moves it there */
+/* -EPERM: it could open packet sockets where nothing would stop those (bounds.h). */
+int worker_bound(const struct job *j, char *why, size_t n) MUST_CHECK;
 void worker_taken_up(struct job *j);
 void worker_release(struct job *j); /* idempotent */
 /* After a restart: pid, started and unit are known. */
