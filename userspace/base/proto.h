@@ -127,6 +127,16 @@ enum proto_type {
 		     * CWD (path), FD_STATUS, FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET,
 		     * RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"), FD_NETNS? */
 
+	/* egretd -> the egretd that replaces it, and back (egretd/handover.h) */
+	MSG_HAND_START = 112, /* RUN_DIR, STATE_DIR, CGROUP (the jobs'): what must be the same */
+	MSG_HAND_READY,	      /* back: TEXT (version); or FAILED with TEXT, also later */
+	MSG_HAND_GO,	      /* FD_LOCK, FD_LOCK2, FD_CONTROL; all jobs are parked */
+	MSG_HAND_CLIENT,      /* FD_PEER, FD_VALUE? (pidfd of who connected), JOB? with CODE (its
+			       * question): the job that ends with it; AUDIENCE? (nonce). MSG_END after
+			       * the last */
+	MSG_HAND_SERVING,     /* back */
+	MSG_HAND_YOURS,
+
 	/* egret -> egretd */
 	MSG_STATUS = 128, /* FLAGS? (STATUS_TRY) -> MSG_STATUS with KEY=value TEXTs, then JOB lines
 			     as for MSG_JOB_LIST, END */
@@ -167,6 +177,8 @@ enum proto_type {
 	MSG_JOIN,     /* createRuntime: CONTAINER, PID (its first process: its network namespace is
 		       * there), CGROUP, ENGINE, LABEL*, FLAGS (JOIN_SPLICED) -> OK with JOB_NAME?:
 		       * served, or known to be nobody's; or FAILED (must not start) */
+	MSG_UPGRADE,  /* -> OK (TEXT: the version that serves now) or FAILED (the old one does);
+		       * admins */
 };
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \
@@ -260,6 +272,7 @@ enum proto_tag {
 	TAG_MEMBER, /* of MSG_JOB, one each: "kind id state trust netns" (docs/man/egret-job.1) */
 	TAG_TIER,   /* of MSG_JOB: why it is cooperative, in words */
 	TAG_CHAIN,
+	TAG_STATE_DIR,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,
@@ -302,6 +315,9 @@ enum proto_tag {
 	TAG_FD_MNTNS,
 	TAG_FD_ROOT,
 	TAG_FD_ROUTE,
+	TAG_FD_LOCK,
+	TAG_FD_LOCK2,
+	TAG_FD_CONTROL,
 };
 
 #endif

@@ -30,6 +30,7 @@ int verb_why(int argc, char **argv);
 int verb_summary(int argc, char **argv);
 int verb_ca(int argc, char **argv);
 int verb_config(int argc, char **argv);
+int verb_upgrade(int argc, char **argv);
 
 void cli_verb_is(const char *name); /* main.c: whose sentences follow; NULL: egret's own */
 /* A sentence on stderr with the verb's name before it. Returns its first argument, so `return

@@ -19,6 +19,7 @@ static const struct cli_verb verbs[] = {
 	{ "policy", "check, explain or test policies", verb_policy },
 	{ "secret", "set, list or remove secrets of the sealed store", verb_secret },
 	{ "ca", "the root certificate for images (ca.mode root)", verb_ca },
+	{ "upgrade", "hand over to the egretd that is installed now; jobs go on", verb_upgrade },
 	{ "config", "show the configuration in force", verb_config },
 	{ "doctor", "what this machine can and cannot do for egret", verb_doctor },
 };

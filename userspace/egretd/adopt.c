@@ -120,8 +120,13 @@ int adopt_services(struct daemon *d, char *why, size_t n)
 			close(kept[0]);
 			close(kept[1]);
 		}
-		supervisor_park_keep(d->park);
+		if (!d->hand)
+			supervisor_park_keep(d->park);
 		return 0;
+	}
+	if (d->hand) {
+		snprintf(why, n, "egret-broker, which keeps the parked jobs, cannot be taken over");
+		return -ESRCH;
 	}
 	/* They are no children of this process: SIGKILL, and their cgroups are emptied by
 	 * cgroup_kill below. */
@@ -239,17 +244,64 @@ static void sweep_proxies(struct daemon *d)
 		close(dir);
 }
 
-void adopt_jobs(struct daemon *d)
+/* How many jobs it read; -EPROTO: there are some of another form. */
+static int unpark(struct daemon *d)
 {
+	bool other = false;
 	struct msg_in m;
-	struct job *j, *next;
-	unsigned taken = 0;
+	int taken = 0;
 
+	d->taking_up = true;
 	while (msg_recv(d->park[1], &m) == 0) {
-		if (park_take(d, &m) == 0)
-			taken += m.type == MSG_JOB;
+		int r = park_take(d, &m);
+
+		taken += r == 0 && m.type == MSG_JOB;
+		other |= r == -EPROTO;
 		msg_in_done(&m);
 	}
+	d->taking_up = false;
+	return other ? -EPROTO : taken;
+}
+
+static int refill(struct daemon *d, char *why, size_t n)
+{
+	struct job *j;
+	int r = 0, one;
+
+	for (j = d->jobs; j; j = j->next) {
+		one = park_refill(j);
+		if (one < 0) {
+			snprintf(why, n, "job %s: the kernel's tables cannot take it: %s", j->name,
+				 strerror(-one));
+			r = one;
+		}
+	}
+	one = kernel_cgroups_nobodys(d->kernel);
+	if (one < 0)
+		snprintf(why, n, "the kernel's table of cgroups cannot be filled: %s",
+			 strerror(-one));
+	return one < 0 ? one : r;
+}
+
+int adopt_jobs(struct daemon *d, char *why, size_t n)
+{
+	struct job *j, *next;
+	int taken = unpark(d), r;
+
+	if (taken < 0) {
+		snprintf(why, n,
+			 "the jobs that run were parked in a form that this version does not know "
+			 "(docs/install.md, Upgrading)");
+		/* Who parked them may live, and goes on with them. */
+		if (d->hand)
+			return taken;
+		log_err("%s: they are ended", why);
+	}
+	r = refill(d, why, n);
+	if (r < 0 && d->hand)
+		return r;
+	if (r < 0)
+		log_err("%s; it stays refused", why);
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
 		park_taken(j);
@@ -259,6 +311,7 @@ void adopt_jobs(struct daemon *d)
 	sweep_folder(d, d->cg.jobs, !d->cg.attached);
 	sweep_proxies(d);
 	park_jobs(d);
-	if (taken)
-		log_info("took up %u jobs of an earlier egretd", taken);
+	if (taken > 0)
+		log_info("took up %d jobs of an earlier egretd", taken);
+	return 0;
 }

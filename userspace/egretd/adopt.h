@@ -14,8 +14,9 @@
 /* Makes the parking place, or takes over the one of a living broker. Before services_start. */
 int adopt_services(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void adopt_note_services(struct daemon *d); /* writes run_dir/services */
-void adopt_jobs(struct daemon *d); /* after services_start: unparks what is there, ends what cannot
-				      be taken up */
+/* After services_start: unparks what is there, fills the kernel's tables with it, ends what cannot
+ * be taken up. In an upgrade (handover.h) instead: -errno and a sentence, and nothing is ended. */
+int adopt_jobs(struct daemon *d, char *why, size_t n) MUST_CHECK;
 /* Parks all running jobs anew: called when one starts, ends, or gets another proxy. */
 void park_jobs(struct daemon *d);
 

@@ -40,6 +40,12 @@ void child_raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
+void child_lower_descriptors(void)
+{
+	if (given.rlim_max && setrlimit(RLIMIT_NOFILE, &given) < 0)
+		_exit(125);
+}
+
 const char *child_folder(void)
 {
 	static char folder[PATH_MAX];
@@ -122,8 +128,8 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, ch
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 			_exit(124);
 	}
-	if (plan->keep_root && given.rlim_max && setrlimit(RLIMIT_NOFILE, &given) < 0)
-		_exit(125);
+	if (plan->keep_root)
+		child_lower_descriptors();
 	execve(path, argv, env);
 	_exit(errno == ENOENT ? 127 : 126);
 }

@@ -50,6 +50,7 @@ void child_end(struct child *c);  /* kills, waits for it, closes: for what is no
 /* Descriptors as many as the host lets egretd have; jobs' commands get back what egretd was started
  * with. */
 void child_raise_descriptors(void);
+void child_lower_descriptors(void); /* in a child: as egretd was started */
 /* Folder of egret's programs: where egretd itself lies when egret-proxy is beside it, else
  * /usr/libexec/egret. */
 const char *child_folder(void);

@@ -66,6 +66,16 @@ struct placing *placing_by_id(struct daemon *d, const char *id, enum placing_sta
 	return NULL;
 }
 
+bool containers_busy(const struct daemon *d)
+{
+	const struct placing *p;
+
+	for (p = all; p; p = p->next)
+		if (p->d == d && p->state != PLACING_PREPARED && p->state != PLACING_WAIT)
+			return true;
+	return false;
+}
+
 struct placing *placing_by_cgroup(struct daemon *d, uint64_t cgroup)
 {
 	struct placing *p;

@@ -77,7 +77,8 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 void containers_client_gone(struct daemon *d, struct client *c);
 void containers_job_ready(struct job *j);
 void containers_job_over(struct job *j, const char *why);
-void containers_done(struct daemon *d); /* egretd ends: what is held goes on, refused */
+bool containers_busy(const struct daemon *d); /* one is being placed, and not just waited for */
+void containers_done(struct daemon *d);	      /* egretd ends: what is held goes on, refused */
 struct placing *placing_new(struct daemon *d, enum placing_why why, const char *id);
 struct placing *placing_by_id(struct daemon *d, const char *id, enum placing_state state);
 struct placing *placing_by_cgroup(struct daemon *d, uint64_t cgroup); /* held ones */
@@ -114,6 +115,7 @@ void container_ports_gone(uint64_t cgroup);
 /* container_held.c */
 int held_open(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void held_close(struct daemon *d);
+void held_again(struct daemon *d); /* a failed upgrade may have read who was held */
 /* A cgroup that is nobody's: the kernel refuses it and does not hold it. Takes fd over; forgotten
  * when the cgroup is empty. -errno: the kernel's table does not take it, and it would pass. */
 int stranger_add(struct daemon *d, int fd, uint64_t id) MUST_CHECK;

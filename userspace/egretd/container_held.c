@@ -438,6 +438,14 @@ int held_open(struct daemon *d, char *why, size_t n)
 	return 0;
 }
 
+void held_again(struct daemon *d)
+{
+	if (!d->held.loop)
+		return;
+	on_ring(&d->held, EPOLLIN);
+	go_on(d, d->cg.jobs, 0);
+}
+
 void held_close(struct daemon *d)
 {
 	uint64_t slice = 0;

@@ -5,8 +5,9 @@
  */
 #include "egretd/control.h"
 
-#include "egretd/authority.h"
+#include "egretd/client.h"
 #include "egretd/container.h"
+#include "egretd/handover.h"
 #include "egretd/job.h"
 #include "egretd/walls.h"
 #include "egretd/worker.h"
@@ -33,19 +34,20 @@
 	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
 		       have it */
 
-struct client {
-	struct client *next;
-	struct daemon *d;
-	struct watch watch;
-	struct caller who;
-	struct job *job;
-	uint32_t broker_serial, broker_question; /* a question that waits for the broker; 0: none */
-	uint32_t reload_question, try_question;
-	bool reloading, trying, gone;
-	char nonce[CONTROL_NONCE_MAX]; /* of a registration that has begun; "" */
-};
+struct client *client_new(struct daemon *d, int fd)
+{
+	struct client *c = mem_new(sizeof(*c));
 
-static void client_free(struct client *c)
+	c->d = d;
+	c->who.pidfd = -1;
+	c->watch.fd = fd;
+	c->next = d->clients;
+	d->clients = c;
+	d->nclients++;
+	return c;
+}
+
+void client_free(struct client *c)
 {
 	struct client **at;
 
@@ -64,6 +66,7 @@ static void client_free(struct client *c)
 	}
 	jobs_client_gone(c->d, c);
 	containers_client_gone(c->d, c);
+	handover_client_gone(c->d, c);
 	if (c->reloading)
 		return; /* the answer to the reload frees it */
 	for (at = &c->d->clients; *at != c; at = &(*at)->next)
@@ -331,6 +334,19 @@ static void answer_events(struct client *c, struct msg_in *m)
 		client_ok(c, m->id);
 }
 
+static void answer_upgrade(struct client *c, uint32_t question)
+{
+	char why[WHY_MAX];
+	int r = -EPERM;
+
+	if (!c->who.admin)
+		snprintf(why, sizeof(why), "egretd is upgraded by root on the host: use sudo");
+	else
+		r = handover_begin(c->d, c, question, why, sizeof(why));
+	if (r < 0)
+		client_failed(c, question, r, why);
+}
+
 static bool answer(struct client *c, struct msg_in *m)
 {
 	struct job *j;
@@ -425,12 +441,15 @@ static bool answer(struct client *c, struct msg_in *m)
 		c->reloading = true;
 		library_reload(c->d, on_reloaded, c);
 		return true;
+	case MSG_UPGRADE:
+		answer_upgrade(c, m->id);
+		return true;
 	default:
 		return false;
 	}
 }
 
-static void on_client(struct watch *w, uint32_t events)
+void client_ready(struct watch *w, uint32_t events)
 {
 	struct client *c = w->owner;
 	struct msg_in m;
@@ -486,13 +505,7 @@ static void on_accept(struct watch *w, uint32_t events)
 		close(fd);
 		return;
 	}
-	c = mem_new(sizeof(*c));
-	c->d = d;
-	c->who.pidfd = -1;
-	c->watch.fd = fd;
-	c->next = d->clients;
-	d->clients = c;
-	d->nclients++;
+	c = client_new(d, fd);
 	r = caller_of(d, fd, &c->who, why, sizeof(why));
 	if (r == 0 && c->who.uid != 0 && d->nclients > d->config.limits.control_clients * 3 / 4) {
 		snprintf(why, sizeof(why),
@@ -510,7 +523,7 @@ static void on_accept(struct watch *w, uint32_t events)
 	else if (c->who.admin)
 		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){ ADMIN_BUFFER },
 				  sizeof(int));
-	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0)
+	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, client_ready, c) < 0)
 		client_free(c);
 }
 
@@ -519,6 +532,8 @@ int control_open(struct daemon *d, char *why, size_t n)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int r;
 
+	if (d->control >= 0) /* the one before this egretd made it, and its queue goes on */
+		return watch_add(d->loop, &d->control_watch, d->control, EPOLLIN, on_accept, d);
 	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock",
 			     d->config.run_dir.p) >= sizeof(sa.sun_path)) {
 		snprintf(why, n, "run_dir %s is too long for a socket in it (107 bytes)",

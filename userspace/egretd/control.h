@@ -20,4 +20,12 @@ void status_put(const struct daemon *d, struct msg_out *m);
 /* The round of trials that clients wait for is over. */
 void control_walls_tried(struct daemon *d);
 
+/* control_hand.c, in an upgrade. Paused: nobody is accepted and nothing is read. */
+void control_pause(struct daemon *d);
+void control_resume(struct daemon *d);
+bool control_busy(const struct daemon *d); /* a caller waits for an answer of another process */
+/* All connections but one, as MSG_HAND_CLIENT; control_take is the other side's. */
+int control_hand_over(struct daemon *d, int sock, const struct client *but) MUST_CHECK;
+void control_take(struct daemon *d, struct msg_in *m);
+
 #endif

@@ -28,6 +28,7 @@
 struct job;
 struct client;
 struct compile;
+struct handover;
 
 /* A process egretd keeps running for all jobs: the audit process, the broker. */
 struct service {
@@ -38,7 +39,8 @@ struct service {
 	struct timer again;
 	unsigned failures; /* in a row: each doubles the wait */
 	bool ready;
-	bool fresh; /* started by this egretd, not taken up: it knows no job of an earlier one */
+	bool renewing; /* asked to end, because its program was replaced */
+	bool fresh;    /* started by this egretd, not taken up: it knows no job of an earlier one */
 };
 
 /* Policies and credentials of the folders in the configuration, compiled. Replaced whole, or not at
@@ -56,7 +58,9 @@ struct daemon {
 	char instance[INSTANCE_MAX];
 	char node[65];
 	struct cgroups cg;
+	struct kernel_where where; /* its programs are attached */
 	struct kernel *kernel;
+	struct handover *hand; /* handover.h: in an upgrade, on either side; NULL */
 	struct library library;
 	struct service audit, broker;
 	int log_fd;		  /* events.ndjson, append */
@@ -78,6 +82,9 @@ struct daemon {
 	struct timer idle;
 	bool served; /* the start succeeded */
 	bool stopping;
+	bool before_walls; /* jobs are taken up before this one's programs can be tried: the walls
+			    * that the egretd before it found still stand */
+	bool taking_up;	   /* jobs of an earlier egretd are being read out of the parking place */
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
 	struct timer beat, sweep, net_links;
@@ -93,6 +100,9 @@ int services_start(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void services_stop(struct daemon *d);
 /* After adopt_jobs: services that this egretd started itself learn of the jobs that it took up. */
 void services_tell_jobs(struct daemon *d);
+/* Services whose program was replaced on disk are ended in order and started anew, one after the
+ * other. */
+void services_renew(struct daemon *d);
 /* To a service: 0 or -errno. A service that is away gets its jobs anew when it is back, so callers
  * need not keep the message. */
 int service_send(struct service *s, struct msg_out *m) MUST_CHECK;

@@ -108,20 +108,6 @@ struct job {
 	uint64_t started_us;
 };
 
-/* What is parked of a job besides descriptors and texts (adopt.c): read only by an egretd of the
- * same build's form. */
-struct job_words {
-	uint64_t id, started_us, proxy_started, init_started, worker_started;
-	uid_t uid, caller_uid, proxy_uid;
-	gid_t gid;
-	pid_t proxy, init, worker;
-	unsigned npolicies, capabilities;
-	enum assurance assurance;
-	enum job_origin origin;
-	bool admin, host_net, confined, own_policy, services_rule, inbound;
-	bool containers_only, keep, reaches_engine;
-};
-
 struct job *job_new(struct daemon *d);
 void job_taken_up(
 	struct job *j); /* a running job of an earlier egretd: its processes are watched again */
@@ -147,6 +133,7 @@ void job_go(struct job *j); /* policy chosen, then made; or failed */
 void job_make(struct job *j); /* policies are chosen */
 int job_select(struct job *j, char *why,
 	       size_t n) MUST_CHECK; /* job_select.c: policy, credentials, placeholders, dials */
+int job_dials(struct job *j) MUST_CHECK; /* what its proxy may dial, read anew out of its policy */
 void jobs_reload(struct daemon *d);
 void job_reselect(struct job *j); /* it became cooperative: what it may have is chosen anew */
 void job_answered(struct job *j, unsigned wait); /* one of the things waited for has come */

@@ -216,6 +216,26 @@ static int list_dials(struct job *j, const struct policy *p)
 	return 0;
 }
 
+int job_dials(struct job *j)
+{
+	struct library l = { 0 };
+	struct policy p;
+	int r = library_open(j->policies[0], -1, &l);
+
+	if (r == 0 && l.policies.count == 0)
+		r = -EBADMSG;
+	if (r == 0)
+		r = policy_open(pack_at(&l.policies, 0), &p);
+	if (r == 0) {
+		free(j->dials);
+		j->dials = NULL;
+		j->ndials = 0;
+		r = list_dials(j, &p);
+	}
+	library_close(&l);
+	return r;
+}
+
 int job_select(struct job *j, char *why, size_t n)
 {
 	struct str base = { NULL, 0 };

@@ -6,6 +6,7 @@
  */
 #include "egretd/kernel.h"
 #include "egretd/cgroup.h"
+#include "egretd/kernel_older.h"
 #include "egretd/kernel_pin.h"
 #include "egretd/kernel_watch.h"
 #include <bpf/bpf.h>
@@ -22,6 +23,8 @@
 struct kernel {
 	struct egret_bpf *skel;
 	char dir[KERNEL_PIN_MAX];
+	char older[KERNEL_PIN_MAX];   /* the folder that an upgrade starts from; "": none */
+	bool cgroups_anew, cage_anew; /* the older folder has them in another shape */
 	bool reused;
 	char no_hold[160]; /* why tasks cannot be held; "": they can */
 	struct kernel_hold *hold;
@@ -42,7 +45,8 @@ __attribute__((format(printf, 2, 0))) static int keep_complaint(enum libbpf_prin
 	return 0;
 }
 
-static int maps_pin(struct kernel *k)
+/* Every map has its pin in this version's folder; those of an older one go on under both. */
+static int maps_pin(struct kernel *k, char *why, size_t size)
 {
 	struct bpf_map *m;
 	char path[KERNEL_PIN_MAX];
@@ -55,13 +59,20 @@ static int maps_pin(struct kernel *k)
 		r = kernel_pin_path(k->dir, bpf_map__name(m), path);
 		if (!r)
 			r = bpf_map__set_pin_path(m, path);
-		if (r)
+		if (!r && k->older[0]) {
+			r = kernel_older_map(k->older, m, why, size);
+			k->cgroups_anew |= r == 0 && m == k->skel->maps.egret_cgroups;
+			k->cage_anew |= r == 0 && m == k->skel->maps.egret_cage;
+		}
+		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int links_make(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+/* Attaches every program, or (check) only looks whether it could be: what stands is not touched. */
+static int links_make(struct kernel *k, const struct kernel_where *w, bool check, char *why,
+		      size_t size)
 {
 	struct egret_bpf *s = k->skel;
 	const struct {
@@ -96,9 +107,11 @@ static int links_make(struct kernel *k, const struct kernel_where *w, char *why,
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const char *name = bpf_program__name(rows[i].prog);
-		int r = kernel_pin_link(k->dir, rows[i].prog, rows[i].cgroup);
+		const char *standing = k->older[0] ? k->older : k->dir;
+		int r = check ? kernel_pin_check(standing, rows[i].prog, rows[i].cgroup)
+			      : kernel_pin_link(k->dir, k->older, rows[i].prog, rows[i].cgroup);
 
-		if (!r)
+		if (!r && !check)
 			r = kernel_watch_link(k->watch, k->dir, rows[i].prog, rows[i].cgroup);
 		if (r == -EBUSY)
 			snprintf(why, size,
@@ -107,7 +120,7 @@ static int links_make(struct kernel *k, const struct kernel_where *w, char *why,
 				 "said before: end what they govern, remove the folder %s, and "
 				 "start "
 				 "egretd again",
-				 k->dir);
+				 standing);
 		else if (r)
 			snprintf(why, size, "the program %s cannot be attached (%s)", name,
 				 strerror(-r));
@@ -139,7 +152,7 @@ static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, 
 	k->skel->rodata->egret_attach_level = w->jobs_level;
 	k->skel->rodata->egret_attach_id = id;
 	k->skel->rodata->egret_unknown_pass = w->unknown_pass;
-	r = maps_pin(k);
+	r = maps_pin(k, why, size);
 	if (!r)
 		r = bpf_program__set_autoload(k->skel->progs.egret_hold, hold);
 	if (!r)
@@ -181,22 +194,50 @@ static int load(struct kernel *k, const struct kernel_where *w, char *why, size_
 }
 
 /* Holding is comfort: without it egretd starts, and says so. */
-static int hold_make(struct kernel *k, char *why, size_t size)
+static void hold_attach(struct kernel *k)
 {
 	int r;
 
-	if (!k->no_hold[0]) {
-		r = kernel_pin_tracing(k->dir, k->skel->progs.egret_hold);
-		if (r)
-			snprintf(k->no_hold, sizeof(k->no_hold),
-				 "the program cannot be attached (%s)", strerror(-r));
-		else
-			r = kernel_watch_link(k->watch, k->dir, k->skel->progs.egret_hold, -1);
-	}
-	r = kernel_hold_open(k, &k->hold);
+	if (k->no_hold[0])
+		return;
+	r = kernel_pin_tracing(k->dir, k->skel->progs.egret_hold);
+	if (!r)
+		r = kernel_watch_link(k->watch, k->dir, k->skel->progs.egret_hold, -1);
 	if (r)
-		snprintf(why, size, "the ring of held tasks cannot be read (%s)", strerror(-r));
-	return r;
+		snprintf(k->no_hold, sizeof(k->no_hold), "the program cannot be attached (%s)",
+			 strerror(-r));
+}
+
+int kernel_load(const struct kernel_where *w, struct kernel **ret, char *why, size_t size)
+{
+	struct kernel *k = mem_new(sizeof(*k));
+	int r = kernel_older_find(w->instance, k->older, why, size);
+
+	snprintf(k->instance, sizeof(k->instance), "%s", w->instance);
+	if (!r)
+		r = kernel_pin_dir(w->instance, k->dir, &k->reused, why, size);
+	if (!r)
+		r = load(k, w, why, size);
+	if (!r)
+		r = links_make(k, w, true, why, size);
+	if (!r) {
+		r = kernel_hold_open(k, &k->hold);
+		if (r)
+			snprintf(why, size, "the ring of held tasks cannot be read (%s)",
+				 strerror(-r));
+	}
+	if (r) {
+		/* Nothing half-made; but what an older egretd left standing stays. */
+		char ignored[128];
+
+		if (k->dir[0] && !k->reused)
+			(void)!kernel_unpin(w->instance, ignored, sizeof(ignored));
+		kernel_free(k);
+		return r;
+	}
+	k->reused |= k->older[0] != 0;
+	*ret = k;
+	return 0;
 }
 
 /* Held by descriptors too (kernel_watch.c). */
@@ -215,29 +256,47 @@ static int maps_hold(struct kernel *k, char *why, size_t size)
 	return r;
 }
 
+int kernel_attach(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+{
+	int r;
+
+	kernel_watch_free(k->watch);
+	k->watch = kernel_watch_new();
+	r = links_make(k, w, false, why, size);
+	if (!r)
+		hold_attach(k);
+	return r ? r : maps_hold(k, why, size);
+}
+
+int kernel_settle(struct kernel *k, char *why, size_t size)
+{
+	return kernel_older_remove(k->older, why, size);
+}
+
+int kernel_back(struct kernel *k, const struct kernel_where *w, char *why, size_t size)
+{
+	char none[KERNEL_PIN_MAX];
+	int r = kernel_attach(k, w, why, size);
+
+	/* This version's folder is the lowest: what is above it goes. */
+	return r ? r : kernel_older_find(w->instance, none, why, size);
+}
+
 int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why, size_t size)
 {
-	struct kernel *k = mem_new(sizeof(*k));
-	int r = kernel_pin_dir(w->instance, k->dir, &k->reused, why, size);
+	struct kernel *k = NULL;
+	char ignored[128];
+	int r = kernel_load(w, &k, why, size);
 
-	k->watch = kernel_watch_new();
-	snprintf(k->instance, sizeof(k->instance), "%s", w->instance);
+	if (r)
+		return r;
+	r = kernel_attach(k, w, why, size);
 	if (!r)
-		r = load(k, w, why, size);
-	if (!r)
-		r = links_make(k, w, why, size);
-	if (!r)
-		r = hold_make(k, why, size);
-	if (!r)
-		r = maps_hold(k, why, size);
+		r = kernel_settle(k, why, size);
 	if (r) {
-		char ignored[128];
-		bool fresh = k->dir[0] && !k->reused;
-
+		if (!k->reused && kernel_unpin(w->instance, ignored, sizeof(ignored)) < 0)
+			ignored[0] = 0;
 		kernel_free(k);
-		/* Nothing half-started; but what an older egretd left standing stays. */
-		if (fresh && kernel_unpin(w->instance, ignored, sizeof(ignored)) < 0)
-			return r;
 		return r;
 	}
 	*ret = k;
@@ -258,6 +317,35 @@ struct kernel *kernel_free(struct kernel *k)
 bool kernel_reused(const struct kernel *k)
 {
 	return k->reused;
+}
+
+bool kernel_is_older(const struct kernel *k)
+{
+	return k->older[0] != 0;
+}
+
+bool kernel_cage_anew(const struct kernel *k)
+{
+	return k->cage_anew;
+}
+
+static void nobodys(void *owner, uint64_t cgroup)
+{
+	struct kernel *k = owner;
+
+	/* When the table cannot take it, the links are not changed either. */
+	if (!kernel_cgroup_known(k, cgroup) && kernel_cgroup_set(k, cgroup, 0, 0) < 0)
+		k->cgroups_anew = false;
+}
+
+int kernel_cgroups_nobodys(struct kernel *k)
+{
+	int r;
+
+	if (!k->cgroups_anew)
+		return 0;
+	r = kernel_older_cgroups(k->older, nobodys, k);
+	return r ? r : k->cgroups_anew ? 0 : -E2BIG;
 }
 
 const char *kernel_no_hold(const struct kernel *k)

@@ -2,7 +2,7 @@
 /*
  * The kernel programs of bpf/ as egretd sees them: loaded once, pinned below
  * /sys/fs/bpf/egret/INSTANCE/v2 (mode 0700), so that they stand when egretd dies. A second
- * kernel_open of the same instance takes over the pinned maps and replaces the programs of the
+ * start of the same instance takes over the pinned maps and replaces the programs of the
  * pinned links atomically. kernel.c alone includes libbpf and the skeleton. Called by egretd only;
  * no byte from a network or a job comes here.
  *
@@ -25,6 +25,25 @@ struct kernel_where {
 	int proxies;	      /* cgroup directory: parent of the proxies' cgroups, the cage */
 };
 
+/* In three steps, so that an upgrade fails before anything in force is changed. kernel_load: the
+ * programs are in the kernel, attached nowhere; maps of the same shape are taken over, also from an
+ * older version's folder. Then the tables are filled from the jobs. kernel_attach: every link gets
+ * its new program, atomically each. kernel_settle: the older folder goes. */
+int kernel_load(const struct kernel_where *w, struct kernel **ret, char *why,
+		size_t size) MUST_CHECK;
+int kernel_attach(struct kernel *k, const struct kernel_where *w, char *why,
+		  size_t size) MUST_CHECK;
+int kernel_settle(struct kernel *k, char *why, size_t size) MUST_CHECK;
+/* An upgrade failed: this one's programs are on the links again, and what it made is gone. */
+int kernel_back(struct kernel *k, const struct kernel_where *w, char *why, size_t size) MUST_CHECK;
+/* An older version's folder stands, until kernel_settle. */
+bool kernel_is_older(const struct kernel *k);
+/* The table of cages is of another shape than the older folder's, and empty. */
+bool kernel_cage_anew(const struct kernel *k);
+/* After the jobs are in: if the table of cgroups was made anew, those which only the older one knew
+ * are known as nobody's. Where the unknown pass they would otherwise be let out. */
+int kernel_cgroups_nobodys(struct kernel *k) MUST_CHECK;
+/* All steps at once: where there are no jobs to take up. */
 int kernel_open(const struct kernel_where *w, struct kernel **ret, char *why,
 		size_t size) MUST_CHECK;
 /* Frees what this process holds; pins, and so the refusals, stay. NULL; accepts NULL. */

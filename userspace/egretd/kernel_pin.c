@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v2, so that they outlive egretd. A link
- * that is pinned already gets the new program in place of the old one, atomically; one whose cgroup
- * is gone (id 0) is made anew, one at another cgroup is left alone and refused.
+ * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v2 (EGRET_ABI), so that they outlive
+ * egretd. A link that is pinned already gets the new program in place of the old one, atomically;
+ * one whose cgroup is gone (id 0) is made anew, one at another cgroup is left alone and refused.
  */
 #include "egretd/kernel_pin.h"
 #include "abi.h"
 #include "egretd/cgroup.h"
 #include "egretd/kernel.h"
+#include "egretd/kernel_older.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -39,13 +39,23 @@ static int bpffs_need(char *why, size_t size)
 	return r;
 }
 
-static int version_path(const char *instance, char *to)
+int kernel_pin_parent(const char *instance, char *ret)
 {
-	int n = snprintf(to, KERNEL_PIN_MAX, PIN_ROOT "/%s/v%d", instance, EGRET_ABI);
+	int n = snprintf(ret, KERNEL_PIN_MAX, PIN_ROOT "/%s", instance);
 
-	if (n < 0 || n >= KERNEL_PIN_MAX || strchr(instance, '/') || instance[0] == '.')
+	/* What is added to it must fit too. */
+	if (n < 0 || n >= KERNEL_PIN_MAX - 128 || strchr(instance, '/') || instance[0] == '.')
 		return -EINVAL;
 	return 0;
+}
+
+static int version_path(const char *instance, char *to)
+{
+	int r = kernel_pin_parent(instance, to);
+
+	if (!r)
+		snprintf(to + strlen(to), 16, "/v%d", EGRET_ABI);
+	return r;
 }
 
 int kernel_pin_path(const char *dir, const char *name, char *ret)
@@ -114,41 +124,78 @@ static int link_cgroup(const struct bpf_link *link, uint64_t *ret)
 	return 0;
 }
 
-int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup)
+static int link_path(const char *dir, const struct bpf_program *prog, char *ret)
 {
-	char name[64], path[KERNEL_PIN_MAX];
-	struct bpf_link *link;
+	char name[64];
+
+	snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
+	return kernel_pin_path(dir, name, ret);
+}
+
+/* The pinned link of a program: 0 and *ret; *ret NULL: there is none, or its cgroup is gone. */
+static int link_standing(const char *path, int cgroup, struct bpf_link **ret)
+{
+	struct bpf_link *link = bpf_link__open(path);
 	uint64_t want = 0, has = 0;
 	int r = cgroup_id(cgroup, &want);
 
-	snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
+	if (!link)
+		return r ? r : errno == ENOENT ? 0 : -errno;
 	if (!r)
-		r = kernel_pin_path(dir, name, path);
+		r = link_cgroup(link, &has);
+	if (!r && has == want) {
+		*ret = link;
+		return 0;
+	}
+	bpf_link__destroy(link);
+	/* What runs in a cgroup that still stands would lose its wall. */
+	return !r && has && !cgroup_is_gone(cgroup, has) ? -EBUSY : r;
+}
+
+int kernel_pin_check(const char *dir, struct bpf_program *prog, int cgroup)
+{
+	struct bpf_link *link = NULL;
+	char path[KERNEL_PIN_MAX];
+	int r = link_path(dir, prog, path);
+
+	if (!r)
+		r = link_standing(path, cgroup, &link);
+	if (link)
+		bpf_link__destroy(link);
+	return r;
+}
+
+int kernel_pin_link(const char *dir, const char *older, struct bpf_program *prog, int cgroup)
+{
+	char path[KERNEL_PIN_MAX], before[KERNEL_PIN_MAX];
+	struct bpf_link *link = NULL;
+	bool pinned;
+	int r = link_path(dir, prog, path);
+
+	if (!r)
+		r = link_standing(path, cgroup, &link);
+	pinned = link;
+	if (!r && !link && older[0]) {
+		r = link_path(older, prog, before);
+		if (!r)
+			r = link_standing(before, cgroup, &link);
+	}
 	if (r)
 		return r;
-	link = bpf_link__open(path);
-	if (link) {
-		r = link_cgroup(link, &has);
-		if (!r && has == want) {
-			r = bpf_link__update_program(link, prog);
-			bpf_link__destroy(link);
-			return r;
-		}
-		bpf_link__destroy(link);
-		/* What runs in a cgroup that still stands would lose its wall. */
-		if (!r && has && !cgroup_is_gone(cgroup, has))
-			r = -EBUSY;
-		if (r)
-			return r;
-		if (unlink(path) < 0)
-			return -errno;
-	} else if (errno != ENOENT) {
-		return -errno;
-	}
-	link = bpf_program__attach_cgroup(prog, cgroup);
+	if (link)
+		r = bpf_link__update_program(link, prog);
+	else
+		link = bpf_program__attach_cgroup(prog, cgroup);
 	if (!link)
 		return -errno;
-	r = bpf_link__pin(link, path);
+	if (!r && !pinned) {
+		/* One that is there is of a cgroup that is gone. The same link may be pinned twice:
+		 * the older folder's pin is left alone. */
+		if (unlink(path) < 0 && errno != ENOENT)
+			r = -errno;
+		else if (bpf_obj_pin(bpf_link__fd(link), path) < 0)
+			r = -errno;
+	}
 	bpf_link__destroy(link); /* the pin holds it */
 	return r;
 }
@@ -193,21 +240,14 @@ int kernel_unpin(const char *instance, char *why, size_t size)
 {
 	char path[KERNEL_PIN_MAX];
 	int r = version_path(instance, path);
-	DIR *d;
 
 	if (r) {
 		snprintf(why, size, "the instance name cannot name a folder");
 		return r;
 	}
-	d = opendir(path);
-	if (!d)
+	if (access(path, F_OK) < 0)
 		return 0;
-	for (struct dirent *e; (e = readdir(d));)
-		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
-			r = -errno;
-	closedir(d);
-	if (!r && rmdir(path) < 0)
-		r = -errno;
+	r = kernel_folder_remove(path);
 	if (r) {
 		snprintf(why, size, "%s cannot be removed (%s)", path, strerror(-r));
 		return r;

@@ -16,9 +16,14 @@ struct kernel;
 int kernel_pin_dir(const char *instance, char *dir, bool *ret_reused, char *why,
 		   size_t size) MUST_CHECK;
 int kernel_pin_path(const char *dir, const char *name, char *ret) MUST_CHECK;
-/* Attaches prog to the cgroup with a pinned link; a pinned link to the same cgroup gets the program
- * in place of its old one. */
-int kernel_pin_link(const char *dir, struct bpf_program *prog, int cgroup) MUST_CHECK;
+int kernel_pin_parent(const char *instance,
+		      char *ret) MUST_CHECK; /* .../INSTANCE: the folders of all versions */
+/* Attaches prog to the cgroup with a pinned link; a pinned link to the same cgroup, in dir or in an
+ * older folder ("": there is none), gets the program in place of its old one. -EBUSY: it stands at
+ * another cgroup. */
+int kernel_pin_link(const char *dir, const char *older, struct bpf_program *prog,
+		    int cgroup) MUST_CHECK;
+int kernel_pin_check(const char *dir, struct bpf_program *prog, int cgroup) MUST_CHECK; /* -EBUSY */
 /* A new descriptor of a pinned map. */
 int kernel_pin_get(const char *dir, const char *name, bool read_only, int *ret) MUST_CHECK;
 

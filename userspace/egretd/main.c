@@ -9,6 +9,7 @@
 #include "egretd/container.h"
 #include "egretd/doctor.h"
 #include "egretd/control.h"
+#include "egretd/handover.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/links.h"
@@ -56,6 +57,7 @@ void daemon_stop(struct daemon *d, int status)
 
 	if (d->stopping)
 		return;
+	handover_stop(d);
 	d->stopping = true;
 	units_close(d);
 	supervisor_say("STOPPING=1");
@@ -80,6 +82,7 @@ static void reload_done(void *owner, int err, const char *text)
 static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *owner)
 {
 	struct daemon *d = owner;
+	char why[WHY_MAX];
 
 	switch (si->ssi_signo) {
 	case SIGHUP:
@@ -87,7 +90,8 @@ static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *o
 		library_reload(d, reload_done, d);
 		break;
 	case SIGUSR1:
-		supervisor_hand_over(d);
+		if (handover_begin(d, NULL, 0, why, sizeof(why)) < 0)
+			log_err("upgrade: %s", why);
 		break;
 	case SIGTERM:
 	case SIGINT:
@@ -149,9 +153,12 @@ static int open_files(struct daemon *d, char *why, size_t n)
 				       "/etc/ssl/cert.pem" };
 	char path[4200];
 	unsigned i;
-	int r = lock_folder(c->run_dir.p, 0755, &d->run_lock, why, n);
+	int r = 0;
 
-	if (r == 0)
+	/* In an upgrade they are the old egretd's until it gives them. */
+	if (!d->hand)
+		r = lock_folder(c->run_dir.p, 0755, &d->run_lock, why, n);
+	if (r == 0 && !d->hand)
 		r = lock_folder(c->state_dir.p, 0711, &d->state_lock, why, n);
 	if (r < 0)
 		return r;
@@ -212,7 +219,6 @@ static int close_synthetic(struct daemon *d)
 
 static int start_kernel(struct daemon *d, char *why, size_t n)
 {
-	struct kernel_where where = { .instance = d->instance };
 	uint8_t(*addrs)[16] = NULL;
 	size_t count = 0;
 	int r = probe_required(why, n), fd = -1;
@@ -222,16 +228,17 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 				 &d->cg, why, n);
 	if (r < 0)
 		return r;
-	where.jobs = d->cg.jobs;
-	where.jobs_level = d->cg.jobs_level;
-	where.unknown_pass = d->cg.attached;
-	where.listen = d->cg.listen;
-	where.proxies = d->cg.proxies;
-	r = kernel_open(&where, &d->kernel, why, n);
+	d->where = (struct kernel_where){
+		.instance = d->instance,
+		.jobs = d->cg.jobs,
+		.jobs_level = d->cg.jobs_level,
+		.unknown_pass = d->cg.attached,
+		.listen = d->cg.listen,
+		.proxies = d->cg.proxies,
+	};
+	r = kernel_load(&d->where, &d->kernel, why, n);
 	if (r < 0)
 		return r;
-	if (kernel_no_hold(d->kernel))
-		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
 	r = close_synthetic(d);
 	if (r < 0) {
 		snprintf(why, n, "the synthetic ranges cannot be closed to proxies: %s",
@@ -294,6 +301,17 @@ static int cut_capabilities(void)
 	return capng_apply(CAPNG_SELECT_BOTH) == 0 ? 0 : -EPERM;
 }
 
+static int programs(struct daemon *d, char *why, size_t n)
+{
+	int r = kernel_attach(d->kernel, &d->where, why, n);
+
+	if (r < 0)
+		return r;
+	if (kernel_no_hold(d->kernel))
+		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
+	return walls_open(d, why, n);
+}
+
 static int start(struct daemon *d, char *why, size_t n)
 {
 	sigset_t set;
@@ -320,16 +338,28 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = start_kernel(d, why, n);
 	if (r == 0)
 		r = cut_capabilities();
-	if (r == 0)
-		r = walls_open(d, why, n);
+	/* Without jobs of another version the programs come first, and are tried at once. */
+	d->before_walls = r == 0 && (d->hand || kernel_is_older(d->kernel));
+	if (r == 0 && !d->before_walls)
+		r = programs(d, why, n);
 	if (r == 0)
 		r = library_load(d, why, n) < 0 ? -EINVAL : 0;
+	/* Everything before was for this process alone. */
+	if (r == 0 && d->hand)
+		r = handover_ready(d, why, n);
 	if (r == 0)
 		r = services_start(d, why, n);
 	if (r == 0)
 		r = control_open(d, why, n);
+	if (r == 0)
+		r = adopt_jobs(d, why, n);
+	handover_point("new-adopted");
+	/* The tables say what they shall say: now the programs that read them. */
+	if (r == 0 && d->before_walls)
+		r = programs(d, why, n);
+	d->before_walls = false;
+	handover_point("new-attached");
 	if (r == 0) {
-		adopt_jobs(d);
 		net_links_open(d);
 		forget_open(d);
 		services_tell_jobs(d);
@@ -338,9 +368,15 @@ static int start(struct daemon *d, char *why, size_t n)
 	}
 	if (r == 0)
 		r = held_open(d, why, n);
-	if (r == 0)
-		links_open(d);
-	return r;
+	if (r == 0 && d->hand)
+		r = handover_serving(d, why, n);
+	if (r < 0)
+		return r;
+	/* Jobs are served: what is left behind is no reason to end them. */
+	if (kernel_settle(d->kernel, why, n) < 0)
+		log_err("%s", why);
+	links_open(d);
+	return 0;
 }
 
 static void finish(struct daemon *d)
@@ -385,6 +421,7 @@ static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *
 						 { "check", no_argument, NULL, 'k' },
 						 { "once", no_argument, NULL, 'o' },
 						 { "ready-fd", required_argument, NULL, 'r' },
+						 { "take-over", required_argument, NULL, 't' },
 						 { "help", no_argument, NULL, 'h' },
 						 { "version", no_argument, NULL, 'v' },
 						 { "doctor", no_argument, NULL, 'd' },
@@ -417,6 +454,11 @@ static int parse(struct daemon *d, int argc, char **argv, bool *ret_check, int *
 			*ret_ready = (int)fd;
 			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 			break;
+		case 't':
+			if (str_u64(str_of(optarg), &fd) < 0 || fd > 1000)
+				return 2;
+			handover_open(d, (int)fd);
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -448,8 +490,10 @@ int main(int argc, char **argv)
 				   .park = { -1, -1 } };
 	char why[WHY_MAX] = "";
 	bool check = false;
-	int ready = -1, r = parse(&d, argc, argv, &check, &ready);
+	int ready = -1, r;
 
+	handover_here();
+	r = parse(&d, argc, argv, &check, &ready);
 	if (r >= 0)
 		return r;
 	if (d.once)
@@ -468,6 +512,8 @@ int main(int argc, char **argv)
 	r = config_load(d.config_path, &d.config, why, sizeof(why));
 	if (r < 0) {
 		fprintf(stderr, "egretd: %s\n", why);
+		if (d.hand)
+			handover_no(&d, why);
 		return 2;
 	}
 	if (d.once && d.config.attach.n) {
@@ -499,6 +545,8 @@ int main(int argc, char **argv)
 				       `egret run` looks again */
 	if (r < 0) {
 		fprintf(stderr, "egretd: %s\n", why[0] ? why : strerror(-r));
+		if (d.hand)
+			handover_no(&d, why[0] ? why : strerror(-r));
 		finish(&d);
 		return r == -EINVAL ? 2 : 1;
 	}
@@ -511,6 +559,7 @@ int main(int argc, char **argv)
 	}
 	d.served = true;
 	supervisor_ready(&d);
+	services_renew(&d);
 	daemon_check_idle(&d);
 	r = loop_run(d.loop);
 	finish(&d);

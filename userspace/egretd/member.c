@@ -41,6 +41,9 @@ uint32_t member_flags(const struct member *m)
 
 int member_refresh(struct member *m)
 {
+	/* What stands in the table is how it was left: changed when all is known of it again. */
+	if (m->job->d->taking_up)
+		return 0;
 	if (m->net)
 		net_links_tell(m->net);
 	return kernel_cgroup_set(m->job->d->kernel, m->cgroup_id, m->job->id, member_flags(m));

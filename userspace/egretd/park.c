@@ -3,6 +3,7 @@
 #include "egretd/park.h"
 
 #include "egretd/adopt.h"
+#include "egretd/park_form.h"
 #include "egretd/worker.h"
 
 #include "base/log.h"
@@ -34,6 +35,7 @@ static const struct kept_fd kept[] = {
 	JOB_FD(TAG_FD_CA, ca),
 	JOB_FD(TAG_FD_BUNDLE, bundle),
 	JOB_FD(TAG_FD_P12, p12),
+	JOB_FD(TAG_FD_FOLLOW, follow),
 };
 #define NET_FD(tag, field)                         \
 	{                                          \
@@ -51,21 +53,6 @@ static int *fd_at(void *base, const struct kept_fd *k)
 {
 	return (int *)((char *)base + k->offset);
 }
-
-struct net_words {
-	uint64_t cookie;
-	struct egret_listener listener;
-	bool shared;
-};
-
-struct member_words {
-	uint64_t cookie; /* of its namespace; 0: none */
-	enum member_kind kind;
-	enum member_trust trust;
-	bool made, kill;
-	struct member_port ports[16];
-	unsigned nports;
-};
 
 static void put_fds(struct msg_out *m, void *base, const struct kept_fd *list, size_t n)
 {
@@ -95,13 +82,18 @@ static int send_frame(struct daemon *d, struct msg_out *m)
 
 static int park_net(struct job *j, struct net *net)
 {
-	struct net_words words;
+	const struct egret_listener *l = &net->ns.listener;
+	struct park_net words = { .form = PARK_FORM,
+				  .shared = net->shared,
+				  .cookie = net->ns.cookie,
+				  .tcp4_be = l->tcp4_be,
+				  .tcp6_be = l->tcp6_be,
+				  .dns4_be = l->dns4_be,
+				  .dns6_be = l->dns6_be };
 	struct msg_out m;
 
-	memset(&words, 0, sizeof(words));
-	words.cookie = net->ns.cookie;
-	words.listener = net->ns.listener;
-	words.shared = net->shared;
+	memcpy(words.addr4, l->addr4, sizeof(words.addr4));
+	memcpy(words.addr6, l->addr6, sizeof(words.addr6));
 	msg_begin(&m, MSG_PROXY_LISTEN, 0);
 	msg_put_u64(&m, TAG_JOB, j->id);
 	msg_put(&m, TAG_VALUE, &words, sizeof(words));
@@ -111,17 +103,20 @@ static int park_net(struct job *j, struct net *net)
 
 static int park_member(struct job *j, struct member *at)
 {
-	struct member_words words;
+	struct park_member words = { .form = PARK_FORM,
+				     .cookie = at->net ? at->net->ns.cookie : 0,
+				     .kind = at->kind,
+				     .trust = at->trust,
+				     .made = at->made,
+				     .kill = at->kill,
+				     .nports = at->nports };
 	struct msg_out m;
+	unsigned i;
 
-	memset(&words, 0, sizeof(words));
-	words.cookie = at->net ? at->net->ns.cookie : 0;
-	words.kind = at->kind;
-	words.trust = at->trust;
-	words.made = at->made;
-	words.kill = at->kill;
-	words.nports = at->nports;
-	memcpy(words.ports, at->ports, sizeof(words.ports));
+	_Static_assert(ARRAY_SIZE(at->ports) == PARK_PORTS, "all ports are parked");
+	for (i = 0; i < at->nports; i++)
+		words.ports[i] =
+			(struct park_port){ .port = at->ports[i].port, .ways = at->ports[i].ways };
 	msg_begin(&m, MSG_JOIN, 0);
 	msg_put_u64(&m, TAG_JOB, j->id);
 	msg_put(&m, TAG_VALUE, &words, sizeof(words));
@@ -132,14 +127,13 @@ static int park_member(struct job *j, struct member *at)
 
 static int park(struct daemon *d, struct job *j)
 {
-	struct job_words words;
+	struct park_job words = { .form = PARK_FORM };
 	struct member *at;
 	struct net *net;
 	struct msg_out m;
 	size_t i;
 	int r;
 
-	memset(&words, 0, sizeof(words));
 	words.id = j->id;
 	words.uid = j->uid;
 	words.gid = j->gid;
@@ -257,19 +251,23 @@ static void take_texts(const struct msg_in *m, struct job *j)
 
 static int take_job(struct daemon *d, struct msg_in *m)
 {
-	struct job_words w;
+	struct park_job w;
 	struct job *j;
 	struct str words, name, unit;
 	char path[1024];
 
-	if (msg_get(m, TAG_VALUE, &words) < 0 || words.n != sizeof(w) ||
+	int r;
+
+	if (msg_get(m, TAG_VALUE, &words) < 0 ||
 	    msg_get_str(m, TAG_JOB_NAME, sizeof(j->name) - 1, &name) < 0)
 		return -EBADMSG;
-	memcpy(&w, words.p, sizeof(w));
+	r = park_words(words, &w, sizeof(w));
+	if (r < 0)
+		return r;
 	/* The broker only keeps it, but it could have put another in its place. */
 	if (!is_job_name(name) || job_by_name(d, name) || !w.id || w.npolicies == 0 ||
-	    w.npolicies > JOB_POLICIES_MAX || (unsigned)w.assurance > ASSURANCE_SIGNED ||
-	    (unsigned)w.origin > JOB_OF_UNIT)
+	    w.npolicies > JOB_POLICIES_MAX || w.assurance > ASSURANCE_SIGNED ||
+	    w.origin > JOB_OF_UNIT)
 		return -EBADMSG;
 	j = job_new(d);
 	snprintf(j->name, sizeof(j->name), "%.*s", STR_ARG(name));
@@ -314,14 +312,22 @@ static int take_job(struct daemon *d, struct msg_in *m)
 static int take_net(struct job *j, struct msg_in *m)
 {
 	struct netns ns = NETNS_NONE;
-	struct net_words w;
+	struct park_net w;
 	struct str words;
+	int r;
 
-	if (msg_get(m, TAG_VALUE, &words) < 0 || words.n != sizeof(w) || j->nnets >= NETS_MAX)
+	if (msg_get(m, TAG_VALUE, &words) < 0 || j->nnets >= NETS_MAX)
 		return -EBADMSG;
-	memcpy(&w, words.p, sizeof(w));
+	r = park_words(words, &w, sizeof(w));
+	if (r < 0)
+		return r;
 	ns.cookie = w.cookie;
-	ns.listener = w.listener;
+	ns.listener = (struct egret_listener){ .tcp4_be = w.tcp4_be,
+					       .tcp6_be = w.tcp6_be,
+					       .dns4_be = w.dns4_be,
+					       .dns6_be = w.dns6_be };
+	memcpy(ns.listener.addr4, w.addr4, sizeof(w.addr4));
+	memcpy(ns.listener.addr6, w.addr6, sizeof(w.addr6));
 	take_fds(m, &ns, kept_net, ARRAY_SIZE(kept_net));
 	if (ns.netns < 0 || ns.tcp4 < 0) {
 		netns_close(&ns);
@@ -343,30 +349,36 @@ static struct net *net_by_cookie(struct job *j, uint64_t cookie)
 static int take_member(struct job *j, struct msg_in *m)
 {
 	struct str words, name, path;
-	struct member_words w;
+	struct park_member w;
 	struct member *at = NULL;
 	char id[PLACE_ID_MAX], where[CGROUP_PATH_MAX], why[WHY_MAX];
+	unsigned i;
 	int r;
 
-	if (msg_get(m, TAG_VALUE, &words) < 0 || words.n != sizeof(w) ||
+	if (msg_get(m, TAG_VALUE, &words) < 0 ||
 	    msg_get_str(m, TAG_CONTAINER, sizeof(id) - 1, &name) < 0 ||
 	    msg_get_str(m, TAG_CGROUP, sizeof(where) - 1, &path) < 0)
 		return -EBADMSG;
-	memcpy(&w, words.p, sizeof(w));
-	if ((unsigned)w.kind > MEMBER_CGROUP || (unsigned)w.trust > MEMBER_TRUST_FULL ||
-	    w.nports > ARRAY_SIZE(w.ports) || memmem(path.p, path.n, "..", 2))
+	r = park_words(words, &w, sizeof(w));
+	if (r < 0)
+		return r;
+	if (w.kind > MEMBER_CGROUP || w.trust > MEMBER_TRUST_FULL || w.nports > PARK_PORTS ||
+	    memmem(path.p, path.n, "..", 2))
 		return -EBADMSG;
 	snprintf(id, sizeof(id), "%.*s", STR_ARG(name));
 	snprintf(where, sizeof(where), "%.*s", STR_ARG(path));
 	r = member_add(j, w.kind, id, where, false, net_by_cookie(j, w.cookie), &at, why,
 		       sizeof(why));
 	if (r < 0)
-		return r; /* its cgroup is gone, and so is it */
+		return 0; /* its cgroup is gone, and so is it */
 	at->trust = w.trust;
 	at->made = w.made;
 	at->kill = w.kill;
-	if (w.nports && member_publish(at, w.ports, w.nports) < 0)
-		log_warn("job %s: ports published of %.12s cannot be opened", j->name, id);
+	for (i = 0; i < w.nports; i++)
+		at->ports[i] =
+			(struct member_port){ .port = w.ports[i].port, .ways = w.ports[i].ways };
+	at->nports = w.nports;
+	at->published = w.nports > 0;
 	if (w.kind == MEMBER_WORKER && j->worker)
 		j->worker->member = at;
 	if (w.kind != MEMBER_COMMAND && member_watch(at) < 0)
@@ -381,25 +393,44 @@ int park_take(struct daemon *d, struct msg_in *m)
 
 	if (m->type == MSG_JOB)
 		return take_job(d, m);
+	if (m->type != MSG_PROXY_LISTEN && m->type != MSG_JOIN)
+		return 0; /* a later egretd's: passed over */
 	if (msg_get_u64(m, TAG_JOB, &id) == 0)
 		j = job_by_id(d, id);
 	if (!j)
 		return -ENOENT;
-	return m->type == MSG_PROXY_LISTEN ? take_net(j, m)
-	       : m->type == MSG_JOIN	   ? take_member(j, m)
-					   : -EBADMSG;
+	return m->type == MSG_PROXY_LISTEN ? take_net(j, m) : take_member(j, m);
+}
+
+int park_refill(struct job *j)
+{
+	struct member_port ports[PARK_PORTS];
+	struct kernel *k = j->d->kernel;
+	struct member *m;
+	struct net *net;
+	int r = 0;
+
+	/* A living proxy has its listeners; another will ask for them again. */
+	j->proxy_up = j->proxy.pid > 0;
+	for (net = j->nets; net && r == 0; net = net->next) {
+		net->served = j->proxy.pid > 0;
+		r = kernel_listener_set(k, j->id, net->ns.cookie, &net->ns.listener);
+	}
+	for (m = j->members; m && r == 0; m = m->next) {
+		memcpy(ports, m->ports, sizeof(ports));
+		r = m->nports ? member_publish(m, ports, m->nports) : member_refresh(m);
+	}
+	/* What the proxy may dial stands in the table; only an empty one is filled anew. */
+	if (r == 0 && kernel_cage_anew(k)) {
+		r = job_dials(j);
+		if (r == 0)
+			r = kernel_cage_set(k, j->proxy_cgroup_id, j->dials, j->ndials);
+	}
+	return r;
 }
 
 void park_taken(struct job *j)
 {
-	struct net *net;
-
-	/* A living proxy has its listeners; another will ask for them again. */
-	for (net = j->nets; net; net = net->next)
-		net->served = j->proxy.pid > 0;
-	j->proxy_up = j->proxy.pid > 0;
-	if (members_refresh(j) < 0)
-		log_err("job %s: the kernel's table cannot be changed", j->name);
 	job_taken_up(j);
 	if ((j->origin == JOB_OF_RUN && j->init.pid <= 0) ||
 	    (j->origin == JOB_OF_RUNNER && j->worker && j->worker->pidfd < 0) ||

@@ -11,14 +11,17 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define AGAIN_MS 20
 #define AGAIN_MAX_SHIFT 8 /* 5.1 s */
 #define EVENTS_WAITING_MAX 256
+#define RENEW_MS 5000
 
 /* Events of egretd itself that came while the audit process was away. */
 static struct waiting_event {
@@ -269,6 +272,11 @@ static void on_ended(struct watch *w, uint32_t events)
 	child_done(&s->child);
 	if (s->d->stopping)
 		return;
+	if (s->renewing) {
+		log_info("egret-%s has ended; the new one is started", s->name);
+		timer_set(s->d->loop, &s->again, 0, on_again, s);
+		return;
+	}
 	log_err("egret-%s ended with status %d; it is started anew", s->name, status);
 	shift = s->failures < AGAIN_MAX_SHIFT ? s->failures++ : AGAIN_MAX_SHIFT;
 	timer_set(s->d->loop, &s->again, (uint64_t)AGAIN_MS << shift, on_again, s);
@@ -292,6 +300,54 @@ static void on_again(struct timer *t)
 	}
 	tell_jobs(s);
 	timer_set(s->d->loop, &s->again, 10000, on_steady, s);
+	if (s->renewing) {
+		s->renewing = false;
+		services_renew(s->d);
+	}
+}
+
+/* Whether the file of its program is another one than it was started from. */
+static bool is_outdated(const struct service *s)
+{
+	char path[PATH_MAX + 32];
+	struct stat runs, lies;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)s->child.pid);
+	if (s->fresh || stat(path, &runs) < 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/egret-%s", child_folder(), s->name);
+	return stat(path, &lies) == 0 && (runs.st_dev != lies.st_dev || runs.st_ino != lies.st_ino);
+}
+
+static void on_renew_late(struct timer *t)
+{
+	struct service *s = t->owner;
+
+	log_warn("egret-%s does not end; it is killed", s->name);
+	child_kill(&s->child, SIGKILL);
+}
+
+/* Rings hold what comes meanwhile, and leases that are out are used; callers wait. */
+static bool renew(struct service *s)
+{
+	struct msg_out m;
+
+	if (!s->ready || !is_outdated(s))
+		return false;
+	control_pause(s->d);
+	s->renewing = true;
+	timer_set(s->d->loop, &s->again, RENEW_MS, on_renew_late, s);
+	s->ready = false; /* events of egretd itself wait from now on */
+	msg_begin(&m, MSG_STOP, 0);
+	if (service_send(s, &m) < 0)
+		child_kill(&s->child, SIGTERM);
+	return true;
+}
+
+void services_renew(struct daemon *d)
+{
+	if (!renew(&d->audit) && !renew(&d->broker))
+		control_resume(d);
 }
 
 void services_tell_jobs(struct daemon *d)

@@ -3,28 +3,19 @@
  * what they are is checked all the same. */
 #include "egretd/supervisor.h"
 
-#include "egretd/job.h"
-
-#include "base/clock.h"
-#include "base/log.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define PARK_NAME "egret-park"
-#define HAND_OVER_MS 10000
-#define HAND_OVER_STEP_MS 20
 
 static bool silent;
 static uint64_t interval_ms;
-static struct timer feed, hand;
-static uint64_t hand_until;
+static struct timer feed;
 
 void supervisor_init(bool once)
 {
@@ -111,25 +102,20 @@ void supervisor_park_keep(const int park[2])
 	}
 }
 
-static void on_hand_over(struct timer *t)
+void supervisor_main(pid_t pid)
 {
-	struct daemon *d = t->owner;
-	struct job *j;
+	char text[64];
 
-	for (j = d->jobs; j; j = j->next) {
-		if (j->state != JOB_CHOOSING && j->state != JOB_MAKING)
-			continue;
-		if (clock_now() < hand_until) {
-			timer_set(d->loop, t, HAND_OVER_STEP_MS, on_hand_over, d);
-			return;
-		}
-	}
-	log_info("handing over: what runs goes on and is taken up by the next egretd");
-	_exit(EX_TEMPFAIL);
+	snprintf(text, sizeof(text), "MAINPID=%d\nSTATUS=handed over", (int)pid);
+	supervisor_say(text);
 }
 
-void supervisor_hand_over(struct daemon *d)
+void supervisor_taken_over(void)
 {
-	hand_until = clock_now() + HAND_OVER_MS;
-	timer_set(d->loop, &hand, 0, on_hand_over, d);
+	char text[32];
+
+	if (!getenv("WATCHDOG_PID"))
+		return;
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	(void)setenv("WATCHDOG_PID", text, 1);
 }

@@ -18,8 +18,8 @@ void supervisor_say(const char *state); /* sd_notify(3) */
 /* The parking place that systemd kept: 0 and two descriptors, or -ENOENT. */
 int supervisor_park_take(int ret[2]) MUST_CHECK;
 void supervisor_park_keep(const int park[2]); /* also the same one again */
-/* SIGUSR1: ends at once and leaves everything standing, for the next egretd to take up; only jobs
- * that are just being made are waited for. */
-void supervisor_hand_over(struct daemon *d);
+/* An upgrade (handover.h): the process that serves from now on; before that one says a word. */
+void supervisor_main(pid_t pid);
+void supervisor_taken_over(void); /* the new one: the watchdog is its own now */
 
 #endif

@@ -42,6 +42,8 @@ bool wall_stands(const struct daemon *d, enum wall w)
 
 bool walls_carry(const struct daemon *d)
 {
+	if (d->before_walls)
+		return true;
 	for (int i = 0; i < WALLS_REQUIRED; i++)
 		if (!wall_stands(d, (enum wall)i))
 			return false;
@@ -51,6 +53,11 @@ bool walls_carry(const struct daemon *d)
 bool walls_need_bounds(const struct daemon *d)
 {
 	return !wall_stands(d, WALL_LSM);
+}
+
+bool walls_trying(const struct daemon *d)
+{
+	return d->walls && d->walls->pid > 0;
 }
 
 uint64_t walls_tried_us(const struct daemon *d)

@@ -54,6 +54,7 @@ bool wall_stands(const struct daemon *d, enum wall w);
 bool walls_carry(const struct daemon *d);
 /* On a shared network only processes that can have no packet socket are let in (bounds.h). */
 bool walls_need_bounds(const struct daemon *d);
+bool walls_trying(const struct daemon *d);	 /* a round is under way */
 uint64_t walls_tried_us(const struct daemon *d); /* wall clock, of the last round */
 /* Why it does not stand; "" when it does. */
 const char *wall_why(const struct daemon *d, enum wall w);
