@@ -82,6 +82,7 @@ static void test_engine_dns(void **state)
 	int fd = bare_ns(NULL), sock, own, pair[2];
 	socklen_t len = sizeof(from);
 	struct netns ns, fresh;
+	struct pollfd p;
 	char got[8] = "";
 	(void)state;
 
@@ -96,6 +97,8 @@ static void test_engine_dns(void **state)
 	pair[0] = (int)recvfrom(sock, got, sizeof(got), 0, (void *)&from, &len);
 	assert_int_equal(pair[0], 4);
 	assert_int_equal(sendto(sock, "you", 3, 0, (void *)&from, len), 3);
+	p = (struct pollfd){ .fd = ns.engine_dns, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 5000), 1);
 	assert_int_equal(recv(ns.engine_dns, got, sizeof(got), 0), 3);
 	/* Non-blocking, and deaf for others. */
 	assert_int_equal(recv(ns.engine_dns, got, sizeof(got), 0), -1);

@@ -64,6 +64,8 @@ static void test_one_is_away(void **state)
 		struct walls_said s;
 		struct kernel *next = NULL;
 
+		if (slow() && i > 0 && rows[i].wall == rows[i - 1].wall)
+			continue;
 		snprintf(path, sizeof(path), "/sys/fs/bpf/egret/%s/v%d/link_%s", W.instance,
 			 EGRET_ABI, rows[i].program);
 		need(unlink(path), path);
