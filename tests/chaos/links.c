@@ -19,7 +19,7 @@ static volatile struct {
 	uint64_t tried, turned, refused, slow; /* the storm's: by what connect() said */
 	uint64_t reached;		       /* connections that the server took */
 	uint64_t taken;			       /* that the listener took */
-} *seen;
+} * seen;
 
 static pid_t server, drain, storm;
 
@@ -130,8 +130,7 @@ static int storm_fn(void *arg)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 		if (fd < 0 || (connect(fd, (void *)&ss, len) < 0 && errno != EINPROGRESS))
 			seen->refused++;
-		else if (poll(&p, 1, 50) != 1 ||
-			 getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
+		else if (poll(&p, 1, 50) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
 			seen->slow++;
 		else if (err)
 			seen->refused++;

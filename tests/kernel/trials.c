@@ -6,6 +6,7 @@
 #include "kernel/harness.h"
 #include "egretd/trial.h"
 #include "egretd/walls.h"
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/stat.h>
 
@@ -53,7 +54,6 @@ static const struct {
 	{ "egret_cage_b6", WALL_CAGE },	   { "egret_cage_sock", WALL_CAGE },
 };
 
-/* The pin is all that holds a link: without it the program is detached. */
 static void test_one_is_away(void **state)
 {
 	struct kernel_where at = where(&W);
@@ -63,12 +63,16 @@ static void test_one_is_away(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct walls_said s;
 		struct kernel *next = NULL;
+		int fd;
 
 		if (slow() && i > 0 && rows[i].wall == rows[i - 1].wall)
 			continue;
 		snprintf(path, sizeof(path), "/sys/fs/bpf/egret/%s/v%d/link_%s", W.instance,
 			 EGRET_ABI, rows[i].program);
-		need(unlink(path), path);
+		fd = bpf_obj_get(path);
+		assert_true(fd >= 0);
+		need(bpf_link_detach(fd), path);
+		close(fd);
 		s = round_of();
 		if (s.r[rows[i].wall] != -EPERM) {
 			print_error("without %s: %s says %d %s\n", rows[i].program,

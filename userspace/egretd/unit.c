@@ -115,7 +115,7 @@ static void loose_forget(struct units *u, const char *path)
 
 /* One look at a unit's processes: on the host's network none may open packet sockets. What its
  * manager starts in it is loose for a moment, so one that two looks see counts. -EPERM: refused. */
-static int bound(struct units *u, const char *path)
+static int bound(struct units *u, const struct config_managed *m, const char *path)
 {
 	cleanup_close int fd =
 		openat(u->d->cg.jobs, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -123,7 +123,9 @@ static int bound(struct units *u, const char *path)
 	char why[WHY_MAX];
 	pid_t pid = 0;
 
-	if (fd < 0 || !walls_need_bounds(u->d) || bounds_cgroup(fd, &pid, why, sizeof(why)) == 0) {
+	/* An engine has the host's root in any case. */
+	if (fd < 0 || m->engine.n || !walls_need_bounds(u->d) ||
+	    bounds_cgroup(fd, &pid, why, sizeof(why)) == 0) {
 		loose_forget(u, path);
 		return 0;
 	}
@@ -152,7 +154,7 @@ static void open_job(struct units *u, const struct config_managed *managed, cons
 	struct job *j;
 	int r;
 
-	if (job_of_unit(u->d, path) || bound(u, path) < 0)
+	if (job_of_unit(u->d, path) || bound(u, managed, path) < 0)
 		return;
 	r = job_admit(u->d, why, sizeof(why));
 	if (r < 0) {
@@ -315,7 +317,7 @@ static void on_again(struct timer *t)
 			j = job_of_unit(u->d, path);
 			if (!j)
 				open_job(u, m, path);
-			else if (j->state == JOB_RUNNING && bound(u, path) < 0)
+			else if (j->state == JOB_RUNNING && bound(u, m, path) < 0)
 				job_end(j);
 		}
 		if (list)
