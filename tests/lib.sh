@@ -48,6 +48,7 @@ like() { if grep -Eq -- "$2" <<<"$1"; then pass "$3"; else fail "$3" "got:  $(he
 unlike() { if ! grep -Eq -- "$2" <<<"$1"; then pass "$3"; else fail "$3" "got:  $(head -c 2000 <<<"$1")"$'\n'"must not hold: /$2/"; fi; }
 at_most() { if [ "$1" -le "$2" ]; then pass "$3 ($1)"; else fail "$3" "got $1, at most $2"; fi; }
 done_testing() {
+	[ -z "$(type -t before_done)" ] || before_done
 	echo "1..$TESTS_RUN"
 	[ "$TESTS_FAILED" = 0 ]
 	exit

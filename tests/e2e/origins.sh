@@ -166,6 +166,9 @@ bare() { # the same command without egret
 		unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 		exec "$@"' "$TMP" "$@"
 }
+# Of all jobs of this test: whatever a proxy dialled, a request explains it (docs/threat-model.md).
+unexplained() { cat "$TMP"/state*/events*.ndjson 2>/dev/null | grep -c '"reason":"unexplained"'; }
+before_done() { ! enforced || is "$(unexplained)" 0 "no proxy dialled what no request explains"; }
 # Expectations that only make sense with egret in the way.
 enforced() { [ -z "$EGRET_DIRECT" ]; }
 # The events of the last job, one line each: kind verdict reason method-or-name url

@@ -7,6 +7,7 @@
  */
 #include "audit/audit.h"
 #include "audit/kernel_events.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "event/rows.h"
 #include <errno.h>
@@ -74,6 +75,7 @@ static void on_losses(struct timer *t)
 
 	if (!s->a.stuck_since) {
 		look_at_losses(s);
+		dials_look(&s->a);
 		s->a.kernel_ready = true;
 		batch_turn(&s->a);
 	}
@@ -86,6 +88,11 @@ static void on_kernel(struct watch *w, uint32_t events)
 
 	s->a.kernel_ready = true;
 	batch_turn(&s->a);
+}
+
+static void on_dial(void *owner, const struct egret_record *r)
+{
+	dials_kernel(owner, r);
 }
 
 static int start_kernel(struct served *s, struct msg_in *m)
@@ -108,6 +115,7 @@ static int start_kernel(struct served *s, struct msg_in *m)
 		log_err("the kernel's events cannot be read: %s", strerror(-r));
 		return r;
 	}
+	kernel_events_on_dial(a->kernel, on_dial, a);
 	a->kernel_ready = true;
 	timer_set(a->loop, &s->losses, 0, on_losses, s);
 	return 0;
@@ -334,6 +342,7 @@ int audit_run(int control)
 	int r;
 
 	a->loop = loop_new();
+	a->started_ms = clock_now();
 	a->control = control;
 	a->log = -1;
 	limits_init(&a->limits);
@@ -351,6 +360,7 @@ int audit_run(int control)
 	timer_del(&s.losses);
 	a->kernel = kernel_events_free(a->kernel);
 	jobs_done(a);
+	dials_strays_free(a);
 	follow_done(&a->followers);
 	replays_done(a);
 	batch_done(a);

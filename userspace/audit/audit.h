@@ -10,6 +10,7 @@
  *   replay.c   a job's lines once more, for one who may see them
  *   tail.c     what the log's end says at start: the next number, what was appended but not
  * acknowledged follow.c   who reads along kernel_events.c  libbpf
+ *   dials.c    what the kernel saw of proxies, held against what they told
  */
 #ifndef EGRET_AUDIT_AUDIT_H
 #define EGRET_AUDIT_AUDIT_H
@@ -19,6 +20,7 @@
 #include "base/loop.h"
 #include "base/msg.h"
 #include "base/proto.h"
+#include "audit/dials.h"
 #include "event/json.h"
 #include "event/ring.h"
 
@@ -45,6 +47,7 @@ struct audit_job {
 	uint64_t n;    /* number in the ring of the last record read */
 	uint64_t skip; /* the log has all records up to this one already */
 	struct follower *followers;
+	struct dials dials;
 	uint64_t log_from; /* its lines are behind this offset; 0: not known */
 	bool ready;	   /* there may be something to read */
 	bool closing, closed;
@@ -107,6 +110,10 @@ struct audit {
 	uint64_t unsynced;    /* records appended since the last good fdatasync */
 	struct kernel_events *kernel;
 	bool kernel_ready;
+	uint64_t started_ms; /* clock_now */
+	struct dial_stray *strays;
+	unsigned nstrays;
+	uint64_t strays_lost;
 };
 
 /* audit.c: serves descriptor `control` until MSG_STOP or its end. The exit status. */
@@ -132,6 +139,8 @@ void batch_soon(
 bool batch_room(const struct audit *a);
 /* A line into the batch; the caller saw batch_room. */
 void batch_add(struct audit *a, const struct event *e, struct audit_job *job, bool from_ring);
+/* A record that is no line: acknowledged in its turn. */
+void batch_pass(struct audit *a, struct audit_job *job);
 bool batch_drained(const struct audit *a);
 int log_sync(struct audit *a) MUST_CHECK;
 /* An event of egretd's, or our own; job may be NULL. */

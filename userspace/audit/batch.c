@@ -90,6 +90,15 @@ void batch_add(struct audit *a, const struct event *e, struct audit_job *job, bo
 	b->n++;
 }
 
+void batch_pass(struct audit *a, struct audit_job *job)
+{
+	struct batch *b = &a->batch;
+
+	b->records[b->n++] = (struct batch_record){
+		.job = job, .from_ring = true, .seq = a->seq, .start = b->lines.n, .end = b->lines.n
+	};
+}
+
 /* ---- our own events ---- */
 
 void own_add(struct audit *a, const struct event *e, struct audit_job *job)
@@ -183,8 +192,12 @@ static void collect_rings(struct audit *a)
 	if (!j)
 		return;
 	do {
-		for (unsigned i = 0; i < AUDIT_TURN && batch_room(a) && job_read(j, &e); i++)
-			batch_add(a, &e, j, true);
+		for (unsigned i = 0; i < AUDIT_TURN && batch_room(a) && job_read(j, &e); i++) {
+			if (dials_record(j, &e))
+				batch_add(a, &e, j, true);
+			else
+				batch_pass(a, j);
+		}
 		j = j->next ? j->next : a->jobs;
 		a->cursor = j; /* who comes next begins the next batch */
 	} while (j != first && batch_room(a));
@@ -236,6 +249,8 @@ static void acknowledge(struct audit *a)
 
 		if (r->from_ring)
 			ring_acked(r->job->ring, r->seq);
+		if (!line.n)
+			continue;
 		a->unsynced++;
 		follow_line(&a->followers, line, r->seq);
 		if (r->job)
@@ -263,13 +278,13 @@ static int append(struct audit *a)
 		if (!a->sync_each)
 			acknowledge(a);
 	}
-	if (a->sync_each) {
+	if (a->sync_each && b->lines.n) {
 		/* A failed one is not tried again, for the kernel may have dropped what it could
 		 * not write: this process ends, the requests that wait for it are refused. */
 		if (fdatasync(a->log) && errno != EINVAL && errno != EROFS)
 			die("events.ndjson: cannot be written to disk: %s", strerror(errno));
-		acknowledge(a);
 	}
+	acknowledge(a);
 	b->lines.n = 0;
 	b->n = b->acked = 0;
 	b->written = 0;
@@ -335,7 +350,7 @@ void batch_turn(struct audit *a)
 			collect_rings(a);
 		}
 		/* Lines without a record: the newline that a torn line lacks. */
-		if (a->batch.lines.n && !append_or_wait(a))
+		if ((a->batch.lines.n || a->batch.n) && !append_or_wait(a))
 			return;
 		if (!more_to_read(a))
 			break;

@@ -61,6 +61,8 @@ static int read_facts(struct audit_job *j, const struct msg_in *m)
 	r = msg_get_u64(m, TAG_ASSURANCE, &assurance);
 	if (r || assurance >= ARRAY_SIZE(words))
 		return r ? r : -EBADMSG;
+	(void)!msg_get_u64(m, TAG_PROXY_CGROUP, &j->dials.cgroup);
+	(void)!msg_get_u64(m, TAG_TIME, &j->dials.bound_ms);
 	while (n < ARRAY_SIZE(facts) && msg_each(m, TAG_FACT, &at, &facts[n]))
 		n++;
 	return event_job_json(&j->json, name, facts, n, str_of(words[assurance]));
@@ -90,6 +92,7 @@ static void job_free(struct audit_job *j)
 	j->ring = ring_reader_free(j->ring);
 	follow_done(&j->followers);
 	buf_done(&j->json);
+	dials_free(&j->dials);
 	free(j);
 }
 
@@ -168,6 +171,7 @@ static bool kind_allowed(enum event_kind k)
 	case EVENT_CREDENTIAL_FAIL:
 	case EVENT_LIMIT_HIT:
 	case EVENT_LOST:
+	case EVENT_DIAL:
 		return true;
 	default:
 		return false;
@@ -220,6 +224,7 @@ static void job_finish(struct audit_job *j)
 	struct msg_out answer;
 	int r = log_sync(a);
 
+	dials_over(j);
 	watch_del(&j->wake);
 	j->ring = ring_reader_free(j->ring);
 	j->closing = false;

@@ -26,6 +26,8 @@ struct kernel_events {
 	kernel_event_fn fn;
 	void *owner;
 	bool more;
+	void (*on_dial)(void *owner, const struct egret_record *r);
+	void *dial_owner;
 };
 
 static int possible_cpus;
@@ -90,6 +92,8 @@ static int on_sample(void *owner, void *p, size_t n)
 	memcpy(&in, p, sizeof(in));
 	if (in.kind == EGRET_EV_DIAL) {
 		k->dials++;
+		if (k->on_dial)
+			k->on_dial(k->dial_owner, &in.record);
 		return 0;
 	}
 	if (in.kind != EGRET_EV_REFUSED && in.kind != EGRET_EV_MEMBER &&
@@ -140,6 +144,13 @@ bool kernel_events_read(struct kernel_events *k, kernel_event_fn fn, void *owner
 	if (ring_buffer__consume(k->rb) < 0)
 		return k->more;
 	return false;
+}
+
+void kernel_events_on_dial(struct kernel_events *k,
+			   void (*fn)(void *owner, const struct egret_record *r), void *owner)
+{
+	k->on_dial = fn;
+	k->dial_owner = owner;
 }
 
 int kernel_events_lost(const struct kernel_events *k, uint64_t *ret)

@@ -4,6 +4,7 @@
 #ifndef EGRET_AUDIT_KERNEL_EVENTS_H
 #define EGRET_AUDIT_KERNEL_EVENTS_H
 
+#include "abi.h"
 #include "event/event.h"
 
 struct kernel_events;
@@ -17,6 +18,9 @@ struct kernel_events *kernel_events_free(struct kernel_events *k); /* NULL */
  */
 typedef bool (*kernel_event_fn)(void *owner, const struct event *e, uint64_t job);
 bool kernel_events_read(struct kernel_events *k, kernel_event_fn fn, void *owner);
+/* A dial of a proxy (EGRET_EV_DIAL) comes here, as the kernel wrote it. */
+void kernel_events_on_dial(struct kernel_events *k,
+			   void (*fn)(void *owner, const struct egret_record *r), void *owner);
 /* Events that were lost since the map was made. 0 or -errno. */
 int kernel_events_lost(const struct kernel_events *k, uint64_t *ret) MUST_CHECK;
 uint64_t kernel_events_dials(const struct kernel_events *k); /* EGRET_EV_DIAL seen */

@@ -88,7 +88,8 @@ enum proto_type {
 	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
 				 FD_KERNEL_LOST?, NODE */
 	MSG_RING_OPEN,	/* JOB, JOB_NAME, FD_RING, FD_RING_ACK, FD_RING_WAKE, FD_RING_SPACE, FACT*
-			 * ("key=value"), ASSURANCE, FD_FOLLOW* (get this job's lines too) -> OK */
+			 * ("key=value"), ASSURANCE, PROXY_CGROUP and TIME (ms from a dial to its
+			 * request's record, at most), FD_FOLLOW* (get this job's lines too) -> OK */
 	MSG_RING_CLOSE, /* JOB: drain what is left -> OK */
 	MSG_EVENT,  /* JOB?, RECORD (event/event.h): an event of egretd or the broker, no answer */
 	MSG_FOLLOW, /* FD_FOLLOW: every line from now on */
@@ -273,6 +274,7 @@ enum proto_tag {
 	TAG_TIER,   /* of MSG_JOB: why it is cooperative, in words */
 	TAG_CHAIN,
 	TAG_STATE_DIR,
+	TAG_PROXY_CGROUP, /* u64: the id of the cgroup that the job's proxies run in */
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

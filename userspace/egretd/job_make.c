@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define MAKE_MS 15000
+#define DIAL_SLACK_MS 15000 /* to the record of the request that a dial is for */
 
 static void on_late(struct timer *t)
 {
@@ -81,6 +82,7 @@ static int make_memory(struct job *j, char *why, size_t n)
 
 int job_ask_audit(struct job *j)
 {
+	const struct limits *l = &j->d->config.limits;
 	struct msg_out m;
 	char fact[512];
 	size_t i;
@@ -93,6 +95,9 @@ int job_ask_audit(struct job *j)
 	msg_put_fd(&m, TAG_FD_RING_WAKE, j->ring.wake);
 	msg_put_fd(&m, TAG_FD_RING_SPACE, j->ring.space);
 	msg_put_u64(&m, TAG_ASSURANCE, j->facts.assurance);
+	msg_put_u64(&m, TAG_PROXY_CGROUP, j->proxy_cgroup_id);
+	msg_put_u64(&m, TAG_TIME,
+		    l->connect_ms + l->handshake_ms + l->ring_wait_ms + DIAL_SLACK_MS);
 	for (i = 0; i < j->facts.n; i++) {
 		snprintf(fact, sizeof(fact), "%.*s=%.*s", STR_ARG(j->fact_list[i].key),
 			 STR_ARG(j->fact_list[i].value));

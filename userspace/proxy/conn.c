@@ -209,7 +209,8 @@ static void tunnel_recorded(void *owner, int err, uint64_t n)
 	struct upstream_ask ask = { .host = { c->o.name, c->o.name_n },
 				    .addr = c->o.name_n ? NULL : c->o.addr,
 				    .port = c->o.port,
-				    .fresh = true };
+				    .fresh = true,
+				    .recorded = true };
 
 	c->wait = NULL;
 	if (err)

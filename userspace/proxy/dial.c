@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "proxy/address.h"
 #include "proxy/hand.h"
+#include "proxy/told.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 struct dial {
+	struct proxy *px;
 	struct loop *loop;
 	struct dial_want want;
 	unsigned at; /* the address being tried */
@@ -30,6 +32,9 @@ struct dial {
 	uint64_t deadline;
 	SSL *ssl;
 	struct hand *hand;
+	struct record_wait *wait;
+	unsigned told; /* addresses */
+	bool over;     /* fn is told of the end */
 	dial_fn fn;
 	void *owner;
 };
@@ -49,6 +54,9 @@ struct dial *dial_cancel(struct dial *d)
 	if (!d)
 		return NULL;
 	timer_del(&d->timer);
+	record_wait_cancel(d->wait);
+	if (d->told && !d->over && !d->want.recorded)
+		told_given_up(d->px, d->want.host, d->want.addrs[d->told - 1], d->want.port);
 	hand_cancel(d->hand);
 	SSL_free(d->ssl);
 	drop_socket(d);
@@ -61,6 +69,7 @@ static void fail(struct dial *d, const struct upstream_fault *fault)
 	dial_fn fn = d->fn;
 	void *owner = d->owner;
 
+	d->over = true;
 	dial_cancel(d);
 	fn(owner, NULL, NULL, fault);
 }
@@ -73,6 +82,7 @@ static void succeed(struct dial *d)
 	uint8_t addr[16];
 
 	memcpy(addr, d->want.addrs[d->at], sizeof(addr));
+	d->over = true;
 	dial_cancel(d);
 	fn(owner, s, addr, NULL);
 }
@@ -193,7 +203,7 @@ static void on_slow(struct timer *t)
 	try_next(t->owner, -ETIMEDOUT);
 }
 
-static int open_socket(struct dial *d)
+static int start_connect(struct dial *d)
 {
 	const uint8_t *addr = d->want.addrs[d->at];
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(d->want.port) };
@@ -202,51 +212,77 @@ static int open_socket(struct dial *d)
 
 	memcpy(&a4.sin_addr, addr + 12, 4);
 	memcpy(&a6.sin6_addr, addr, 16);
-	d->fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0)
-		return -errno;
 	if (v4 ? connect(d->fd, (struct sockaddr *)&a4, sizeof(a4))
 	       : connect(d->fd, (struct sockaddr *)&a6, sizeof(a6)))
 		return -errno;
 	return 0;
 }
 
-static void next_address(struct timer *t)
+/* Told: now it may be dialled. */
+static void on_told(void *owner, int err, uint64_t n)
 {
-	struct dial *d = t->owner;
-	uint64_t now = clock_now(), left;
+	struct dial *d = owner;
+	uint64_t now = clock_now();
 	int r;
 
-	if (d->at == d->want.n || now >= d->deadline) {
-		if (d->at < d->want.n && !d->err)
-			d->err = -ETIMEDOUT;
-		connect_failed(d);
+	d->wait = NULL;
+	if (err) {
+		struct upstream_fault f = { .reason = REASON_AUDIT_DOWN };
+
+		(void)snprintf(f.text, sizeof(f.text), "could not record the connection");
+		fail(d, &f);
 		return;
 	}
-	left = (d->deadline - now) / (d->want.n - d->at);
-	r = open_socket(d);
+	d->told = d->at + 1;
+	r = now >= d->deadline ? -ETIMEDOUT : start_connect(d);
 	if (!r) {
 		connected(d);
 	} else if (r == -EINPROGRESS) {
 		if (watch_add(d->loop, &d->watch, d->fd, EPOLLOUT, on_writable, d))
 			die("out of memory for a dial's watch");
-		timer_set(d->loop, &d->timer, left, on_slow, d);
+		timer_set(d->loop, &d->timer, (d->deadline - now) / (d->want.n - d->at), on_slow,
+			  d);
 	} else {
 		try_next(d, r);
 	}
 }
 
-struct dial *dial_start(struct loop *l, const struct dial_want *want, dial_fn fn, void *owner)
+static void next_address(struct timer *t)
+{
+	struct dial *d = t->owner;
+	struct record_wait *w;
+
+	if (d->at == d->want.n || clock_now() >= d->deadline) {
+		if (d->at < d->want.n && !d->err)
+			d->err = -ETIMEDOUT;
+		connect_failed(d);
+		return;
+	}
+	d->fd = socket(address_is_v4(d->want.addrs[d->at]) ? AF_INET : AF_INET6,
+		       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (d->fd < 0) {
+		try_next(d, -errno);
+		return;
+	}
+	/* May answer at once, and the dial may be gone then. */
+	w = told_dial(d->px, d->fd, d->want.host, d->want.addrs[d->at], d->want.port,
+		      d->want.recorded, on_told, d);
+	if (w)
+		d->wait = w;
+}
+
+struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner)
 {
 	struct dial *d = mem_new(sizeof(*d));
 
-	d->loop = l;
+	d->px = px;
+	d->loop = px->loop;
 	d->want = *want;
 	d->fd = -1;
 	d->err = want->n ? 0 : -EHOSTUNREACH;
 	d->fn = fn;
 	d->owner = owner;
 	d->deadline = clock_now() + want->connect_ms;
-	timer_set(l, &d->timer, 0, next_address, d);
+	timer_set(px->loop, &d->timer, 0, next_address, d);
 	return d;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connects to one of several addresses, in their order, and does the TLS handshake. Called by
- * upstream.c with addresses that were judged. */
+/* Connects to one of several addresses, in their order, and does the TLS handshake. Each address is
+ * told to the audit process before it is dialled (told.h). Called by upstream.c with addresses that
+ * were judged. */
 #ifndef EGRET_PROXY_DIAL_H
 #define EGRET_PROXY_DIAL_H
 
@@ -13,7 +14,8 @@ struct dial_want {
 	unsigned n;
 	uint16_t port;
 	struct uptls *tls; /* NULL: in clear */
-	struct str host;   /* for TLS; n = 0: by address. Must outlive the dial */
+	struct str host;   /* n = 0: by address. Must outlive the dial */
+	bool recorded;	   /* the record of what it is for is written already */
 	uint64_t connect_ms, handshake_ms;
 };
 
@@ -22,7 +24,7 @@ struct dial;
  * from inside dial_start. */
 typedef void (*dial_fn)(void *owner, struct stream *s, const uint8_t addr[16],
 			const struct upstream_fault *fault);
-struct dial *dial_start(struct loop *l, const struct dial_want *want, dial_fn fn, void *owner);
+struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner);
 struct dial *dial_cancel(struct dial *d); /* NULL; accepts NULL */
 
 #endif

@@ -154,6 +154,7 @@ static unsigned fault_status(enum reason r)
 	case REASON_TIMEOUT:
 		return 504;
 	case REASON_LIMIT:
+	case REASON_AUDIT_DOWN:
 		return 503;
 	default:
 		return 502;
@@ -225,6 +226,8 @@ void exchange_upstream(struct session *s, bool fresh)
 		ask.host = rq->q.host;
 	else
 		ask.addr = rq->origin.addr;
+	/* A retry: the request's record is there. */
+	ask.recorded = x->recorded;
 	if (x->credential >= 0) {
 		struct credential c = creds_at(s->px->creds, x->credential);
 

@@ -6,6 +6,7 @@
  * one table.
  */
 #include "proxy/exchange.h"
+#include "proxy/told.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -259,8 +260,11 @@ void exchange_drop(struct session *s)
 		creds_cancel(TAKE_PTR(x->want_credential));
 	if (x->want_upstream)
 		upstream_cancel(TAKE_PTR(x->want_upstream));
-	if (x->want_record)
+	if (x->want_record) {
 		record_wait_cancel(TAKE_PTR(x->want_record));
+		if (x->up && !x->recorded)
+			told_given_up(s->px, x->rq.q.host, x->up->addr, x->rq.q.port);
+	}
 	if (x->up) {
 		stream_want(x->up->stream, NULL, NULL, NULL);
 		upstream_put(s->px, TAKE_PTR(x->up), x->reusable);

@@ -19,6 +19,7 @@
 #include "proxy/policies.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
+#include "proxy/told.h"
 #include "proxy/upstream.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -122,7 +123,10 @@ static const char *open_ring(struct msg_in *m, struct proxy *px)
 		return "the ring's descriptors are missing"; /* and the process ends */
 	if (ring_writer_open(data, ack, wake, space, &px->ring))
 		return "the ring cannot be opened";
-	return records_start(px) ? "the ring cannot be watched" : NULL;
+	if (records_start(px))
+		return "the ring cannot be watched";
+	told_anew(px);
+	return NULL;
 }
 
 static const char *open_names(struct msg_in *m, struct proxy *px, const struct str *ranges,

@@ -42,6 +42,7 @@ struct upstream_want {
 	struct dial *dial;
 	struct pooled *ready;
 	struct upstream_fault fault;
+	bool recorded;
 	upstream_fn fn;
 	void *owner;
 };
@@ -215,6 +216,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 	struct dial_want d = { .port = w->key.port,
 			       .tls = w->key.tls ? u->tls : NULL,
 			       .host = { w->key.host, w->key.host_n },
+			       .recorded = w->recorded,
 			       .connect_ms = px->limits.connect_ms,
 			       .handshake_ms = px->limits.handshake_ms };
 	enum address_class class, refused = ADDRESS_PUBLIC;
@@ -232,7 +234,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 		memcpy(d.addrs[d.n++], addrs[i], 16);
 	}
 	if (d.n) {
-		w->dial = dial_start(px->loop, &d, dialled, w);
+		w->dial = dial_start(px, &d, dialled, w);
 		return 0;
 	}
 	w->fault.reason = REASON_ADDRESS;
@@ -297,6 +299,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->owner = owner;
 	w->key.port = ask->port;
 	w->key.tls = ask->tls;
+	w->recorded = ask->recorded;
 	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
 	    (!ask->host.n && !ask->addr)) {
 		fail(w, REASON_BAD_NAME, "there is neither a name nor an address to dial");

@@ -19,6 +19,7 @@ struct upstream_ask {
 	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
 	bool fresh;	       /* not from the pool */
+	bool recorded;	       /* what it is for is in the ring already */
 };
 
 struct upstream {

@@ -108,6 +108,8 @@ static inline void ring_tell(struct auditor *a, const struct ring_fds *f, uint64
 	msg_put_fd(&m, TAG_FD_RING_WAKE, f->wake);
 	msg_put_fd(&m, TAG_FD_RING_SPACE, f->space);
 	msg_put_u64(&m, TAG_ASSURANCE, 2);
+	msg_put_u64(&m, TAG_PROXY_CGROUP, 1000 + job);
+	msg_put_u64(&m, TAG_TIME, 300);
 	msg_put_str(&m, TAG_FACT, STR("ref=refs/heads/main"));
 	msg_put_str(&m, TAG_FACT, STR("repo=acme/web"));
 	if (follow >= 0)
