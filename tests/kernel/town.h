@@ -338,7 +338,7 @@ static int serve_fn(void *arg)
 	}
 }
 
-static pid_t serve(int house, struct dial *d)
+UNUSED static pid_t serve(int house, struct dial *d)
 {
 	pid_t pid;
 
@@ -350,7 +350,7 @@ static pid_t serve(int house, struct dial *d)
 	return pid;
 }
 
-static void stop(pid_t pid)
+UNUSED static void stop(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
