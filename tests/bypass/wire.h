@@ -8,6 +8,8 @@
 #define EGRET_TESTS_BYPASS_WIRE_H
 
 #include "case.h"
+#include <netinet/in.h> /* before any header of the kernel's that says the same */
+
 #include <linux/io_uring.h>
 
 /* socket(), without blocking on what it sends; -1 and *a filled. */
