@@ -127,12 +127,14 @@ cp "$R/etc/systemd/system/actions.runner.acme-web.one.service" "$R/etc/systemd/s
 t "github: set up" setup --yes github
 for one in one two; do
 	like "$(cat "$R/etc/systemd/system/actions.runner.acme-web.$one.service.d"/*.conf | tr '\n' ' ')" 'Slice=egret.slice.*HOOK_JOB_STARTED=/.*HOOK_JOB_COMPLETED=/' "github: runner $one"
+	like "$(cat "$R/etc/systemd/system/actions.runner.acme-web.$one.service.d/12-egret-bounds.conf")" '^CapabilityBoundingSet=~CAP_NET_RAW CAP_NET_ADMIN CAP_SYS_ADMIN$' "which keeps no capability for packet sockets"
 done
 is "$(jq -c '.managed[0]' "$R/etc/egret/conf.d/60-egret-setup.json")" \
 	'{"unit":"actions.runner.*.service","registrar":"daemon","unregistered":"policy:github-runner"}' "github: its user may register"
 like "$(setup --yes gitlab)" 'no gitlab-runner.service' "gitlab: not there, no change"
 printf '[Service]\n' >"$R/etc/systemd/system/gitlab-runner.service"
 t "gitlab: set up" setup --yes gitlab
+t "its unit is bound too" test -s "$R/etc/systemd/system/gitlab-runner.service.d/12-egret-bounds.conf"
 is "$(jq -c '[.managed[].unit]' "$R/etc/egret/conf.d/60-egret-setup.json")" '["actions.runner.*.service","gitlab-runner.service"]' "both are managed"
 chown -R root:root "$R/etc/egret"
 t "egretd reads what was written" sh -c "'$BUILD/bin/egret' config show --config '$R/etc/egret/conf.d/60-egret-setup.json' | grep -q gitlab-runner"
