@@ -25,6 +25,15 @@ $(BYPASS_BIN): $(BYPASS_OBJ)
 	$(Q)$(CC) -static -pthread -o $@ $^
 -include $(BYPASS_OBJ:.o=.d)
 
+# A proxy that does what no proxy does, for tests/e2e/cage.sh: the real one with two functions wrapped. In a folder of its own; never
+# installed.
+MISBEHAVE := $(BUILD)/misbehave/egret-proxy
+$(MISBEHAVE): tests/misbehave/act.c $(BUILD)/obj/proxy/main.o $(call archive,proxy) $(LIBARCH)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes $(LDFLAGS) -Wl,--wrap=upstream_get -Wl,--wrap=jail_calls -o $@ $(filter %.c %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
 # Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
@@ -43,7 +52,7 @@ $(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(LLH
 -include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
 
 .PHONY: test-build fuzz-build
-test-build: $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
+test-build: $(MISBEHAVE) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
 fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
 
 test: ## everything, test packages included (root)
