@@ -94,6 +94,7 @@ static int links_make(struct kernel *k, const struct kernel_where *w, bool check
 		{ s->progs.egret_sock, w->jobs },
 		{ s->progs.egret_bind4, w->jobs },
 		{ s->progs.egret_bind6, w->jobs },
+		{ s->progs.egret_option, w->jobs },
 		{ s->progs.egret_flow_out, w->jobs },
 		{ s->progs.egret_peername4, w->jobs },
 		{ s->progs.egret_peername6, w->jobs },
