@@ -138,6 +138,7 @@ static int own_nsid(int netns, int32_t *ret)
 	struct {
 		struct nlmsghdr h;
 		struct rtgenmsg g;
+		uint8_t pad[NLMSG_ALIGN(sizeof(struct rtgenmsg)) - sizeof(struct rtgenmsg)];
 		struct nlattr a;
 		uint32_t fd;
 	} q = { .h = { .nlmsg_len = sizeof(q), .nlmsg_type = RTM_GETNSID },
@@ -273,8 +274,8 @@ static void settle(struct net *net, const struct looked *looked)
 		if (is_inside(s))
 			continue;
 		if (strcmp(s->kind, "veth") != 0 || !is_host_side(net, s)) {
-			lacks(l, "its link %s%s%s has no side on this host", s->name,
-			      s->kind[0] ? ", a " : "", s->kind);
+			lacks(l, "its link %s%s%s%s has no side on this host", s->name,
+			      s->kind[0] ? " (" : "", s->kind, s->kind[0] ? ")" : "");
 			continue;
 		}
 		if (l->n == NET_LINKS_MAX) {
