@@ -155,9 +155,10 @@ net_up() {
 	NETNS+=("$HOSTNS" "$ORIGINNS")
 	ip netns add "$HOSTNS" && ip netns add "$ORIGINNS" || return 1
 	ip link add "vh$id" netns "$HOSTNS" type veth peer name "vo$id" netns "$ORIGINNS" || return 1
-	in_host sh -ec "ip link set lo up; ip link set vh$id up
+	# bash: a busybox's shell would take its own ip.
+	in_host bash -ec "ip link set lo up; ip link set vh$id up
 		ip addr add 198.51.100.1/24 dev vh$id; ip -6 addr add 2001:db8:51::1/64 dev vh$id nodad"
-	in_origin sh -ec "ip link set lo up; ip link set vo$id up
+	in_origin bash -ec "ip link set lo up; ip link set vo$id up
 		for a in 10 20 30 53; do ip addr add 198.51.100.\$a/24 dev vo$id; done
 		ip -6 addr add 2001:db8:51::10/64 dev vo$id nodad; ip -6 addr add 2001:db8:51::20/64 dev vo$id nodad"
 }

@@ -15,7 +15,7 @@
 struct request {
 	struct target target;
 	char addr[TEXT], other[TEXT], token[64], dev[32], self[TEXT], gateway[TEXT];
-	char friend_[TEXT], late[TEXT], abstract[TEXT], host[TEXT];
+	char friend_[TEXT], late[TEXT], run[TEXT], abstract[TEXT], host[TEXT];
 };
 
 size_t case_count(void);

@@ -34,20 +34,24 @@
 #define HOST 8u	  /* the host's network */
 #define EVERYWHERE (OWN | BRIDGE | NONE | HOST)
 #define LINKED (OWN | BRIDGE | HOST)
+/* Not a case's to name: what runs on the host's network is taken hold of (settings: HOST). */
+#define ATTACH 16u
 
 struct target {
-	int family;	      /* AF_INET or AF_INET6 */
-	const char *addr;     /* of the outside world; answers nothing but what the sink serves */
-	const char *other;    /* a second address there */
-	uint16_t port;	      /* TCP and UDP are served there, and on 53, 443 and 853; read for the
-				 token and answered with "seen" */
-	const char *token;    /* to be got out as it is; letters and digits, at most 48 bytes */
-	const char *dev;      /* the job's link, "" when it has none */
-	const char *self;     /* the job's own address of this family on it, "" when it has none */
-	const char *gateway;  /* next hop, "" when there is none */
-	const char *friend_;  /* path of a UNIX stream socket of a colluder outside the job; see
-				 friend_open() */
-	const char *late;     /* the same, but made after the job began; "" when it is not there */
+	int family;	   /* AF_INET or AF_INET6 */
+	const char *addr;  /* of the outside world; answers nothing but what the sink serves */
+	const char *other; /* a second address there */
+	uint16_t port;	   /* TCP and UDP are served there, and on 53, 80, 443 and 853; read for the
+			      token and answered with "seen" */
+	const char *token; /* to be got out as it is; letters and digits, at most 48 bytes */
+	const char *dev;   /* the job's link, "" when it has none */
+	const char *self;  /* the job's own address of this family on it, "" when it has none */
+	const char *gateway; /* next hop, "" when there is none */
+	const char *friend_; /* path of a UNIX stream socket of a colluder outside the job; see
+				friend_open() */
+	const char *late;    /* the same, but made after the job began; "" when it is not there */
+	const char *run; /* the same, made before in the host's /run, as docker.sock and the system
+			    bus are; "" where the job has another /run */
 	const char *abstract; /* name of an abstract UNIX socket of the colluder */
 	uint16_t host_port;   /* TCP and UDP on the host's own loopback, 127.0.0.1 and ::1 */
 	const char *host; /* the host's own address of this family on the job's link, or outside:
@@ -74,6 +78,9 @@ struct bypass_case {
 	const char *name, *title, *source, *group;
 	unsigned families, settings;
 	enum expect expect;
+	/* Settings, ATTACH too, where only the LSM tier closes it, as docs/threat-model.md says:
+	 * where that does not stand it is shown to be open, and closed in a guest's kernel. */
+	unsigned lsm_only;
 	bool needs_root;  /* makes no sense without uid 0 and docker's default capabilities */
 	unsigned wait_ms; /* how long after attempt() the sink still listens; 0: 60 */
 	/* A membership report is what leaks: the group is token_group(), no token is in it. */
@@ -81,6 +88,8 @@ struct bypass_case {
 	/* While attempt() runs the outside world connects to self, port + 1 by TCP, and sends there
 	 * by UDP, over and over; what it is answered counts. */
 	bool inbound;
+	/* The same to the colluder's listening socket ("listen"), at host, host_port + 1. */
+	bool listens;
 	void (*attempt)(const struct target *t, struct attempt *a);
 	/* Runs before the enforcer takes hold (a socket opened early); its descriptor is given to
 	 * attempt() as t->early. Optional. */
@@ -129,13 +138,24 @@ size_t dns_question(uint8_t *to, size_t room, const char *name, uint16_t type);
 #define DNS_ANY 255
 /* The first nameserver of /etc/resolv.conf; t->other when there is none. */
 const char *job_resolver(const struct target *t, int *family);
+/* Asks for NAME, where %s is the token, by UDP or TCP (SOCK_*), and waits a little for an answer.
+ */
+void dns_tell(const struct target *t, struct attempt *a, int type, const char *server,
+	      uint16_t port, const char *name, uint16_t rrtype);
+/* dns_tell() to the job's own resolver, by UDP. */
+void resolver_tell(const struct target *t, struct attempt *a, const char *name, uint16_t rrtype);
+/* Local ports from /proc/net/NAME ("tcp", "udp6", ...) whose address begins so (as in that file)
+ * and, for TCP, that listen; how many, at most max. */
+size_t local_ports(const char *name, const char *begins, uint16_t *ret, size_t max);
 
 /* The colluder outside: asked by one line, answers one line. friend_tell() gives it the token;
  * friend_give() gets a descriptor of it by SCM_RIGHTS: "tcp" (connected to addr, port of the
  * family), "udp" (not connected), "raw" (SOCK_RAW, IPPROTO_RAW), "packet" (AF_PACKET, SOCK_RAW),
- * "listen" (TCP, on host_port + 1 of the host), "unix" (connected to the colluder). */
-int friend_open(struct attempt *a, const char *path);	  /* by path */
-int friend_abstract(struct attempt *a, const char *name); /* by abstract name */
+ * "listen" (TCP, on host_port + 1 of the host), "unix" (connected to the colluder). A datagram
+ * socket that takes tokens has the name with ".d" behind it. */
+int friend_open(struct attempt *a, const char *path);	   /* by path */
+int friend_abstract(struct attempt *a, const char *name);  /* by abstract name */
+int friend_any(const struct target *t, struct attempt *a); /* by any way that is open */
 bool friend_tell(const struct target *t, struct attempt *a, int fd);
 int friend_give(const struct target *t, struct attempt *a, int fd, const char *what);
 

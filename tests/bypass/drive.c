@@ -30,7 +30,8 @@ struct outside O;
 
 static char phase[16] = "with", label[32] = "own", agent_ns[256], resolv[256], pattern[128] = "*";
 static char attach[512], out[256];
-static int only_family;
+static int only_family, quiet_ms = 400;
+static bool refused; /* the enforcer did not take the running agent: no attempt is made */
 static char **command;
 
 static pid_t agent;
@@ -354,10 +355,13 @@ static void try_one(const struct bypass_case *c, int family)
 	r.target.addr = r.addr, r.target.other = r.other, r.target.token = r.token;
 	r.target.dev = r.dev, r.target.self = r.self, r.target.gateway = r.gateway;
 	r.target.friend_ = r.friend_, r.target.late = r.late, r.target.abstract = r.abstract;
+	r.target.run = r.run;
 	r.target.host = r.host;
 	a->c = c;
 	a->family = family;
-	a->excused = c->inbound || (before && before->excused && !before->c->inbound);
+	/* To end a connection is to send a packet. */
+	a->excused = *attach || c->inbound || c->listens ||
+		     (before && before->excused && !before->c->inbound);
 	token_group(&r.target, &group);
 	memcpy(a->group,
 	       family == AF_INET ? (uint8_t *)&((struct sockaddr_in *)&group)->sin_addr + 1
@@ -365,10 +369,13 @@ static void try_one(const struct bypass_case *c, int family)
 	       3);
 	O.n_tries++;
 	trying = true;
-	sink_inbound(c->inbound);
+	sink_inbound(c->inbound || c->listens);
 	if (c->before && !strcmp(phase, "without"))
 		ask(c, &r, "before ", line, sizeof(line));
-	ask(c, &r, "", line, sizeof(line));
+	if (refused)
+		snprintf(line, sizeof(line), "{\"errno\":\"EPERM\",\"said\":\"not attached\"}");
+	else
+		ask(c, &r, "", line, sizeof(line));
 	field(line, "errno", answers[a - O.tries].err, sizeof(answers->err));
 	field(line, "said", answers[a - O.tries].said, sizeof(answers->said));
 	answers[a - O.tries].absent = strstr(line, "\"absent\":true");
@@ -380,7 +387,8 @@ static void try_one(const struct bypass_case *c, int family)
 		agent_start();
 }
 
-static void attach_now(void)
+/* False: it was not taken. */
+static bool attach_now(void)
 {
 	char line[1024];
 	int status = 0;
@@ -399,9 +407,9 @@ static void attach_now(void)
 		execl("/bin/sh", "sh", "-c", attach, (char *)NULL);
 		_exit(99);
 	}
-	errno = ECHILD;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
-		die("what should take hold of the running agent failed");
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		die("what should take hold of the running agent");
+	return status == 0;
 }
 
 /* Addresses are tentative and neighbours unknown for a second or two; what is lost by that must not
@@ -419,6 +427,21 @@ static void settle(const struct request *r)
 	if (!strstr(line, "\"errno\":\"\""))
 		fprintf(stderr, "the outside world is not reached by IPv%d: %s\n",
 			r->target.family == AF_INET ? 4 : 6, line);
+}
+
+/* What an attempt without the enforcer set off - retransmissions, an unknown neighbour that is
+ * given up after seconds - must not be taken for a leak with it. */
+static void quiet(void)
+{
+	int64_t end = now_ms() + 15000, since = now_ms();
+	size_t n = O.n_frames;
+
+	while (now_ms() < end && now_ms() - since < quiet_ms) {
+		pump(50);
+		if (n != O.n_frames)
+			since = now_ms();
+		n = O.n_frames;
+	}
 }
 
 static void write_scores(void)
@@ -455,6 +478,7 @@ static bool option(const char *kv)
 		{ "origin=", O.origin_ns, sizeof(O.origin_ns) },
 		{ "origin_dev=", O.origin_dev, sizeof(O.origin_dev) },
 		{ "host_ns=", O.host_ns, sizeof(O.host_ns) },
+		{ "run_at=", O.run_at, sizeof(O.run_at) },
 		{ "taps=", O.taps, sizeof(O.taps) },
 	};
 
@@ -463,6 +487,10 @@ static bool option(const char *kv)
 			snprintf(texts[i].to, texts[i].room, "%s", kv + strlen(texts[i].key));
 			return true;
 		}
+	}
+	if (!strncmp(kv, "quiet=", 6)) {
+		quiet_ms = (int)strtol(kv + 6, NULL, 10);
+		return true;
 	}
 	if (!strncmp(kv, "only=", 5)) {
 		only_family = kv[5] == '6' ? AF_INET6 : AF_INET;
@@ -509,8 +537,9 @@ int drive_main(int argc, char **argv)
 		friend_late();
 	settle(&O.four);
 	settle(&O.six);
-	if (*attach)
-		attach_now();
+	if (!strcmp(phase, "with"))
+		quiet();
+	refused = *attach && !attach_now();
 	for (size_t n = 0; n < case_count(); n++) {
 		const struct bypass_case *c = case_at(n);
 

@@ -120,12 +120,26 @@ static bool accept_unix(int fd, void *arg)
 	return true;
 }
 
-static void unix_server(const char *name, bool abstract)
+static bool read_dgram(int fd, void *arg)
+{
+	char line[1024];
+	ssize_t n = recv(fd, line, sizeof(line), MSG_DONTWAIT);
+
+	(void)arg;
+	if (n > 0)
+		(void)seen(line, (size_t)n, BY_FRIEND);
+	return true;
+}
+
+static void unix_server(const char *path, bool abstract, int type)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	size_t n = strlen(name);
+	char name[sizeof(un.sun_path)];
+	size_t n;
 	/* An abstract name is of the network namespace that its socket was made in. */
-	int fd = socket_in(O.host_ns, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket_in(O.host_ns, AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	n = (size_t)snprintf(name, sizeof(name), "%s%s", path, type == SOCK_DGRAM ? ".d" : "");
 
 	if (!n || n > sizeof(un.sun_path) - 2)
 		die("a UNIX socket's name is missing or too long");
@@ -134,28 +148,42 @@ static void unix_server(const char *name, bool abstract)
 		unlink(name);
 	if (bind(fd, (struct sockaddr *)&un,
 		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1)) ||
-	    listen(fd, 64) || (!abstract && chmod(name, 0777)))
+	    (type == SOCK_STREAM && listen(fd, 64)) || (!abstract && chmod(name, 0777)))
 		die(name);
-	watch(fd, accept_unix, NULL);
+	watch(fd, type == SOCK_STREAM ? accept_unix : read_dgram, NULL);
 }
 
 void friend_start(void)
 {
 	const struct target *t = &O.four.target;
 
-	unix_server(t->friend_, false);
-	unix_server(t->abstract, true);
+	unix_server(t->friend_, false, SOCK_STREAM);
+	unix_server(t->friend_, false, SOCK_DGRAM);
+	unix_server(t->abstract, true, SOCK_STREAM);
+	unix_server(t->abstract, true, SOCK_DGRAM);
+	if (*O.run_at) {
+		unix_server(O.run_at, false, SOCK_STREAM);
+		unix_server(O.run_at, false, SOCK_DGRAM);
+	}
 	sink_serve(O.host_ns, t->host_port, BY_HOST, BY_HOST);
+	/* The stub of a resolver. */
+	sink_serve(O.host_ns, 53, BY_HOST, BY_HOST);
 }
 
 void friend_late(void)
 {
-	unix_server(O.four.target.late, false);
+	unix_server(O.four.target.late, false, SOCK_STREAM);
+	unix_server(O.four.target.late, false, SOCK_DGRAM);
 }
 
 void friend_stop(void)
 {
-	unlink(O.four.target.friend_);
-	if (*O.four.target.late)
-		unlink(O.four.target.late);
+	const char *const paths[] = { O.four.target.friend_, O.four.target.late, O.run_at };
+	char name[300];
+
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "%s.d", paths[i]);
+		unlink(paths[i]);
+		unlink(name);
+	}
 }

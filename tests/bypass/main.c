@@ -2,7 +2,7 @@
 /*
  * The bypass program: all cases of tests/bypass/cases and what runs and judges them.
  *
- *	bypass list [--json]                which cases there are
+ *	bypass list [--json|--early]        which cases there are; those that begin early
  *	bypass try NAME KEY=VALUE...        one case, here and now: by hand
  *	bypass agent                        inside the job: cases by request on standard input
  *	bypass drive ... -- COMMAND         the outside; COMMAND runs the agent (tests/bypass/run)
@@ -102,6 +102,7 @@ void request_init(struct request *r)
 	t->gateway = r->gateway;
 	t->friend_ = r->friend_;
 	t->late = r->late;
+	t->run = r->run;
 	t->abstract = r->abstract;
 	t->host = r->host;
 }
@@ -128,6 +129,7 @@ bool request_set(struct request *r, const char *kv)
 		{ "gateway", r->gateway, sizeof(r->gateway) },
 		{ "friend", r->friend_, sizeof(r->friend_) },
 		{ "late", r->late, sizeof(r->late) },
+		{ "run", r->run, sizeof(r->run) },
 		{ "abstract", r->abstract, sizeof(r->abstract) },
 		{ "host", r->host, sizeof(r->host) },
 	};
@@ -164,8 +166,9 @@ void request_write(const struct request *r, FILE *to)
 	fprintf(to, "family=%d addr=%s other=%s port=%u token=%s dev=%s self=%s gateway=%s",
 		t->family == AF_INET ? 4 : 6, t->addr, t->other, t->port, t->token, t->dev, t->self,
 		t->gateway);
-	fprintf(to, " friend=%s late=%s abstract=%s host_port=%u host=%s setting=%s", t->friend_,
-		t->late, t->abstract, t->host_port, t->host, setting_name(t->setting));
+	fprintf(to, " friend=%s late=%s run=%s abstract=%s host_port=%u host=%s setting=%s",
+		t->friend_, t->late, t->run, t->abstract, t->host_port, t->host,
+		setting_name(t->setting));
 }
 
 /* ---- words out ---- */
@@ -206,8 +209,16 @@ static void settings_write(unsigned settings, const char *sep, FILE *to)
 	}
 }
 
-static int list_main(bool json)
+static int list_main(const char *how)
 {
+	bool json = !strcmp(how, "--json");
+
+	for (size_t i = 0; i < case_count() && !strcmp(how, "--early"); i++) {
+		if (case_at(i)->before && case_at(i)->settings & HOST)
+			puts(case_at(i)->name);
+	}
+	if (!strcmp(how, "--early"))
+		return 0;
 	for (size_t i = 0; i < case_count(); i++) {
 		const struct bypass_case *c = case_at(i);
 
@@ -265,7 +276,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(part, "list"))
-		return list_main(argc > 2 && !strcmp(argv[2], "--json"));
+		return list_main(argc > 2 ? argv[2] : "");
 	if (!strcmp(part, "try"))
 		return try_main(argc - 2, argv + 2);
 	if (!strcmp(part, "agent"))

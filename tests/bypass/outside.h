@@ -35,9 +35,10 @@ struct attempted {
 
 struct outside {
 	struct request four, six; /* without token */
+	char run_at[256];	  /* where the job's `run` is for us: it may have another /run */
 	char origin_ns[256], origin_dev[32], host_ns[256], taps[128];
 	struct attempted *tries;
-	size_t n_tries;
+	size_t n_tries, n_frames;
 	char run[16]; /* begins every token of this run */
 };
 extern struct outside O;

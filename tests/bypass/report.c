@@ -68,12 +68,22 @@ static bool gets_out_somewhere(const struct bypass_case *c)
 	return false;
 }
 
+static bool by_lsm(const struct row *x)
+{
+	char setting[32];
+
+	if (!strcmp(x->label, "attach"))
+		return x->c->lsm_only & ATTACH;
+	snprintf(setting, sizeof(setting), "%.*s", (int)strcspn(x->label, "-"), x->label);
+	return x->c->expect == GUEST || x->c->lsm_only & (unsigned)setting_of(setting);
+}
+
 static enum verdict judge(const struct row *x)
 {
 	const struct row *w = find(x->c, x->label, x->family, false);
 
 	if (got_out(x))
-		return x->c->expect == GUEST && !lsm ? ELSEWHERE : LEAK;
+		return by_lsm(x) && !lsm ? ELSEWHERE : LEAK;
 	if (!w)
 		return NOT_TRIED;
 	if (got_out(w))

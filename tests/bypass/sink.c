@@ -54,6 +54,7 @@ static bool read_conn(int fd, void *arg)
 static bool accept_conn(int fd, void *arg)
 {
 	int one = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct linger away = { 1, 0 };
 	struct conn *c;
 
 	if (one < 0)
@@ -62,6 +63,8 @@ static bool accept_conn(int fd, void *arg)
 	if (!c)
 		die("memory");
 	c->how = (unsigned)(uintptr_t)arg;
+	/* No end of ours may knock at a door that is not there any more: it would be answered. */
+	setsockopt(one, SOL_SOCKET, SO_LINGER, &away, sizeof(away));
 	watch(one, read_conn, c);
 	return true;
 }
@@ -157,19 +160,21 @@ static bool read_frame(int fd, void *arg)
 	socklen_t from_n = sizeof(from);
 	ssize_t n = recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&from, &from_n);
 	struct attempted *a = now_trying();
-	bool report, found;
+	bool report;
 
 	if (n <= 0 || from.sll_pkttype == PACKET_OUTGOING)
 		return true;
-	found = seen(buf, (size_t)n, how);
+	(void)seen(buf, (size_t)n, how);
 	if (is_control(buf, (size_t)n, &report)) {
 		if (report)
 			find_groups(buf, (size_t)n);
-	} else if (a && !found && !a->frames++) {
-		in_words(buf, (size_t)n, a->frame, sizeof(a->frame));
-	} else if (a && found) {
-		a->frames++;
+		return true;
 	}
+	O.n_frames++;
+	if (!a)
+		return true;
+	if (!a->frames++)
+		in_words(buf, (size_t)n, a->frame, sizeof(a->frame));
 	return true;
 }
 
@@ -193,7 +198,7 @@ static void tap(const char *netns, const char *dev, unsigned how)
 
 void sink_open(void)
 {
-	static const uint16_t ports[] = { 53, 443, 853 };
+	static const uint16_t ports[] = { 53, 80, 443, 853 };
 	char taps[sizeof(O.taps)], *word, *save;
 
 	sink_serve(O.origin_ns, O.four.target.port, BY_TCP, BY_UDP);
@@ -229,7 +234,10 @@ void sink_tick(void)
 	if (!inbound || !a || ticks++ % 3)
 		return;
 	t = a->family == AF_INET ? &O.four.target : &O.six.target;
-	n = *t->self ? sa_make(a->family, t->self, (uint16_t)(t->port + 1), &ss) : 0;
+	if (a->c->listens)
+		n = sa_make(a->family, t->host, (uint16_t)(t->host_port + 1), &ss);
+	else
+		n = *t->self ? sa_make(a->family, t->self, (uint16_t)(t->port + 1), &ss) : 0;
 	if (!n)
 		return;
 	for (int udp = 0; udp < (ticks == 4 ? 2 : 1); udp++) {

@@ -188,6 +188,61 @@ const char *job_resolver(const struct target *t, int *family)
 	return addr;
 }
 
+void dns_tell(const struct target *t, struct attempt *a, int type, const char *server,
+	      uint16_t port, const char *name, uint16_t rrtype)
+{
+	struct pollfd p = { .events = POLLIN };
+	int family = strchr(server, ':') ? AF_INET6 : AF_INET, fd;
+	uint8_t q[514];
+	char full[256];
+	size_t n, at = 0;
+
+	snprintf(full, sizeof(full), "%.*s%s%s", (int)strcspn(name, "%"), name, t->token,
+		 name + strcspn(name, "%") + 2);
+	n = dns_question(q + 2, sizeof(q) - 2, full, rrtype);
+	q[0] = (uint8_t)(n >> 8);
+	q[1] = (uint8_t)n;
+	fd = dial(a, family, type, 0, server, port);
+	if (fd < 0)
+		return;
+	if (type == SOCK_DGRAM)
+		at = 2;
+	if (send(fd, q + at, n + 2 - at, MSG_NOSIGNAL) < 0)
+		failed(a, "send");
+	p.fd = fd;
+	(void)poll(&p, 1, 200);
+	close(fd);
+}
+
+void resolver_tell(const struct target *t, struct attempt *a, const char *name, uint16_t rrtype)
+{
+	int family;
+	const char *server = job_resolver(t, &family);
+
+	dns_tell(t, a, SOCK_DGRAM, server, 53, name, rrtype);
+}
+
+size_t local_ports(const char *name, const char *begins, uint16_t *ret, size_t max)
+{
+	char path[64], line[512], addr[40];
+	unsigned port, state;
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/net/%s", name);
+	f = fopen(path, "re");
+	while (f && n < max && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %*d: %39[0-9A-F]:%X %*[0-9A-F]:%*X %X", addr, &port, &state) !=
+		    3)
+			continue;
+		if (!strncmp(addr, begins, strlen(begins)) && (*name != 't' || state == 10))
+			ret[n++] = (uint16_t)port;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
 static int friend_connect(struct attempt *a, const char *name, bool abstract)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -217,6 +272,20 @@ static int friend_connect(struct attempt *a, const char *name, bool abstract)
 int friend_open(struct attempt *a, const char *path)
 {
 	return friend_connect(a, path, false);
+}
+
+int friend_any(const struct target *t, struct attempt *a)
+{
+	const char *const paths[] = { t->friend_, t->late, t->run };
+	int fd = -1;
+
+	for (size_t i = 0; fd < 0 && i < 3; i++)
+		fd = friend_open(a, paths[i]);
+	if (fd < 0)
+		fd = friend_abstract(a, t->abstract);
+	if (fd >= 0)
+		a->err = 0, a->said[0] = '\0';
+	return fd;
 }
 
 int friend_abstract(struct attempt *a, const char *name)

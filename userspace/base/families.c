@@ -8,11 +8,25 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#define SOCK_TYPE_BITS 0xf /* linux/net.h, not for userspace: SOCK_TYPE_MASK */
+
 /* All 64 bits are compared, of which the kernel takes 32: what has more of them set is beyond 64,
  * and refused. */
 static int refuse_family(scmp_filter_ctx f, enum scmp_compare op, uint64_t family)
 {
 	const struct scmp_arg_cmp a = { .arg = 0, .op = op, .datum_a = family };
+
+	return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, &a);
+}
+
+/* AF_INET with SOCK_PACKET, older than AF_PACKET: the kernel makes a packet socket of it, which no
+ * hook of IP sockets sees. The flags beside the type are not compared. */
+static int refuse_old_packet(scmp_filter_ctx f)
+{
+	const struct scmp_arg_cmp a = { .arg = 1,
+					.op = SCMP_CMP_MASKED_EQ,
+					.datum_a = SOCK_TYPE_BITS,
+					.datum_b = SOCK_PACKET };
 
 	return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, &a);
 }
@@ -47,6 +61,8 @@ static int fill(scmp_filter_ctx f)
 		if (!open)
 			r = refuse_family(f, SCMP_CMP_EQ, i);
 	}
+	if (r == 0)
+		r = refuse_old_packet(f);
 	return r ? r : refuse_family(f, SCMP_CMP_GE, 64);
 }
 
