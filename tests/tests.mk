@@ -62,8 +62,10 @@ check: ## the two-minute part, for every commit (root)
 	@tests/run check
 bench: build ## measure: ratios and CPU per unit, printed and explained in tests/bench
 	@tests/bench/run.sh
-soak: build ## 2,000 jobs one after another, 200 at once: nothing is left (some ten minutes, root)
+soak: build test-build ## 2,000 jobs one after another, 200 at once: nothing is left (some ten minutes, root)
 	@JOBS_COUNT=2000 ATONCE=200 CONTAINERS=100 tests/chaos/jobs.sh
+	@ROUNDS=10000 $(BUILD)/tests/chaos/links
+	@ROUNDS=1000 tests/chaos/rounds.sh
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls

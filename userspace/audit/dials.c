@@ -9,9 +9,10 @@
 #include "event/rows.h"
 #include <stdlib.h>
 
-#define STRAY_MS 10000	 /* egretd tells of all jobs at once when this process starts */
-#define UNSEEN_MS 600000 /* told, explained, and not seen by the kernel: it was refused, or lost \
-			  */
+#define STRAY_MS 10000 /* egretd tells of all jobs at once when this process starts */
+#define UNSEEN_MS                                                                      \
+	600000 /* told, explained, and not seen by the kernel: it was refused, or lost \
+		*/
 #define REFS_MAX 4096u
 
 struct place {

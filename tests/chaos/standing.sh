@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A kernel program is taken away and cannot be put back, because somebody sits in its place: the job is frozen, none is started, and both go on
+# when the place is free. And: connections of a job whose cgroup is killed are cut within a second.
+. "$(dirname "$0")/../lib.sh"
+[ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
+. "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/daemon.sh"
+need bpftool jq ss
+origins_up
+daemon_config
+installed standing '"allow": "GET https://api.test/**"' '"allow": "tcp://api.test:8081"'
+daemon_start || done_testing
+inst=$(egret_instance "$TMP/run")
+SLICE=$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egret-$inst.slice
+PINS=$(dirname "$(find "/sys/fs/bpf/egret/$inst" -name link_egret_connect4)")
+cat >"$TMP/tick.sh" <<'SH'
+#!/bin/bash
+while [ -e "$1/pause" ]; do echo "${EPOCHREALTIME/./}" >>"$1/ticks"; sleep 0.05; done
+SH
+chmod 755 "$TMP/tick.sh"; chmod 777 "$TMP"
+: >"$TMP/pause"
+JOB_OPTS=(--label repo=standing --label event=push)
+daemon_job "$TMP/tick.sh" "$TMP" >"$TMP/job.out" 2>&1 &
+running=$!
+ticks() { wc -l <"$TMP/ticks"; }
+t "the job runs" wait_for 20 '[ "$(ticks)" -gt 3 ]'
+
+# The same program, alone in its place: what is attached so lets nobody in beside it.
+id=$(bpftool -j link show pinned "$PINS/link_egret_connect4" | jq .prog_id)
+# egretd puts it back each second: until we are the faster.
+taken() { bpftool link detach pinned "$PINS/link_egret_connect4" && bpftool cgroup attach "$SLICE" connect4 id "$id" >/dev/null 2>&1; }
+t "another sits in the place of the program" wait_for 20 taken
+at_exit "bpftool cgroup detach '$SLICE' connect4 id $id"
+t "guard.absent within 5 s" wait_for 5 "stream | grep -q '\"kind\":\"guard.absent\".*link_egret_connect4'"
+t "the job is frozen" wait_for 3 "n=\$(ticks); sleep 0.5; [ \$(ticks) = \$n ]"
+like "$(daemon_job true 2>&1)" 'gone and cannot be put back' "no job is started"
+bpftool cgroup detach "$SLICE" connect4 id "$id"
+n=$(ticks)
+t "it goes on when the place is free" wait_for 5 "[ \$(ticks) -gt $n ]"
+t "jobs are started again" wait_for 5 "[ \"\$(daemon_job curl -sS --max-time 10 https://api.test/hello.txt 2>/dev/null)\" = 'hello from api' ]"
+rm -f "$TMP/pause"
+t "and it ends by itself" wait_for 10 "! kill -0 $running"
+
+# A stream that never ends, through a tunnel to a server that only listens.
+spawn in_origin python3 -c "
+import socket
+s = socket.create_server(('$GOOD', 8081)); c = []
+while True: c.append(s.accept()[0])"
+wait_port in_host $GOOD 8081
+daemon_job bash -c 'exec 3<>/dev/tcp/api.test/8081; echo x >&3; sleep 60' >/dev/null 2>&1 &
+up() { in_origin ss -Htn state established 'sport = :8081' | wc -l; }
+t "a connection of a job stands at the origin" wait_for 10 '[ "$(up)" = 1 ]'
+cg=$(find "$SLICE" -name 'j-*' -type d | head -n 1)
+start=$(now_ms)
+echo 1 >"$cg/cgroup.kill"
+t "its cgroup is killed: the connection is cut" wait_for 5 '[ "$(up)" = 0 ]'
+at_most $(($(now_ms) - start)) 1000 "ms until it was"
+daemon_stop
+done_testing
