@@ -49,7 +49,8 @@ static bool requires_confined(const struct daemon *d)
 	unsigned i;
 
 	for (i = 0; i < d->config.require.n; i++)
-		if (str_is(d->config.require.at[i], "confined"))
+		if (str_is(d->config.require.at[i], "confined") ||
+		    str_is(d->config.require.at[i], "unix")) /* is for confined jobs */
 			return true;
 	return false;
 }

@@ -284,7 +284,7 @@ void walls_of_job(const struct job *j, char to[WALLS_TEXT_MAX])
 
 	to[0] = 0;
 	for (int i = 0; i < WALLS; i++) {
-		if (!wall_stands(j->d, (enum wall)i) ||
+		if (!wall_stands(j->d, (enum wall)i) || (i == WALL_UNIX && !j->confined) ||
 		    (i == WALL_TC && (on_host(j) || !has_link(j) || !each_link_stands(j, &lack))))
 			continue;
 		at += (size_t)snprintf(to + at, WALLS_TEXT_MAX - at, "%s%s", at ? " " : "",
@@ -314,6 +314,11 @@ static int requires(const struct job *j, struct str word, char *why, size_t n)
 		snprintf(why, n,
 			 "the configuration requires the wall \"tc\", and on the host's network a "
 			 "job has no link of its own where it could stand: run it in containers");
+	} else if (str_is(word, "unix") && !j->confined) {
+		snprintf(why, n,
+			 "the configuration requires the wall \"unix\", which is for confined "
+			 "jobs, and this one %.*s",
+			 STR_ARG(j->tier));
 	} else if (str_is(word, "tc") && !each_link_stands(j, &lack)) {
 		snprintf(why, n, "the configuration requires the wall \"tc\", and %s", lack);
 	} else if (!wall_of_name(word, &w) || wall_stands(j->d, w) ||

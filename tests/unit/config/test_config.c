@@ -61,7 +61,8 @@ static void test_keys(void **state)
 			put("c.json",
 			    "{ // comment\n"
 			    "  \"run_dir\": \"/tmp/x\", \"policies\": [\"/a\", \"/b\"],\n"
-			    "  \"run\": { \"policy\": \"dev\" }, \"require\": [\"confined\"],\n"
+			    "  \"run\": { \"policy\": \"dev\" }, \"require\": [\"confined\", "
+			    "\"tc\", \"lsm\", \"unix\", \"netns\"],\n"
 			    "  \"upstream\": { \"nameservers\": [\"192.0.2.1:54\", "
 			    "\"[2001:db8::1]:53\"],\n"
 			    "    \"hosts\": { \"a.test\": [\"198.51.100.1\", \"2001:db8::2\"] },\n"
