@@ -7,11 +7,13 @@
  *
  *  TCP, UDP   whole and plain, from an address of the job
  *               to an address of a member of the job
+ *               to what a rule `direct` of its policy names
  *               TCP also to who was let in and spoke first (egret_spoken), and never a first word
  *  ARP, ND    of exactly the kernel's form, about an address that may be spoken to
  *
  * All else is dropped. A pass is TC_ACT_UNSPEC: filters of others behind this one still run.
  */
+#include "direct.h"
 #include "packet.h"
 
 #define ETH_HEAD 14
@@ -160,6 +162,8 @@ static __always_inline bool ip_passes(struct __sk_buff *skb, const struct egret_
 	if (p->far.proto != IPPROTO_TCP && p->far.proto != IPPROTO_UDP)
 		return false;
 	if (is_member(link->job, p->far.addr))
+		return is_member(link->job, p->near);
+	if (is_direct(link->flags, link->policy, &p->far))
 		return is_member(link->job, p->near);
 	return is_answer(link, p) &&
 	       (is_member(link->job, p->near) || addr_class(p->near) == ADDR_LINK_LOCAL);

@@ -116,6 +116,34 @@ static void test_device(void **state)
 	stop(pid);
 }
 
+/* The wall at the link asks for itself. */
+static void test_link(void **state)
+{
+	static const char *const ways[] = { FAR4, FAR6 };
+	const uint32_t rows[][2] = { { 0, POLICY },
+				     { EGRET_CG_DIRECT, 0 },
+				     { EGRET_CG_DIRECT, OTHER } };
+	pid_t pid = serve(STRANGER, &on_tcp);
+	(void)state;
+
+	both_families();
+	RULES(OTHER, rule(FAR4, 5433, 5433, false), rule(FAR6, 5433, 5433, false));
+	has_policy(EGRET_CG_DIRECT, POLICY);
+	for (size_t i = 0; i < ARRAY_SIZE(rows) * ARRAY_SIZE(ways); i++) {
+		uint64_t was = refused(EGRET_R_LINK);
+
+		link_has(rows[i / 2][0], rows[i / 2][1]);
+		assert_int_equal(talk(A1, ways[i % 2], 5432, SOCK_STREAM), ETIMEDOUT);
+		assert_true(refused(EGRET_R_LINK) > was);
+	}
+	assert_int_equal(server->asked, 0);
+	link_has(EGRET_CG_DIRECT, POLICY);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		assert_int_equal(talk(A1, ways[i], 5432, SOCK_STREAM), 0);
+	stop(pid);
+	leaked();
+}
+
 static int datagrams_fn(void *arg)
 {
 	static const char *const to[] = { FAR4, FAR4, FAR4, "10.77.0.10", FAR4 };
@@ -368,11 +396,11 @@ static void test_taken_away(void **state)
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_without),	   cmocka_unit_test(test_tcp),
-		cmocka_unit_test(test_device),	   cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_turns),	   cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_tables),	   cmocka_unit_test(test_until),
-		cmocka_unit_test(test_taken_away),
+		cmocka_unit_test(test_without), cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_device),	cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_link),	cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_entries), cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_until),	cmocka_unit_test(test_taken_away),
 	};
 
 	return cmocka_run_group_tests(all, town_open, town_close);

@@ -72,11 +72,20 @@ UNUSED static struct kernel_direct deny(const char *block, uint16_t lo, uint16_t
 	return d;
 }
 
-/* Both houses of job A. */
+static void link_has(uint32_t flags, uint32_t policy)
+{
+	struct egret_link v = { JOB_A, EGRET_CG_READY | flags, policy };
+
+	need(kernel_link_set(W.k, H[A1].link, &v), "link");
+	need(kernel_link_set(W.k, H[A2].link, &v), "link");
+}
+
+/* Both houses of job A, and their links. */
 static void has_policy(uint32_t flags, uint32_t policy)
 {
 	struct egret_cgroup v = { JOB_A, EGRET_CG_READY | flags, policy };
 
+	link_has(flags, policy);
 	need(kernel_cgroup_put(W.k, W.a, &v), "put");
 	need(kernel_cgroup_put(W.k, H[A2].id, &v), "put");
 }

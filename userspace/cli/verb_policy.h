@@ -34,11 +34,12 @@ int policy_set_pick(const struct policy_set *s, const struct job_facts *f, struc
 struct decision {
 	struct verdict verdict;
 	bool passed_through; /* not opened: tls://, tcp:// or direct */
+	bool direct;	     /* by no proxy, where the job has a link */
 	const char *why;     /* a target or host that is refused before any rule; NULL */
 	char suggest[2048];  /* the line that would allow it; "" if none */
 };
-/* request: "POST https://host:port/path?query", "tls://host:port", "tcp://host:port". 0, or -EINVAL
- * with a sentence in why. */
+/* request: "POST https://host:port/path?query", "tls://host:port", "tcp://host:port",
+ * "udp://address:port". 0, or -EINVAL with a sentence in why. */
 int policy_decide(const struct policy *p, struct str request, struct decision *ret,
 		  const char **why);
 

@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int split(struct str s, struct request_query *q, struct str *ret_authority,
+static int split(struct str s, struct request_query *q, bool *ret_udp, struct str *ret_authority,
 		 struct str *ret_target)
 {
-	static const char *const names[] = { "http", "https", "tls", "tcp" };
+	static const char *const names[] = { "http", "https", "tls", "tcp", "udp" };
 	const char *blank = s.n ? memchr(s.p, ' ', s.n) : NULL, *mark = NULL, *end = NULL;
 	struct str url = s;
 	unsigned k;
@@ -31,7 +31,8 @@ static int split(struct str s, struct request_query *q, struct str *ret_authorit
 			break;
 	if (k == ARRAY_SIZE(names))
 		return -EINVAL;
-	q->scheme = (enum scheme)k;
+	*ret_udp = k > SCHEME_TCP;
+	q->scheme = *ret_udp ? SCHEME_TCP : (enum scheme)k;
 	url = (struct str){ mark + 3, (size_t)(url.p + url.n - mark) - 3 };
 	for (size_t i = 0; i < url.n && !end; i++)
 		if (url.p[i] == '/' || url.p[i] == '?')
@@ -59,13 +60,14 @@ int policy_decide(const struct policy *p, struct str request, struct decision *r
 	struct target t = { 0 };
 	struct buf to, line;
 	const char *fault = NULL;
+	struct verdict direct;
 	enum conn_way way;
-	bool http;
+	bool http, udp = false;
 
 	*ret = (struct decision){ .verdict = { .rule_index = UINT32_MAX } };
-	if (split(request, &q, &authority_text, &target_text) < 0) {
-		*why = "a request is written 'POST https://host/path', 'tls://host:port' or "
-		       "'tcp://host:port'";
+	if (split(request, &q, &udp, &authority_text, &target_text) < 0) {
+		*why = "a request is written 'POST https://host/path', 'tls://host:port', "
+		       "'tcp://host:port' or 'udp://address:port'";
 		return -EINVAL;
 	}
 	http = q.scheme == SCHEME_HTTP || q.scheme == SCHEME_HTTPS;
@@ -75,13 +77,23 @@ int policy_decide(const struct policy *p, struct str request, struct decision *r
 	}
 	q.port = a.port ? a.port : ports[q.scheme];
 	if (q.port == 0) {
-		*why = "tcp:// needs a port";
+		*why = "tcp:// and udp:// need a port";
 		return -EINVAL;
 	}
 	if (a.is_addr)
 		q.addr = a.addr;
 	else
 		q.host = (struct str){ a.host, a.host_n };
+	if (udp && !a.is_addr) {
+		*why = "udp:// needs an address: names are the proxy's, and it carries no UDP";
+		return -EINVAL;
+	}
+	ret->direct = a.is_addr && !http && policy_direct(p, a.addr, q.port, udp, &direct);
+	if (udp) {
+		ret->verdict = direct;
+		ret->passed_through = ret->direct;
+		return 0;
+	}
 	conn = (struct conn_query){ q.scheme == SCHEME_TLS ? SCHEME_HTTPS : q.scheme, q.host,
 				    q.addr, q.port };
 	way = policy_connection(p, &conn, &ret->verdict);

@@ -39,6 +39,8 @@ static void print_json(struct str request, const struct policy *p, const struct 
 	}
 	if (d->passed_through)
 		printf(", \"opened\": false");
+	if (d->direct)
+		printf(", \"direct\": true");
 	if (d->suggest[0]) {
 		printf(", \"suggest\": ");
 		out_json(str_of(d->suggest));
@@ -68,6 +70,8 @@ static void print_text(struct str request, const struct policy *p, const struct 
 		print_line("rule", d->verdict.rule);
 	if (!allow)
 		print_line("reason", str_of(d->why ? d->why : reason_sentence(d->verdict.reason)));
+	if (d->direct)
+		print_line("direct", STR("yes: by no proxy, where the job has a link"));
 	if (d->passed_through)
 		print_line("opened", STR("no: passed through as it is"));
 	if (d->verdict.credential.n)

@@ -2,6 +2,7 @@
 /* See adopt.h: the services, the parking place, and what an earlier egretd left. */
 #include "egretd/adopt.h"
 
+#include "egretd/direct.h"
 #include "egretd/job.h"
 #include "egretd/park.h"
 #include "egretd/supervisor.h"
@@ -310,6 +311,7 @@ int adopt_jobs(struct daemon *d, char *why, size_t n)
 		log_warn("the kernel's table of cgroups cannot be read: stale entries stay");
 	sweep_folder(d, d->cg.jobs, !d->cg.attached);
 	sweep_proxies(d);
+	direct_sweep(d);
 	park_jobs(d);
 	if (taken > 0)
 		log_info("took up %d jobs of an earlier egretd", taken);

@@ -88,10 +88,12 @@ struct daemon {
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
 	struct timer beat, sweep, net_links;
-	struct timer links;  /* links.h */
-	bool links_down;     /* a wall is gone: jobs are frozen */
-	struct units *units; /* unit.h */
-	struct walls *walls; /* walls.h */
+	struct timer links;	/* links.h */
+	bool links_down;	/* a wall is gone: jobs are frozen */
+	struct units *units;	/* unit.h */
+	struct walls *walls;	/* walls.h */
+	struct direct *directs; /* direct.h */
+	uint32_t direct_last;	/* the number that was given last */
 	struct compile *reload;
 };
 

@@ -67,6 +67,8 @@ struct job {
 	struct str policy_name, policy_digest;
 	struct kernel_dial *dials;
 	size_t ndials;
+	struct direct
+		*direct; /* direct.h; NULL: no rule of its policy is, or two policies decide */
 	struct str placeholders[64]; /* "ENV=value" */
 	unsigned nplaceholders;
 	bool services_rule, inbound; /* of the policy */

@@ -10,6 +10,7 @@
 #include "egretd/compile.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/direct.h"
 #include "egretd/identity.h"
 #include "egretd/worker.h"
 
@@ -70,6 +71,7 @@ static void job_free(struct job *j)
 	close_fd(&j->broker_pair);
 	library_close(&j->own);
 	free(j->dials);
+	direct_drop(d, j->direct);
 	for (at = &d->jobs; *at != j; at = &(*at)->next)
 		;
 	*at = j->next;

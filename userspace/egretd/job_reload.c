@@ -7,6 +7,7 @@
 #include "egretd/job.h"
 
 #include "egretd/adopt.h"
+#include "egretd/direct.h"
 
 #include "base/log.h"
 
@@ -19,6 +20,7 @@ struct selected {
 	unsigned npolicies, nplaceholders;
 	struct kernel_dial *dials;
 	size_t ndials;
+	struct direct *direct;
 	struct str name, digest;
 };
 
@@ -29,6 +31,7 @@ static struct selected take_out(struct job *j)
 			      .nplaceholders = j->nplaceholders,
 			      .dials = j->dials,
 			      .ndials = j->ndials,
+			      .direct = j->direct,
 			      .name = j->policy_name,
 			      .digest = j->policy_digest };
 	int i;
@@ -41,10 +44,11 @@ static struct selected take_out(struct job *j)
 	j->npolicies = j->nplaceholders = 0;
 	j->dials = NULL;
 	j->ndials = 0;
+	j->direct = NULL;
 	return s;
 }
 
-static void drop(struct selected *s)
+static void drop(struct daemon *d, struct selected *s)
 {
 	int i;
 
@@ -54,6 +58,7 @@ static void drop(struct selected *s)
 	if (s->creds >= 0)
 		close(s->creds);
 	free(s->dials);
+	direct_drop(d, s->direct);
 }
 
 static int tell(struct job *j)
@@ -84,6 +89,7 @@ static int tell(struct job *j)
 void job_reselect(struct job *j)
 {
 	struct selected before = take_out(j);
+	struct daemon *d = j->d; /* the job may be gone at the end */
 	char why[WHY_MAX];
 
 	if (job_select(j, why, sizeof(why)) < 0) {
@@ -98,7 +104,7 @@ void job_reselect(struct job *j)
 		log_warn("job %s: its proxy is started anew to take the new policy", j->name);
 		child_kill(&j->proxy, SIGKILL);
 	}
-	drop(&before);
+	drop(d, &before);
 }
 
 void jobs_reload(struct daemon *d)

@@ -2,8 +2,10 @@
 /*
  * Which policy, which credentials: chosen from compiled images by the job's facts. Called by
  * job_run.c once the files given with the job are compiled. Decides nothing about traffic; fills
- * what job_make.c hands to the proxy, the broker and the cage.
+ * what job_make.c hands to the proxy, the broker and the cage, and takes the policy's rules
+ * `direct` for the kernel. With two policies nothing is direct: the proxy asks both.
  */
+#include "egretd/direct.h"
 #include "egretd/job.h"
 
 #include <arpa/inet.h>
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 
 #define CREDENTIALS_MAX 64
-#define DIALS_MAX 1024
+#define DIALS_MAX (1024 + POLICY_DIRECT_MAX)
 
 static int find_policy(const struct pack *k, struct str name, uint32_t *ret)
 {
@@ -268,6 +270,8 @@ int job_select(struct job *j, char *why, size_t n)
 		j->policy_name = arena_str(&j->arena, policy_name(&p));
 		j->policy_digest = arena_str(&j->arena, policy_digest(&p));
 		r = list_dials(j, &p);
+		if (r == 0 && !two)
+			r = direct_take(j->d, &p, 0, &j->direct, why, n);
 	}
 	if (r == 0)
 		r = select_credentials(j, why, n);

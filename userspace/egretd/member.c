@@ -4,6 +4,7 @@
 #include "egretd/member.h"
 
 #include "egretd/container.h"
+#include "egretd/direct.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/walls.h"
@@ -18,6 +19,12 @@
 #include <unistd.h>
 
 #define LOOKS_MAX 8
+
+/* Somewhere to go but loopback: without, what a rule `direct` names is the proxy's. */
+static bool has_way(const struct net *net)
+{
+	return net->shared || net->naddrs > 0;
+}
 
 uint32_t member_flags(const struct member *m)
 {
@@ -34,6 +41,8 @@ uint32_t member_flags(const struct member *m)
 		flags |= EGRET_CG_INBOUND;
 	if (m->published)
 		flags |= EGRET_CG_PUBLISHED;
+	if (j->direct && has_way(m->net))
+		flags |= EGRET_CG_DIRECT;
 	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d) && !j->d->links_down)
 		flags |= EGRET_CG_READY;
 	return flags;
@@ -41,12 +50,16 @@ uint32_t member_flags(const struct member *m)
 
 int member_refresh(struct member *m)
 {
+	struct egret_cgroup v = { .job = m->job->id,
+				  .flags = member_flags(m),
+				  .policy = m->job->direct ? m->job->direct->id : 0 };
+
 	/* What stands in the table is how it was left: changed when all is known of it again. */
 	if (m->job->d->taking_up)
 		return 0;
 	if (m->net)
 		net_links_tell(m->net);
-	return kernel_cgroup_set(m->job->d->kernel, m->cgroup_id, m->job->id, member_flags(m));
+	return kernel_cgroup_put(m->job->d->kernel, m->cgroup_id, &v);
 }
 
 int members_refresh(struct job *j)
@@ -285,15 +298,17 @@ static void addrs_look(struct net *net)
 void net_look(struct net *net, bool fresh)
 {
 	struct job *j = net->job;
+	bool had = has_way(net), more = true;
 
-	for (int i = 0; i < LOOKS_MAX; i++) {
+	for (int i = 0; i < LOOKS_MAX && more; i++) {
 		if (fresh || (j->confined && !(j->capabilities & PREPARED_NET_ADMIN)))
 			addrs_look(net);
 		else
 			hostaddr_drain(net->ns.route);
-		if (!net_links_look(net))
-			return;
+		more = net_links_look(net);
 	}
+	if (had != has_way(net) && members_refresh(j) < 0)
+		log_err("job %s: the kernel's table cannot be changed", j->name);
 }
 
 static void on_route(struct watch *w, uint32_t events)

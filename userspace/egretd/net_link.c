@@ -7,6 +7,7 @@
  */
 #include "egretd/net_link.h"
 
+#include "egretd/direct.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/member.h"
@@ -249,7 +250,8 @@ static const char *words_of(int r)
 
 static struct egret_link value_of(const struct net *net)
 {
-	struct egret_link v = { .job = net->job->id };
+	const struct direct *direct = net->job->direct;
+	struct egret_link v = { .job = net->job->id, .policy = direct ? direct->id : 0 };
 	const struct member *m;
 
 	for (m = net->job->members; m; m = m->next)

@@ -3,6 +3,7 @@
 #include "egretd/park.h"
 
 #include "egretd/adopt.h"
+#include "egretd/direct.h"
 #include "egretd/park_form.h"
 #include "egretd/worker.h"
 
@@ -151,6 +152,7 @@ static int park(struct daemon *d, struct job *j)
 	words.reaches_engine = j->reaches_engine;
 	words.npolicies = j->npolicies;
 	words.capabilities = j->capabilities;
+	words.direct = j->direct ? j->direct->id : 0;
 	words.assurance = j->facts.assurance;
 	words.started_us = j->started_us;
 	words.proxy = j->proxy.pid;
@@ -249,6 +251,24 @@ static void take_texts(const struct msg_in *m, struct job *j)
 		j->services[j->nservices++] = arena_str(&j->arena, s);
 }
 
+/* What the rules are stands in the parked policy; the words say the number only. */
+static int take_direct(struct job *j, uint32_t id)
+{
+	struct library l;
+	struct policy p;
+	char why[WHY_MAX];
+	int r = j->npolicies != 1 || j->policies[0] < 0 ? -EBADMSG
+							: library_open(j->policies[0], -1, &l);
+
+	if (r == 0) {
+		r = l.policies.count == 1 ? policy_open(pack_at(&l.policies, 0), &p) : -EBADMSG;
+		if (r == 0)
+			r = direct_take(j->d, &p, id, &j->direct, why, sizeof(why));
+		library_close(&l);
+	}
+	return r;
+}
+
 static int take_job(struct daemon *d, struct msg_in *m)
 {
 	struct park_job w;
@@ -293,6 +313,11 @@ static int take_job(struct daemon *d, struct msg_in *m)
 	j->started_us = w.started_us;
 	take_texts(m, j);
 	take_fds(m, j, kept, ARRAY_SIZE(kept));
+	if (w.direct && take_direct(j, w.direct) < 0)
+		log_warn("job %s: its rules \"direct\" are not taken up: what they name goes "
+			 "through "
+			 "its proxy",
+			 j->name);
 	if (cgroup_make(d->cg.proxies, j->name, &j->proxy_cgroup, &j->proxy_cgroup_id) < 0) {
 		job_fail(j, "its proxy's cgroup cannot be opened: it is ended");
 		return -ENOENT;

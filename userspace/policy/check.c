@@ -61,6 +61,8 @@ static bool pass_against_open(const struct rule *pass, const struct rule *open)
 		return false;
 	if (pass->scheme == SCHEME_TLS && open->scheme == SCHEME_HTTP)
 		return false; /* told apart by the first byte */
+	if (pass->scheme == SCHEME_DIRECT_UDP)
+		return false; /* http(s) is opened over TCP */
 	return host_pattern_overlaps(&pass->host, &open->host) && ports_overlap(pass, open);
 }
 

@@ -224,6 +224,7 @@ static void image_add(struct compile *c, struct unit *u, struct str name,
 		return;
 	}
 	check_rules(&l, list.first);
+	check_direct(&l, list.first);
 	for (const struct rule *r = list.first; r; r = r->next) {
 		if (r->credential.n)
 			check_credential(c, r);

@@ -37,7 +37,7 @@ static bool entries_ok(const uint8_t *p, const struct img_policy *h)
 		if (e.rule >= t[TABLE_RULE].n || !range_ok(e.port, e.nports, t[TABLE_PORT].n) ||
 		    !range_ok(e.query, e.nquery, t[TABLE_VALUE].n) || !str_ok(e.path, h->strings) ||
 		    e.path.n > PATTERN_MAX || e.literal > e.path.n ||
-		    e.schemes >= 1u << (SCHEME_DIRECT + 1) || e.flags >= ENTRY_GIT_PUSH * 2 ||
+		    e.schemes >= 1u << (SCHEME_DIRECT_UDP + 1) || e.flags >= ENTRY_GIT_PUSH * 2 ||
 		    e.nquery > QUERY_MAX || e.nports > PORTS_MAX)
 			return false;
 	}
@@ -90,6 +90,16 @@ static bool rules_ok(const uint8_t *p, const struct img_policy *h)
 			return false;
 	}
 	return true;
+}
+
+unsigned entry_direct(const struct img_entry *e)
+{
+	unsigned own = SCHEME_BIT(SCHEME_DIRECT), udp = SCHEME_BIT(SCHEME_DIRECT_UDP);
+
+	if (!(e->flags & ENTRY_DENY))
+		return (e->schemes & own ? DIRECT_TCP : 0) | (e->schemes & udp ? DIRECT_UDP : 0);
+	/* A name of HTTP or TLS is one over QUIC, too. In part or whole: nobody looks inside. */
+	return e->schemes & ~SCHEME_BIT(SCHEME_TCP) ? DIRECT_TCP | DIRECT_UDP : DIRECT_TCP;
 }
 
 int policy_open(struct str image, struct policy *ret)
@@ -203,7 +213,8 @@ bool policy_each_block(const struct policy *p, size_t *at, struct policy_block *
 	for (; i < h.tables[TABLE_BLOCK].n; i++, range = 0) {
 		IMG_GET(p->p, h.tables[TABLE_BLOCK], i, &b);
 		IMG_GET(p->p, h.tables[TABLE_ENTRY], b.entry, &e);
-		if ((e.flags & ENTRY_DENY) || range > e.nports)
+		if ((e.flags & ENTRY_DENY) || range > e.nports ||
+		    (e.schemes & SCHEME_BIT(SCHEME_DIRECT_UDP)))
 			continue;
 		port = (struct img_port){ e.port_lo, e.port_hi };
 		if (range)
@@ -216,5 +227,45 @@ bool policy_each_block(const struct policy *p, size_t *at, struct policy_block *
 		return true;
 	}
 	*at = (size_t)((uint64_t)i << 16);
+	return false;
+}
+
+/* *at counts (block, port range, protocol) triples. */
+bool policy_each_direct(const struct policy *p, size_t *at, struct policy_direct *ret)
+{
+	uint64_t place = *at;
+	uint32_t i = (uint32_t)(place >> 17), range = (uint32_t)(place >> 1 & 0xffff);
+	bool udp = place & 1;
+	unsigned protos;
+	struct img_policy h;
+	struct img_block b;
+	struct img_entry e;
+	struct img_port port;
+
+	head_get(p, &h);
+	for (; i < h.tables[TABLE_BLOCK].n; i++, range = 0, udp = false) {
+		IMG_GET(p->p, h.tables[TABLE_BLOCK], i, &b);
+		IMG_GET(p->p, h.tables[TABLE_ENTRY], b.entry, &e);
+		protos = entry_direct(&e);
+		for (; range <= e.nports; range++, udp = false) {
+			if (!udp && !(protos & DIRECT_TCP))
+				udp = true;
+			if (udp && !(protos & DIRECT_UDP))
+				continue;
+			port = (struct img_port){ e.port_lo, e.port_hi };
+			if (range)
+				IMG_GET(p->p, h.tables[TABLE_PORT], e.port + range - 1, &port);
+			*ret = (struct policy_direct){ .prefix = (uint8_t)b.prefix,
+						       .deny = e.flags & ENTRY_DENY,
+						       .udp = udp,
+						       .port_lo = port.lo,
+						       .port_hi = port.hi,
+						       .until_us = e.until_us };
+			memcpy(ret->addr, b.addr, 16);
+			*at = (size_t)(((uint64_t)i << 17 | range << 1 | udp) + 1);
+			return true;
+		}
+	}
+	*at = (size_t)((uint64_t)i << 17);
 	return false;
 }

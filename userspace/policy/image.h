@@ -67,7 +67,7 @@ struct img_rule {
 struct img_entry {
 	uint64_t methods, until_us;
 	uint32_t rule;
-	uint8_t schemes, flags;	   /* schemes: bit an enum scheme, bit SCHEME_DIRECT */
+	uint8_t schemes, flags;	   /* schemes: bit an enum scheme, SCHEME_DIRECT* */
 	uint16_t port_lo, port_hi; /* the first range */
 	uint16_t nports;	   /* further ranges */
 	uint32_t port;
@@ -76,6 +76,10 @@ struct img_entry {
 	uint32_t query, nquery;
 	uint32_t rank, pad;
 };
+#define DIRECT_TCP 1u
+#define DIRECT_UDP 2u
+/* Of which protocols the kernel lets what this entry names go, or, if it denies, not go. */
+unsigned entry_direct(const struct img_entry *e);
 struct img_group { /* the entries of one host pattern: denies first, then allows, the most specific
 		      first */
 	struct img_str name;

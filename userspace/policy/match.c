@@ -253,3 +253,27 @@ enum conn_way policy_connection(const struct policy *p, const struct conn_query 
 	soften(&h, ret);
 	return ret->verdict == VERDICT_WOULD_DENY ? CONN_PASS : CONN_REFUSE;
 }
+
+bool policy_direct(const struct policy *p, const uint8_t addr[16], uint16_t port, bool udp,
+		   struct verdict *ret)
+{
+	struct hit_at at = { 0 };
+	struct img_entry e;
+	struct hits h;
+
+	*ret = (struct verdict){ .rule_index = UINT32_MAX,
+				 .verdict = VERDICT_DENY,
+				 .reason = udp ? REASON_K_UDP : REASON_NO_RULE };
+	find(p, (struct str){ 0 }, addr, &h);
+	for (unsigned deny = 2; deny-- > 0; at = (struct hit_at){ 0 }) {
+		while (hits_each(&h, deny, &at, &e)) {
+			if (!(entry_direct(&e) & (udp ? DIRECT_UDP : DIRECT_TCP)) ||
+			    !entry_port(&h, &e, port) || entry_expired(&e) ||
+			    (port == DIRECT_NEVER_PORT && !deny))
+				continue;
+			verdict_rule(&h, &e, ret);
+			return !deny;
+		}
+	}
+	return false;
+}

@@ -36,14 +36,16 @@ struct port_range {
 enum git_service { GIT_FETCH = 1, GIT_PUSH = 2 };
 
 #define SCHEME_BIT(s) (1u << (s))
-#define SCHEME_DIRECT 4	  /* behind enum scheme: in the kernel, no proxy */
-#define SCHEME_SERVICES 5 /* the job's other members; names no host, stands in no group */
+#define DIRECT_NEVER_PORT 53 /* always turned to the job's resolver (bpf/direct.h) */
+#define SCHEME_DIRECT 4	     /* behind enum scheme: in the kernel, no proxy */
+#define SCHEME_DIRECT_UDP 5  /* the same for datagrams, which no proxy carries */
+#define SCHEME_SERVICES 6    /* the job's other members; names no host, stands in no group */
 
 struct rule {
 	struct str id;
 	struct str text; /* "allow POST https://...", as it was written */
 	bool deny, has_query, included;
-	unsigned scheme; /* enum scheme, SCHEME_DIRECT or SCHEME_SERVICES */
+	unsigned scheme; /* enum scheme, or one of SCHEME_* */
 	struct host_pattern host;
 	struct port_range ports[PORTS_MAX];
 	unsigned nports;
@@ -197,6 +199,8 @@ bool load_string(const struct load *l, const struct node *n,
 /* check.c: ties, and pass-through against opened on one host and port. Both lists are in file
  * order. */
 void check_rules(const struct load *l, const struct rule *rules);
+/* check_direct.c: what the kernel could not hold of the rules `direct`. */
+void check_direct(const struct load *l, const struct rule *rules);
 
 /* image_write.c, credential_write.c: an image in the arena */
 int policy_image(struct arena *a, const struct policy_model *m, struct str name,

@@ -58,14 +58,25 @@ unsigned policy_capabilities(const struct policy *p);
 /* How well `for` fits: -1 not at all, else the number of keys; *ret_priority for ties. A policy
  * without `for` fits none. */
 int policy_for(const struct policy *p, const struct facts *f, int64_t *ret_priority);
-/* Walks the address blocks that rules name (direct, tcp:// and https:// with an address): for the
- * cage. Start with *at = 0. */
+/* Walks the address blocks that rules name (direct, tcp:// and https:// with an address), as far as
+ * a proxy dials them: for the cage. Start with *at = 0. */
 struct policy_block {
 	uint8_t addr[16]; /* mapped form */
 	uint8_t prefix;	  /* 0..128 in the mapped form */
 	uint16_t port_lo, port_hi;
 };
 bool policy_each_block(const struct policy *p, size_t *at, struct policy_block *ret);
+/* Walks what rules `direct` let go by no proxy, and the addresses that deny rules take of it (deny
+ * beats allow): for the kernel's table, where a job has a link. Expired ones among them. */
+#define POLICY_DIRECT_MAX 4096 /* of the walk: the compiler takes no policy with more */
+struct policy_direct {
+	uint8_t addr[16]; /* mapped form */
+	uint8_t prefix;
+	bool deny, udp;
+	uint16_t port_lo, port_hi;
+	uint64_t until_us; /* wall clock; 0: for ever */
+};
+bool policy_each_direct(const struct policy *p, size_t *at, struct policy_direct *ret);
 /* Exactly one of a pack: the policy for these facts. 0 and *ret_index; -ENOENT: none; -ENOTUNIQ:
  * two fit equally, both names in the indexes. */
 int policy_select(const struct pack *k, const struct facts *f, uint32_t *ret_index,
@@ -100,6 +111,11 @@ struct conn_query {
 };
 enum conn_way policy_connection(const struct policy *p, const struct conn_query *q,
 				struct verdict *ret);
+
+/* Does a rule `direct` let this go by no proxy where the job has a link? Also in audit mode nothing
+ * else makes it so; TCP is the proxy's to judge then. */
+bool policy_direct(const struct policy *p, const uint8_t addr[16], uint16_t port, bool udp,
+		   struct verdict *ret);
 
 struct request_query {
 	enum scheme scheme;  /* HTTP or HTTPS */

@@ -259,14 +259,16 @@ static const struct {
 	{ "fe80::", 10, "link-local addresses" },
 	{ "ff00::", 8, "multicast" },
 	{ "fd00:ec2::254", 128, "a metadata address (fd00:ec2::254)" },
+	{ "fd20:ce::", 64, "metadata addresses (fd20:ce::/64)" },
 	{ "64:ff9b::", 96, "translated IPv4 addresses (64:ff9b::/96)" },
 	{ "2002::", 16, "6to4 addresses (2002::/16)" },
 };
 
 int rule_direct_parse(const struct load *l, const struct node *n, struct rule *r)
 {
-	static const char form[] =
-		"must be \"address:port\" or \"block/length:port\", e.g. \"10.0.5.0/24:5432\"";
+	static const char form[] = "must be \"address:port\" or \"block/length:port\", e.g. "
+				   "\"10.0.5.0/24:5432\", with "
+				   "/udp behind it for UDP";
 	struct str s = n->text, addr, ports;
 	const char *colon, *slash;
 	bool v6 = s.n && s.p[0] == '[';
@@ -275,8 +277,12 @@ int rule_direct_parse(const struct load *l, const struct node *n, struct rule *r
 	r->scheme = SCHEME_DIRECT;
 	r->methods = METHODS_ANY;
 	r->host.kind = HOST_ADDR;
-	if (s.n > 4 && memcmp(s.p + s.n - 4, "/udp", 4) == 0)
-		return bad(l, n, "/udp: not available in this version");
+	if (s.n > 4 && memcmp(s.p + s.n - 4, "/udp", 4) == 0) {
+		r->scheme = SCHEME_DIRECT_UDP;
+		s.n -= 4;
+	} else if (s.n > 4 && memcmp(s.p + s.n - 4, "/tcp", 4) == 0) {
+		return bad(l, n, "TCP is what direct means: leave /tcp out");
+	}
 	colon = s.n ? memrchr(s.p, ':', s.n) : NULL;
 	if (!colon)
 		return bad(l, n, form);
@@ -284,6 +290,11 @@ int rule_direct_parse(const struct load *l, const struct node *n, struct rule *r
 	addr = (struct str){ s.p, (size_t)(colon - s.p) };
 	if (ports_parse(ports, r) < 0)
 		return bad(l, n, form);
+	for (unsigned i = 0; i < r->nports; i++)
+		if (r->ports[i].lo == DIRECT_NEVER_PORT && r->ports[i].hi == DIRECT_NEVER_PORT)
+			return bad(l, n,
+				   "port 53 is never direct: it is turned to the job's resolver, "
+				   "which knows the job's names");
 	if (v6) { /* [2001:db8::/32]:443 or [2001:db8::1]:443 */
 		if (addr.n < 2 || addr.p[addr.n - 1] != ']')
 			return bad(l, n, "an IPv6 block stands in brackets: [2001:db8::/32]:443");

@@ -99,6 +99,11 @@ static const char *const policies[P_COUNT] = {
 		    "] }",
 	[P_ADDR] = "{ \"name\": \"addr\", \"rules\": ["
 		   "{ \"id\": \"lan\", \"direct\": \"10.0.5.0/24:5432\" },"
+		   "{ \"id\": \"ntp\", \"direct\": \"10.0.5.0/24:50-60,123/udp\" },"
+		   "{ \"id\": \"nodb\", \"deny\": \"tcp://10.0.5.66:5432\" },"
+		   "{ \"id\": \"noweb\", \"deny\": \"https://10.0.5.67:123\" },"
+		   "{ \"id\": \"past\", \"direct\": \"10.0.7.0/24:80/udp\", \"until\": "
+		   "\"2001-01-01\" },"
 		   "{ \"id\": \"lan6\", \"direct\": \"[2001:db8:5::/48]:80-90\" },"
 		   "{ \"id\": \"api\", \"allow\": \"READ https://198.51.100.7/api/**\" },"
 		   "{ \"id\": \"api6\", \"allow\": \"READ http://[2001:db8::7]:8080\" },"

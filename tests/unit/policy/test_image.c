@@ -58,6 +58,44 @@ static void as_it_is(void **state)
 	assert_int_equal(policy_open(compiled.credentials[0], &p), -EBADMSG);
 }
 
+/* What the cage and the kernel's table get, in whatever order. */
+static void blocks(void **state)
+{
+	static const struct {
+		uint16_t lo, hi;
+		bool udp, deny;
+	} want[] = { { 5432, 5432, false, false }, { 6000, 6010, false, false },
+		     { 123, 123, true, false },	   { 500, 510, true, false },
+		     { 6005, 6005, false, true },  { 500, 500, false, true },
+		     { 500, 500, true, true } };
+	unsigned seen[ARRAY_SIZE(want)] = { 0 }, n = 0, own = 0;
+	struct policy_direct d;
+	struct policy_block b;
+	struct policy p;
+	size_t at = 0;
+
+	assert_int_equal(policy_open(compiled.policies[0], &p), 0);
+	while (policy_each_direct(&p, &at, &d)) {
+		if (d.addr[12] != 10)
+			continue; /* another rule's, which denies */
+		n++;
+		assert_int_equal(d.prefix, d.deny ? 128 : 120);
+		for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+			seen[i] += d.port_lo == want[i].lo && d.port_hi == want[i].hi &&
+				   d.udp == want[i].udp && d.deny == want[i].deny;
+	}
+	assert_int_equal(n, ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_int_equal(seen[i], 1);
+	assert_false(policy_each_direct(&p, &at, &d));
+	/* The proxy dials for jobs without a link, TCP alone. */
+	for (at = 0; policy_each_block(&p, &at, &b);) {
+		assert_true(b.port_lo != 123 && b.port_lo != 500);
+		own += b.addr[12] == 10;
+	}
+	assert_int_equal(own, 2);
+}
+
 static void injections(void **state)
 {
 	struct credential_inject in;
@@ -203,13 +241,10 @@ static void sha256_vectors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(as_it_is),
-		cmocka_unit_test(injections),
-		cmocka_unit_test(flip_policy),
-		cmocka_unit_test(flip_credential),
-		cmocka_unit_test(cut),
-		cmocka_unit_test(packs),
-		cmocka_unit_test(sha256_vectors),
+		cmocka_unit_test(as_it_is),	   cmocka_unit_test(blocks),
+		cmocka_unit_test(injections),	   cmocka_unit_test(flip_policy),
+		cmocka_unit_test(flip_credential), cmocka_unit_test(cut),
+		cmocka_unit_test(packs),	   cmocka_unit_test(sha256_vectors),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

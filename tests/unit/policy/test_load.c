@@ -12,13 +12,7 @@
 #include "base/proto.h"
 #include "policy/compile.h"
 #include "policy/credential.h"
-
-#define RULE(r) "{ \"rules\": [ " r " ] }"
-
-/* expect: how the first error begins behind "f:"; NULL: it loads. */
-struct row {
-	const char *text, *expect;
-};
+#include "unit/policy/load_direct.h"
 
 static const struct row scans[] = {
 	{ "{ \"rules\": [] }", NULL },
@@ -197,23 +191,6 @@ static const struct row words[] = {
 	{ RULE("{ \"allow\": \"GET https://a.example.net\", \"until\": \"2027-02-28\" }"), NULL },
 	{ RULE("{ \"deny\": \"https://a.example.net\", \"query\": [] }"),
 	  "1:49: query: only an allow rule" },
-	{ RULE("{ \"direct\": \"0.0.0.0/0:1\" }"), "1:26: direct: this is every address" },
-	{ RULE("{ \"direct\": \"[::/0]:1\" }"), "1:26: direct: this is every address" },
-	{ RULE("{ \"direct\": \"127.0.0.1:1\" }"), "1:26: direct: holds loopback" },
-	{ RULE("{ \"direct\": \"169.254.169.254:80\" }"), "1:26: direct: holds link-local" },
-	{ RULE("{ \"direct\": \"168.63.0.0/16:80\" }"),
-	  "1:26: direct: holds a metadata address (168.63.129.16)" },
-	{ RULE("{ \"direct\": \"100.64.0.0/10:80\" }"),
-	  "1:26: direct: holds a metadata address (100.100.100.200)" },
-	{ RULE("{ \"direct\": \"[fd00::/8]:80\" }"),
-	  "1:26: direct: holds a metadata address (fd00:ec2::254)" },
-	{ RULE("{ \"direct\": \"10.0.5.1/24:80\" }"),
-	  "1:26: direct: the address has bits behind its block's length" },
-	{ RULE("{ \"direct\": \"10.0.5.0/33:80\" }"), "1:26: direct: must be \"address:port\"" },
-	{ RULE("{ \"direct\": \"10.0.5.0/24\" }"), "1:26: direct: must be \"address:port\"" },
-	{ RULE("{ \"direct\": \"10.0.5.0/24:53/udp\" }"),
-	  "1:26: direct: /udp: not available in this version" },
-	{ RULE("{ \"direct\": \"10.0.5.0/24:5432-5440,80\" }"), NULL },
 	{ RULE("{ \"id\": \"a\", \"allow\": \"GET https://a.example.net\" }, { \"id\": \"a\", "
 	       "\"allow\": \"GET https://b.example.net\" }"),
 	  "1:67: id: another rule has the id \"a\"" },
@@ -321,6 +298,7 @@ static void scan_errors(void **state)
 static void closed_world(void **state)
 {
 	assert_int_equal(run(words, ARRAY_SIZE(words), SOURCE_POLICY), 0);
+	assert_int_equal(run(directs, ARRAY_SIZE(directs), SOURCE_POLICY), 0);
 }
 
 #define CRED(rest) "{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", " rest " }"

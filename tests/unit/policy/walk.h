@@ -47,6 +47,7 @@ static inline void walk_policy(const struct policy *p)
 	static const uint8_t addr[16] = { [10] = 0xff, [11] = 0xff, [12] = 10, [14] = 5, [15] = 9 };
 	static const uint16_t ports[] = { 443, 5432, 22 };
 	struct policy_block b;
+	struct policy_direct direct;
 	struct fact list[4];
 	struct verdict v;
 	struct facts f;
@@ -64,6 +65,13 @@ static inline void walk_policy(const struct policy *p)
 	walk_sum += policy_mode_of(p) + (unsigned)policy_for(p, &f, &priority);
 	while (policy_each_block(p, &at, &b) && blocks++ < 10000)
 		walk_sum += b.addr[15] + b.prefix + b.port_lo;
+	at = blocks = 0;
+	while (policy_each_direct(p, &at, &direct) && blocks++ < 10000)
+		walk_sum += direct.addr[15] + direct.prefix + direct.port_lo + direct.udp;
+	for (size_t k = 0; k < ARRAY_SIZE(ports); k++) {
+		walk_sum += policy_direct(p, addr, ports[k], k % 2, &v);
+		walk_verdict(&v);
+	}
 	for (size_t h = 0; h < ARRAY_SIZE(hosts); h++) {
 		for (size_t k = 0; k < ARRAY_SIZE(ports); k++) {
 			struct conn_query c = { (enum scheme)(k % 4), str_of(hosts[h]),
@@ -127,6 +135,9 @@ static inline void walk_credential(const struct credential *c)
 	"\"2099-01-01\" },"                                                                        \
 	"{ \"id\": \"g\", \"allow\": \"GIT-FETCH https://q.example.net/acme/**\" },"               \
 	"{ \"id\": \"d\", \"direct\": \"10.0.5.0/24:5432,6000-6010\" },"                           \
+	"{ \"id\": \"u\", \"direct\": \"10.0.5.0/24:123,500-510/udp\" },"                          \
+	"{ \"id\": \"nd\", \"deny\": \"tcp://10.0.5.9:6005\" },"                                   \
+	"{ \"id\": \"nw\", \"deny\": \"https://10.0.5.9:500\" },"                                  \
 	"{ \"id\": \"t\", \"allow\": \"tcp://198.51.100.7:22\" },"                                 \
 	"{ \"id\": \"s\", \"allow\": \"services\" },"                                              \
 	"{ \"id\": \"n\", \"deny\": \"https://api.github.com/gists/**\" } ] }"
