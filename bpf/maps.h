@@ -16,6 +16,13 @@
 #define SHARED extern
 #endif
 
+/* tests/chaos/upgrade.sh has an egretd whose tables are of another shape. */
+#ifdef EGRET_TEST_SHAPE
+#define ENTRIES(n) (2 * (n))
+#else
+#define ENTRIES(n) (n)
+#endif
+
 /* Depth of the cgroup where the programs of jobs are attached; set before loading. */
 extern const volatile __u32 egret_attach_level;
 extern const volatile __u64 egret_attach_id; /* that cgroup's id */
@@ -25,7 +32,7 @@ extern const volatile bool egret_unknown_pass;
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, ENTRIES(65536));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct egret_cgroup);
@@ -33,7 +40,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, ENTRIES(16384));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct egret_listener_key);
 	__type(value, struct egret_listener);
@@ -41,7 +48,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, ENTRIES(65536));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct egret_port_key);
 	__type(value, __u64);
@@ -72,7 +79,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 262144);
+	__uint(max_entries, ENTRIES(262144));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct egret_cage_key);
 	__type(value, struct egret_cage_entry);
@@ -80,7 +87,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, ENTRIES(16384));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u8[16]);
 	__type(value, __u8);
@@ -107,7 +114,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, ENTRIES(65536));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct egret_member_key);
 	__type(value, __u8);
@@ -115,7 +122,7 @@ SHARED struct {
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, ENTRIES(65536));
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct egret_published_key);
 	__type(value, __u8);

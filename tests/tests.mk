@@ -51,7 +51,42 @@ $(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(LLH
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $^ -Wl,--as-needed $(LDLIBS)
 -include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: test-build fuzz-build
+# Two more egretds, for tests/chaos/upgrade.sh: one with places where it can be killed (handover_point), and one of the next EGRET_ABI
+# whose tables are of another shape. Libraries and the other programs are those of the first build.
+POINTS := $(BUILD)/points
+POINTS_OBJ := $(patsubst %,$(POINTS)/obj/%.o,main handover handover_new)
+POINTS_FLAGS := -DEGRET_TEST_POINTS
+ABI3 := $(BUILD)/abi3
+ABI3_OBJ := $(patsubst userspace/egretd/%.c,$(ABI3)/obj/%.o,$(wildcard userspace/egretd/*.c))
+ABI3_FLAGS := -DEGRET_TEST_POINTS -DEGRET_ABI=3 -DEGRET_TEST_SHAPE
+$(POINTS)/obj/%.o: userspace/egretd/%.c $(BUILD)/gen/egret.skel.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(POINTS_FLAGS) $(CFLAGS) -c $< -o $@
+$(POINTS)/bin/egretd: $(POINTS_OBJ) $(call archive,egretd) $(LIBARCH)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(POINTS_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+$(ABI3)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(ABI3_FLAGS) -I/usr/include/$(shell uname -m)-linux-gnu -O2 -g -Wall -Werror -c $< -o $@
+	$(Q)llvm-strip -g $@ 2>/dev/null || true
+$(ABI3)/bpf/egret.bpf.o: $(BPF_OBJ:$(BUILD)/bpf/%=$(ABI3)/bpf/%)
+	$(Q)$(BPFTOOL) gen object $@ $^
+$(ABI3)/gen/egret.skel.h: $(ABI3)/bpf/egret.bpf.o
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name egret_bpf > $@
+$(ABI3)/obj/%.o: userspace/egretd/%.c $(ABI3)/gen/egret.skel.h
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  CC      $@")
+	$(Q)$(CC) -I$(ABI3)/gen $(CPPFLAGS) $(ABI3_FLAGS) $(CFLAGS) -c $< -o $@
+$(ABI3)/bin/egretd: $(ABI3_OBJ) $(LIBARCH)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(ABI3_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+upgrade-build: $(POINTS)/bin/egretd $(ABI3)/bin/egretd
+-include $(wildcard $(POINTS)/obj/*.d $(ABI3)/obj/*.d)
+
+.PHONY: test-build fuzz-build upgrade-build
 test-build: $(MISBEHAVE) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
 fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
 
@@ -62,10 +97,11 @@ check: ## the two-minute part, for every commit (root)
 	@tests/run check
 bench: build ## measure: ratios and CPU per unit, printed and explained in tests/bench
 	@tests/bench/run.sh
-soak: build test-build ## 2,000 jobs one after another, 200 at once: nothing is left (some ten minutes, root)
+soak: build test-build upgrade-build ## 2,000 jobs one after another, 200 at once, 100 upgrades under load: nothing is left (some fifteen minutes, root)
 	@JOBS_COUNT=2000 ATONCE=200 CONTAINERS=100 tests/chaos/jobs.sh
 	@ROUNDS=10000 $(BUILD)/tests/chaos/links
 	@ROUNDS=1000 tests/chaos/rounds.sh
+	@UPGRADES=100 tests/chaos/upgrade.sh
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls

@@ -213,6 +213,181 @@ static void test_other_folder(void **state)
 	need(kernel_open(&at, &W.k, why, sizeof(why)), why);
 }
 
+/* ---- folders of other versions ---- */
+
+static void folder_path(unsigned version, const char *name, char *to, size_t n)
+{
+	snprintf(to, n, "/sys/fs/bpf/egret/%s/v%u%s%s", W.instance, version, name[0] ? "/" : "",
+		 name);
+}
+
+static void folder_is_now(unsigned from, unsigned to)
+{
+	char a[128], b[128];
+
+	folder_path(from, "", a, sizeof(a));
+	folder_path(to, "", b, sizeof(b));
+	need(rename(a, b), b);
+}
+
+static bool there(unsigned version, const char *name)
+{
+	char path[128];
+
+	folder_path(version, name, path, sizeof(path));
+	return access(path, F_OK) == 0;
+}
+
+/* A map of another shape in place of a pinned one, which is returned. */
+static int other_map(unsigned version, const char *name)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "other", 8, 4, 8, NULL), was;
+	char path[128];
+
+	folder_path(version, name, path, sizeof(path));
+	was = bpf_obj_get(path);
+	assert_true(fd >= 0 && was >= 0);
+	need(unlink(path), path);
+	need(bpf_obj_pin(fd, path), path);
+	close(fd);
+	return was;
+}
+
+/* Connects, and asks for its peer again when it is told to. */
+static int long_fn(void *arg)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(443) }, peer;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(peer);
+
+	(void)arg;
+	inet_pton(AF_INET, "198.51.100.7", &to.sin_addr);
+	if (connect(fd, (void *)&to, sizeof(to)) < 0)
+		return errno;
+	said->n = 1;
+	while (!((volatile struct said *)said)->text[0])
+		usleep(1000);
+	if (getpeername(fd, (void *)&peer, &len) < 0)
+		return errno;
+	if (peer.sin_addr.s_addr != to.sin_addr.s_addr || peer.sin_port != to.sin_port)
+		return EBADMSG;
+	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+}
+
+/* The folder of an older version, with a table of another shape and a connection that lives: what
+ * can be is taken over, the rest is made anew, and the older folder stands until it is settled. */
+static void test_older_version(void **state)
+{
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	struct egret_record rec = { 0 };
+	uint8_t addr[16];
+	char why[256] = "", byte;
+	pid_t pid;
+	int sock;
+	(void)state;
+
+	memset(said, 0, sizeof(*said));
+	pid = task_start(W.a_fd, W.ns.netns, long_fn, NULL);
+	for (int i = 0; i < 5000 && !((volatile struct said *)said)->n; i++)
+		usleep(1000);
+	sock = accept(W.ns.tcp4, NULL, NULL);
+	for (int i = 0; i < 5000 && sock < 0; i++) {
+		usleep(1000);
+		sock = accept(W.ns.tcp4, NULL, NULL);
+	}
+	assert_true(sock >= 0);
+	W.k = kernel_free(W.k);
+	folder_is_now(EGRET_ABI, EGRET_ABI - 1);
+	close(other_map(EGRET_ABI - 1, "egret_members"));
+	close(other_map(EGRET_ABI - 1, "egret_cage"));
+
+	need(kernel_load(&at, &W.k, why, sizeof(why)), why);
+	assert_true(kernel_is_older(W.k) && kernel_reused(W.k) && kernel_cage_anew(W.k));
+	assert_true(there(EGRET_ABI - 1, "link_egret_connect4"));
+	assert_false(there(EGRET_ABI, "link_egret_connect4")); /* loaded, not attached */
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+
+	need(kernel_attach(W.k, &at, why, sizeof(why)), why);
+	assert_true(there(EGRET_ABI, "link_egret_connect4"));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	close(W.accepted);
+	need(kernel_accepted_fd(W.k, &W.accepted), "accepted");
+	need(taken(W.ns.tcp4, &rec), "no record");
+	addr16("10.77.0.3", addr);
+	need(kernel_member_set(W.k, JOB_A, addr), "the table made anew");
+
+	need(kernel_settle(W.k, why, sizeof(why)), why);
+	assert_false(there(EGRET_ABI - 1, ""));
+	assert_int_equal(task_run(W.none_fd, W.ns.netns, dial_fn, &d), EPERM);
+	said->text[0] = 1;
+	assert_int_equal(task_wait(pid), 0); /* getpeername and the packets of the old connection */
+	need(kernel_record(W.accepted, sock, &rec), "the old connection's record");
+	assert_int_equal(rec.port, 443);
+	assert_int_equal(recv(sock, &byte, 1, MSG_WAITALL), 1);
+	close(sock);
+}
+
+/* What connections hang on cannot be made anew: refused, and nothing is left of the try. */
+static void test_older_connections(void **state)
+{
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	struct kernel *k = NULL;
+	struct egret_record rec;
+	char why[256] = "", path[128];
+	int was;
+	(void)state;
+
+	folder_is_now(EGRET_ABI, EGRET_ABI - 1);
+	was = other_map(EGRET_ABI - 1, "egret_origin");
+	assert_int_equal(kernel_load(&at, &k, why, sizeof(why)), -EMEDIUMTYPE);
+	assert_non_null(strstr(why, "egret_origin"));
+	assert_non_null(strstr(why, "end the jobs"));
+	assert_false(there(EGRET_ABI, ""));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+	folder_path(EGRET_ABI - 1, "egret_origin", path, sizeof(path));
+	need(unlink(path), path);
+	need(bpf_obj_pin(was, path), path);
+	close(was);
+	folder_is_now(EGRET_ABI - 1, EGRET_ABI);
+}
+
+/* A newer version's folder is refused in a sentence; one that only an upgrade began to make beside
+ * the one in force is removed. */
+static void test_newer_version(void **state)
+{
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	struct kernel *k = NULL;
+	struct egret_record rec;
+	char why[256] = "", path[128];
+	int fd;
+	(void)state;
+
+	folder_is_now(EGRET_ABI, EGRET_ABI + 1);
+	assert_int_equal(kernel_load(&at, &k, why, sizeof(why)), -EPROTO);
+	assert_non_null(strstr(why, "newer egret"));
+	assert_false(there(EGRET_ABI, ""));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+	folder_is_now(EGRET_ABI + 1, EGRET_ABI);
+
+	folder_path(EGRET_ABI + 1, "", path, sizeof(path));
+	need(mkdir(path, 0700), path);
+	folder_path(EGRET_ABI + 1, "egret_cgroups", path, sizeof(path));
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "other", 4, 4, 8, NULL);
+	need(bpf_obj_pin(fd, path), path);
+	close(fd);
+	W.k = kernel_free(W.k);
+	need(kernel_open(&at, &W.k, why, sizeof(why)), why);
+	assert_false(there(EGRET_ABI + 1, ""));
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+}
+
 static void test_unpinned(void **state)
 {
 	char path[128], why[256] = "";
@@ -233,6 +408,9 @@ static int tests(void)
 		cmocka_unit_test(test_slice_made_again),
 		cmocka_unit_test(test_older_folder),
 		cmocka_unit_test(test_other_folder),
+		cmocka_unit_test(test_older_version),
+		cmocka_unit_test(test_older_connections),
+		cmocka_unit_test(test_newer_version),
 		cmocka_unit_test(test_unpinned),
 	};
 

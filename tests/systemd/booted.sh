@@ -110,6 +110,7 @@ t "and a proxy killed after that is started anew" wait_for 20 "[ -n \"\$(in_tree
 # ---- handing over, upgrade ----
 
 pid=$(pid_of) at=$(now_us)
+restarts=$(in_tree systemctl show -p NRestarts --value egretd.service)
 in_tree systemctl kill -s USR1 --kill-whom=main egretd.service
 t "SIGUSR1: another egretd serves" new_pid "$pid"
 same_job "handed over"
@@ -119,6 +120,14 @@ said=$(dpkg_in dpkg -i /tmp/two.deb) && pass "upgrade" || fail "upgrade" "$said"
 t "upgrade: another egretd serves" new_pid "$pid"
 same_job "upgraded"
 is "$(since "$at" | sort -u | tr '\n' ' ')" '200 ' "upgrade: without a refusal"
+is "$(in_tree systemctl show -p NRestarts --value egretd.service)" "$restarts" "systemd started none of them: each named the next"
+is "$(in_tree systemctl show -p NFileDescriptorStore --value egretd.service)" 2 "and keeps the parking place"
+sleep 3
+is "$(in_tree systemctl show -p NRestarts --value egretd.service)" "$restarts" "the watchdog is fed by the last one"
+pid=$(pid_of)
+in_tree kill -9 "$pid"
+t "which systemd starts anew when it dies" new_pid "$pid"
+same_job "upgraded and killed"
 
 # ---- runners and engines ----
 

@@ -32,8 +32,9 @@ void handover_stop(struct daemon *d); /* egretd ends: so does a new one that was
 
 /* The new one. Each: 0, or -errno with a sentence; they end the process when the old one is gone.
  */
-void handover_open(struct daemon *d, int sock);				/* --take-over */
-int handover_ready(struct daemon *d, char *why, size_t n) MUST_CHECK;	/* waits for MSG_HAND_GO */
+void handover_open(struct daemon *d, int sock);			      /* --take-over */
+int handover_same(struct daemon *d, char *why, size_t n) MUST_CHECK;  /* same folders configured */
+int handover_ready(struct daemon *d, char *why, size_t n) MUST_CHECK; /* waits for MSG_HAND_GO */
 int handover_serving(struct daemon *d, char *why, size_t n) MUST_CHECK; /* for MSG_HAND_YOURS */
 _Noreturn void handover_no(struct daemon *d, const char *why);
 

@@ -65,36 +65,47 @@ static void hear(struct handover *h, struct msg_in *m)
 	}
 }
 
-static int same(const struct msg_in *m, uint16_t tag, const char *have, const char *what, char *why,
-		size_t n)
+static int same(struct str old, const char *have, const char *what, char *why, size_t n)
 {
-	struct str old;
+	if (str_is(old, have))
+		return 0;
+	snprintf(why, n,
+		 "%s is another one in the configuration now (%s): that needs a restart, not an "
+		 "upgrade",
+		 what, have);
+	return -EINVAL;
+}
 
-	if (msg_get_str(m, tag, PROTO_TEXT_MAX, &old) == 0 && !str_is(old, have)) {
-		snprintf(why, n,
-			 "%s is another one in the configuration now (%s): that needs a restart, "
-			 "not an upgrade",
-			 what, have);
-		return -EINVAL;
+int handover_same(struct daemon *d, char *why, size_t n)
+{
+	struct str run_dir, state_dir, jobs;
+	struct msg_in m;
+	int r = 0;
+
+	hear(d->hand, &m);
+	if (m.type != MSG_HAND_START ||
+	    msg_get_str(&m, TAG_RUN_DIR, PROTO_TEXT_MAX, &run_dir) < 0 ||
+	    msg_get_str(&m, TAG_STATE_DIR, PROTO_TEXT_MAX, &state_dir) < 0 ||
+	    msg_get_str(&m, TAG_CGROUP, PROTO_TEXT_MAX, &jobs) < 0) {
+		snprintf(why, n, "the egretd before this one speaks another language");
+		r = -EPROTO;
 	}
-	return 0;
+	if (r == 0)
+		r = same(run_dir, d->config.run_dir.p, "run_dir", why, n);
+	if (r == 0)
+		r = same(state_dir, d->config.state_dir.p, "state_dir", why, n);
+	if (r == 0)
+		d->hand->jobs = mem_dup(jobs);
+	msg_in_done(&m);
+	return r;
 }
 
 int handover_ready(struct daemon *d, char *why, size_t n)
 {
 	struct handover *h = d->hand;
 	struct msg_in m;
-	int r;
+	int r = same(str_of(h->jobs), d->cg.jobs_path, "the jobs' cgroup", why, n);
 
-	hear(h, &m);
-	r = m.type == MSG_HAND_START ? 0 : -EPROTO;
-	if (r == 0)
-		r = same(&m, TAG_RUN_DIR, d->config.run_dir.p, "run_dir", why, n);
-	if (r == 0)
-		r = same(&m, TAG_STATE_DIR, d->config.state_dir.p, "state_dir", why, n);
-	if (r == 0)
-		r = same(&m, TAG_CGROUP, d->cg.jobs_path, "the jobs' cgroup", why, n);
-	msg_in_done(&m);
 	if (r < 0)
 		return r;
 	handover_point("new-loaded");
@@ -138,6 +149,7 @@ int handover_serving(struct daemon *d, char *why, size_t n)
 	alarm(0);
 	handover_point("new-yours");
 	close(h->sock);
+	free(h->jobs);
 	d->hand = NULL;
 	free(h);
 	return 0;

@@ -7,7 +7,8 @@
 
 struct handover {
 	struct daemon *d;
-	int sock; /* the new one's, to the old one */
+	int sock;   /* the new one's, to the old one */
+	char *jobs; /* and the jobs' cgroup of that one */
 
 	/* the old one's */
 	struct child next;

@@ -330,8 +330,11 @@ static int start(struct daemon *d, char *why, size_t n)
 	r = loop_signals(d->loop, &set, on_signal, d);
 	if (r < 0)
 		return r;
+	if (d->hand)
+		r = handover_same(d, why, n);
 	/* A file of the wrong owner or mode is a matter of configuration, as a broken policy is. */
-	r = open_files(d, why, n);
+	if (r == 0)
+		r = open_files(d, why, n);
 	if (r == -EPERM)
 		r = -EINVAL;
 	if (r == 0)
