@@ -47,6 +47,12 @@ size_t wire_ether(const struct target *t, uint8_t *to, uint16_t type);
 int packet_open(struct attempt *a, int type);
 bool packet_send(const struct target *t, struct attempt *a, int fd, const void *frame, size_t n);
 
+/* Where cgroup v2 is mounted, and the path in there of the job's own cgroup ("" for its top). */
+bool cgroup_mount(struct attempt *a, char mount[256], char own[256]);
+/* Into the cgroup of this folder; then UDP and TCP to the target. */
+bool cgroup_enter(struct attempt *a, const char *folder);
+void tell_plainly(const struct target *t, struct attempt *a);
+
 /* io_uring: one queue of few entries. */
 struct ring {
 	int fd;

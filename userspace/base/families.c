@@ -42,8 +42,11 @@ static int fill(scmp_filter_ctx f)
 		SCMP_ARCH_ARM,
 #endif
 	};
+	/* A key that is requested is looked up by a program that the kernel starts outside of all
+	 * namespaces: of type dns_resolver, by a query of the host's. */
 	static const int whole_calls[] = { SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
-					   SCMP_SYS(io_uring_register), SCMP_SYS(socketcall) };
+					   SCMP_SYS(io_uring_register), SCMP_SYS(socketcall),
+					   SCMP_SYS(request_key) };
 	size_t i, j;
 	int r = 0;
 

@@ -2,9 +2,10 @@
 /*
  * Socket families and calls that no job has: everything but UNIX, INET, INET6 and NETLINK, and
  * io_uring. No cgroup hook sees them (vsock and others need no capability), and io_uring's socket
- * operation passes no seccomp. One filter for every ABI, kept by whatever the process starts.
- * socketcall(2), the one multiplexed call of 32-bit x86, hides its family from any filter and goes
- * as a whole.
+ * operation passes no seccomp; SOCK_PACKET, an AF_INET socket by its words; request_key(2), which
+ * has a program of the host's ask DNS. One filter for every ABI, kept by whatever the process
+ * starts. socketcall(2), the one multiplexed call of 32-bit x86, hides its family from any filter
+ * and goes as a whole.
  */
 #ifndef EGRET_BASE_FAMILIES_H
 #define EGRET_BASE_FAMILIES_H
