@@ -72,7 +72,7 @@ UNUSED static struct kernel_direct deny(const char *block, uint16_t lo, uint16_t
 	return d;
 }
 
-static void link_has(uint32_t flags, uint32_t policy)
+UNUSED static void link_has(uint32_t flags, uint32_t policy)
 {
 	struct egret_link v = { JOB_A, EGRET_CG_READY | flags, policy };
 
@@ -81,7 +81,7 @@ static void link_has(uint32_t flags, uint32_t policy)
 }
 
 /* Both houses of job A, and their links. */
-static void has_policy(uint32_t flags, uint32_t policy)
+UNUSED static void has_policy(uint32_t flags, uint32_t policy)
 {
 	struct egret_cgroup v = { JOB_A, EGRET_CG_READY | flags, policy };
 
