@@ -107,8 +107,11 @@ struct egret_spoken_key {
 	__u32 pad;
 };
 
-/* egret_own: HASH, cgroup id -> u8: cgroups of egret's own processes (guard.bpf.c): no task of a
- * job may signal, trace or open what is in them, root or not. */
+/* egret_own: HASH, cgroup id -> u8 (EGRET_OWN_*): cgroups of egret's own processes (guard.bpf.c):
+ * no task of a job may signal or trace what is in them, root or not. egret_control: SK_STORAGE, u8:
+ * on egretd's control socket, which confined jobs reach too. */
+#define EGRET_OWN_ALONE 1u /* that cgroup alone: egretd's, which may be others' too */
+#define EGRET_OWN_BELOW 2u /* and all below it */
 
 /* Holding: a task that executes in a cgroup that nobody registered, below one in egret_holds (HASH,
  * cgroup id -> u32 EGRET_HOLD_*), is stopped and told of in egret_held (RINGBUF). Comfort, not a

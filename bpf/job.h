@@ -94,11 +94,9 @@ static __always_inline __u64 ancestor_id(struct cgroup *cg, int level)
 	}
 }
 
-/* True when the socket of a sock_addr hook was made in a cgroup of this job. */
-static __always_inline bool socket_is_of(struct bpf_sock_addr *ctx, __u64 job)
+/* True when this cgroup is of the job. */
+static __always_inline bool cgroup_is_of(struct cgroup *cg, __u64 job)
 {
-	struct bpf_sock_addr_kern *k = (void *)ctx;
-	struct cgroup *cg = BPF_CORE_READ(k, sk, sk_cgrp_data.cgroup);
 	struct egret_cgroup *c;
 	__u64 found = 0;
 
@@ -116,6 +114,14 @@ static __always_inline bool socket_is_of(struct bpf_sock_addr *ctx, __u64 job)
 			found = c->job;
 	}
 	return found && found == job;
+}
+
+/* True when the socket of a sock_addr hook was made in a cgroup of this job. */
+static __always_inline bool socket_is_of(struct bpf_sock_addr *ctx, __u64 job)
+{
+	struct bpf_sock_addr_kern *k = (void *)ctx;
+
+	return cgroup_is_of(BPF_CORE_READ(k, sk, sk_cgrp_data.cgroup), job);
 }
 
 #endif

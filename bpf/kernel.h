@@ -34,6 +34,13 @@
 #ifndef SIGSTOP
 #define SIGSTOP 19
 #endif
+#ifndef AF_UNIX
+#define AF_UNIX 1
+#define AF_NETLINK 16
+#endif
+#ifndef EPERM
+#define EPERM 1
+#endif
 #define LO_IFINDEX 1 /* in every network namespace */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -87,8 +94,51 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+struct sock_common {
+	unsigned short skc_family;
+};
+
 struct sock {
+	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct unix_sock {
+	struct sock *peer;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct msghdr {
+	void *msg_name;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	struct super_block *i_sb;
+	void *i_private; /* of a file in cgroup2: its kernfs_node */
+};
+
+struct dentry {
+	struct super_block *d_sb;
+};
+
+struct vfsmount {
+	struct super_block *mnt_sb;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	unsigned int f_mode;
+	struct inode *f_inode;
 };
 
 /* What is behind the pointer of a cgroup/connect and its kin (struct bpf_sock_addr). */

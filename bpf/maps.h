@@ -166,6 +166,14 @@ SHARED struct {
 	__type(value, __u8);
 } egret_own SEC(".maps");
 
+/* On egretd's control socket: confined jobs may connect to it. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u8);
+} egret_control SEC(".maps");
+
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);

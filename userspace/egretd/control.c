@@ -532,8 +532,15 @@ int control_open(struct daemon *d, char *why, size_t n)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int r;
 
-	if (d->control >= 0) /* the one before this egretd made it, and its queue goes on */
+	if (d->control >= 0) { /* the one before this egretd made it, and its queue goes on */
+		r = kernel_guard_control(d->kernel, d->control);
+		if (r < 0) {
+			snprintf(why, n, "the kernel cannot be told of the control socket: %s",
+				 strerror(-r));
+			return r;
+		}
 		return watch_add(d->loop, &d->control_watch, d->control, EPOLLIN, on_accept, d);
+	}
 	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/control.sock",
 			     d->config.run_dir.p) >= sizeof(sa.sun_path)) {
 		snprintf(why, n, "run_dir %s is too long for a socket in it (107 bytes)",
@@ -543,7 +550,8 @@ int control_open(struct daemon *d, char *why, size_t n)
 	(void)unlink(sa.sun_path); /* run_dir is locked by this process: what is there is of a dead
 				      egretd */
 	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->control < 0 || bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	if (d->control < 0 || kernel_guard_control(d->kernel, d->control) < 0 ||
+	    bind(d->control, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
 	    chmod(sa.sun_path, 0666) < 0 || listen(d->control, CONTROL_QUEUE) < 0) {
 		r = -errno;
 		snprintf(why, n, "the control socket %s cannot be made: %s", sa.sun_path,

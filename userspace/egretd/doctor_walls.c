@@ -204,6 +204,8 @@ static int work(const struct cgroups *cg, struct walls_said *said, char *why, si
 	pid_t pid;
 
 	if (r == 0)
+		r = kernel_guard_own(k, cg);
+	if (r == 0)
 		r = walls_fork(k, cg, &pid, &fd);
 	if (r == 0)
 		walls_take(pid, fd, ASK_MS, said);

@@ -171,6 +171,8 @@ void job_cooperative(struct job *j, const char *why)
 	j->confined = false;
 	if (!j->tier.n)
 		j->tier = arena_str(&j->arena, str_of(why));
+	/* What confined jobs alone may not: until that is told it stays refused. */
+	(void)!members_refresh(j);
 }
 
 static void on_compiled(void *owner, int err, const char *text, int policies, int credentials)
@@ -240,7 +242,7 @@ int job_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 	return r < 0 ? r : (int)count;
 }
 
-static bool is_socket(int fd)
+static bool is_unix_socket(int fd)
 {
 	socklen_t size = sizeof(int);
 	int domain = 0;
@@ -272,11 +274,19 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 				 "standard input, output and error must not be directories");
 			return -EINVAL;
 		}
+		/* Made outside, it could be connected anew past all walls that go by its cgroup. */
+		if (S_ISSOCK(st.stx_mode) && !is_unix_socket(j->stdio[i])) {
+			snprintf(
+				why, n,
+				"standard input, output and error must not be network sockets: put "
+				"a pipe between, for example \"| cat\"");
+			return -EINVAL;
+		}
 	}
 	r = msg_take_fd(m, TAG_FD_FOLLOW, &j->follow);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r == 0 && !who->admin && !is_socket(j->follow)) {
+	if (r == 0 && !who->admin && !is_unix_socket(j->follow)) {
 		snprintf(why, n,
 			 "events go to a socket: a file of the caller's could hold up the audit "
 			 "process");

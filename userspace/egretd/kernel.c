@@ -26,7 +26,9 @@ struct kernel {
 	char older[KERNEL_PIN_MAX];   /* the folder that an upgrade starts from; "": none */
 	bool cgroups_anew, cage_anew; /* the older folder has them in another shape */
 	bool reused;
-	char no_hold[160]; /* why tasks cannot be held; "": they can */
+	char no_hold[160];  /* why tasks cannot be held; "": they can */
+	bool guard;	    /* LSM programs are loaded */
+	char no_guard[200]; /* why not, or not all; "": they are, and attached */
 	struct kernel_hold *hold;
 	struct kernel_watch *watch;
 	char instance[64];
@@ -131,9 +133,10 @@ static int links_make(struct kernel *k, const struct kernel_where *w, bool check
 	return 0;
 }
 
-static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, char *why,
-		     size_t size)
+static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, bool guard,
+		     char *why, size_t size)
 {
+	char lacking[120];
 	uint64_t id;
 	int r = cgroup_id(w->jobs, &id);
 
@@ -157,6 +160,11 @@ static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, 
 	if (!r)
 		r = bpf_program__set_autoload(k->skel->progs.egret_hold, hold);
 	if (!r)
+		r = kernel_guard_choose(k->skel->obj, guard, lacking, sizeof(lacking));
+	if (!r && lacking[0])
+		snprintf(k->no_guard, sizeof(k->no_guard), "this kernel has no LSM hook for: %s",
+			 lacking);
+	if (!r)
 		r = egret_bpf__load(k->skel);
 	return r;
 }
@@ -167,12 +175,19 @@ static int load(struct kernel *k, const struct kernel_where *w, char *why, size_
 
 	libbpf_set_print(keep_complaint);
 	why[0] = 0;
-	r = load_once(k, w, true, why, size);
+	k->guard = kernel_guard_probe(k->no_guard, sizeof(k->no_guard)) == 0;
+	r = load_once(k, w, true, k->guard, why, size);
+	if (r && !why[0] && k->guard && kernel_guard_is(k->skel->obj, complaint)) {
+		snprintf(k->no_guard, sizeof(k->no_guard), "the kernel refused a program (%s)",
+			 complaint);
+		k->guard = false;
+		r = load_once(k, w, true, k->guard, why, size);
+	}
 	/* A kernel that does not take the one program that is only comfort takes the others. */
 	if (r && !why[0]) {
 		snprintf(k->no_hold, sizeof(k->no_hold), "the kernel refused the program (%s)",
 			 complaint);
-		r = load_once(k, w, false, why, size);
+		r = load_once(k, w, false, k->guard, why, size);
 	}
 	if (r == 0 || why[0])
 		return r;
@@ -266,6 +281,10 @@ int kernel_attach(struct kernel *k, const struct kernel_where *w, char *why, siz
 	r = links_make(k, w, false, why, size);
 	if (!r)
 		hold_attach(k);
+	/* So is this tier: where it does not stand, that is said, and the other walls do. */
+	if (!r && k->guard)
+		(void)!kernel_guard_attach(k->watch, k->dir, k->skel->obj, k->no_guard,
+					   sizeof(k->no_guard));
 	return r ? r : maps_hold(k, why, size);
 }
 
@@ -354,6 +373,11 @@ const char *kernel_no_hold(const struct kernel *k)
 	return k->no_hold[0] ? k->no_hold : NULL;
 }
 
+const char *kernel_no_guard(const struct kernel *k)
+{
+	return k->no_guard[0] ? k->no_guard : NULL;
+}
+
 int kernel_map_fd(struct kernel *k, enum kernel_map which)
 {
 	const struct bpf_map *maps[] = {
@@ -369,6 +393,7 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 		[KERNEL_LINKS] = k->skel->maps.egret_links,
 		[KERNEL_OWN] = k->skel->maps.egret_own,
 		[KERNEL_SPOKEN] = k->skel->maps.egret_spoken,
+		[KERNEL_CONTROL] = k->skel->maps.egret_control,
 	};
 
 	return bpf_map__fd(maps[which]);

@@ -103,6 +103,16 @@ int kernel_hold_beat(struct kernel *k) MUST_CHECK;
 int kernel_held_fd(struct kernel *k);
 void kernel_held_each(struct kernel *k, void (*fn)(void *owner, const struct egret_held *h),
 		      void *owner);
+/* The LSM programs (bpf/guard.bpf.c). Why they are not loaded or attached, or which hooks this
+ * kernel lacks; NULL: all are attached, which does not prove that the kernel calls them (trial.h).
+ */
+const char *kernel_no_guard(const struct kernel *k);
+/* egretd's control socket: confined jobs may connect to it. */
+int kernel_guard_control(struct kernel *k, int sock) MUST_CHECK;
+/* egret's own cgroups, and the one that the caller is in: jobs do not signal or trace what is in
+ * them. */
+struct cgroups;
+int kernel_guard_own(struct kernel *k, const struct cgroups *cg) MUST_CHECK;
 /* Every cgroup in egret_cgroups, for the sweep after a restart: fn may delete it. */
 int kernel_cgroup_each(struct kernel *k,
 		       void (*fn)(void *owner, uint64_t cgroup, const struct egret_cgroup *c),

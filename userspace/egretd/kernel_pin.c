@@ -3,6 +3,8 @@
  * Pins: maps and links below /sys/fs/bpf/egret/INSTANCE/v2 (EGRET_ABI), so that they outlive
  * egretd. A link that is pinned already gets the new program in place of the old one, atomically;
  * one whose cgroup is gone (id 0) is made anew, one at another cgroup is left alone and refused.
+ * Links that take no other program (tracepoint, LSM) are exchanged by rename: both stand for a
+ * moment, never none.
  */
 #include "egretd/kernel_pin.h"
 #include "abi.h"
@@ -202,22 +204,28 @@ int kernel_pin_link(const char *dir, const char *older, struct bpf_program *prog
 
 int kernel_pin_tracing(const char *dir, struct bpf_program *prog)
 {
-	char name[64], path[KERNEL_PIN_MAX];
+	char name[64], path[KERNEL_PIN_MAX], beside[KERNEL_PIN_MAX];
 	struct bpf_link *link;
 	int r;
 
 	snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
 	r = kernel_pin_path(dir, name, path);
+	snprintf(name, sizeof(name), "new_%s", bpf_program__name(prog));
+	if (!r)
+		r = kernel_pin_path(dir, name, beside);
 	if (r)
 		return r;
-	/* Such a link does not take another program: the old one goes. */
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (unlink(beside) < 0 && errno != ENOENT) /* of a start that was interrupted */
 		return -errno;
 	link = bpf_program__attach(prog);
 	if (!link)
 		return -errno;
-	r = bpf_link__pin(link, path);
+	r = bpf_link__pin(link, beside);
 	bpf_link__destroy(link); /* the pin holds it */
+	if (!r && rename(beside, path) < 0) {
+		r = -errno;
+		(void)unlink(beside);
+	}
 	return r;
 }
 

@@ -8,6 +8,7 @@
 
 #define KERNEL_PIN_MAX 256
 
+struct bpf_object;
 struct bpf_program;
 struct kernel;
 
@@ -27,7 +28,8 @@ int kernel_pin_check(const char *dir, struct bpf_program *prog, int cgroup) MUST
 /* A new descriptor of a pinned map. */
 int kernel_pin_get(const char *dir, const char *name, bool read_only, int *ret) MUST_CHECK;
 
-/* Attaches prog to its tracepoint with a pinned link; one that is pinned already makes room. */
+/* Attaches prog to its tracepoint or LSM hook with a pinned link. Such a link takes no other
+ * program: an older one that is pinned goes when the new one stands. */
 int kernel_pin_tracing(const char *dir, struct bpf_program *prog) MUST_CHECK;
 
 /* kernel.c: the maps that kernel_cage.c, kernel_hold.c and kernel_member.c write. */
@@ -44,6 +46,7 @@ enum kernel_map {
 	KERNEL_LINKS,
 	KERNEL_OWN,
 	KERNEL_SPOKEN,
+	KERNEL_CONTROL,
 };
 int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
 int kernel_link_prog(struct kernel *k);			    /* egret_link; borrowed */
@@ -55,5 +58,15 @@ struct kernel_hold;
 int kernel_hold_open(struct kernel *k, struct kernel_hold **ret) MUST_CHECK;
 void kernel_hold_close(struct kernel_hold *h); /* accepts NULL */
 struct kernel_hold *kernel_hold_of(struct kernel *k);
+
+/* kernel_guard.c: the LSM programs of an object. */
+int kernel_guard_probe(char *why, size_t size) MUST_CHECK; /* 0, or -ENOTSUP with the sentence */
+/* Before the load: which are loaded. lacking: the hooks that this kernel does not have. */
+int kernel_guard_choose(struct bpf_object *o, bool on, char *lacking, size_t size) MUST_CHECK;
+/* One of them is named, in quotes, in what libbpf said. */
+bool kernel_guard_is(const struct bpf_object *o, const char *text);
+struct kernel_watch;
+int kernel_guard_attach(struct kernel_watch *w, const char *dir, const struct bpf_object *o,
+			char *why, size_t size) MUST_CHECK;
 
 #endif

@@ -309,6 +309,12 @@ static int programs(struct daemon *d, char *why, size_t n)
 		return r;
 	if (kernel_no_hold(d->kernel))
 		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
+	r = kernel_guard_own(d->kernel, &d->cg);
+	if (r < 0) {
+		snprintf(why, n, "the kernel's table of egret's own cgroups cannot be written: %s",
+			 strerror(-r));
+		return r;
+	}
 	return walls_open(d, why, n);
 }
 

@@ -43,6 +43,9 @@ uint32_t member_flags(const struct member *m)
 		flags |= EGRET_CG_PUBLISHED;
 	if (j->direct && has_way(m->net))
 		flags |= EGRET_CG_DIRECT;
+	/* A worker whose jobs run in containers speaks to the engine for them. */
+	if (j->confined && !(j->containers_only && m->kind == MEMBER_WORKER))
+		flags |= EGRET_CG_CONFINED;
 	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d) && !j->d->links_down)
 		flags |= EGRET_CG_READY;
 	return flags;

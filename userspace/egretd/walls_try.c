@@ -26,8 +26,8 @@ static const struct {
 	[WALL_PACKETS] = { "packets", trial_packets },
 	[WALL_CAGE] = { "cage", trial_cage },
 	[WALL_TC] = { "tc", trial_tc },
-	[WALL_LSM] = { "lsm", NULL },
-	[WALL_UNIX] = { "unix", NULL },
+	[WALL_LSM] = { "lsm", trial_lsm },
+	[WALL_UNIX] = { "unix", trial_unix },
 };
 
 const char *wall_name(enum wall w)
