@@ -35,7 +35,12 @@ installed load '"allow": "GET https://api.test/**"' '"allow": "GET https://files
 installed web '"allow": "GET https://api.test/**"'
 daemon_start || done_testing
 PINS=/sys/fs/bpf/egret/$(egret_instance "$TMP/run")
-serving() { egret_pids egretd | head -n 1; }
+serving() { # not the short-lived children that try the walls
+	local p
+	for p in $(egret_pids egretd); do
+		[ "$(cat "/proc/$(awk '/^PPid/ { print $2 }' "/proc/$p/status")/comm")" = egretd ] || { echo "$p"; return; }
+	done 2>/dev/null
+}
 serves() { "$EGRET" status >/dev/null 2>&1; }
 
 # ---- the load ----

@@ -437,15 +437,24 @@ int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char 
 	return 0;
 }
 
-struct net *net_unparked(struct job *j, struct netns *ns, bool shared)
+struct net *net_unparked(struct job *j, struct netns *ns, bool shared, struct str addrs)
 {
 	struct net *net = net_new(j);
+	size_t i;
 
 	net->ns = *ns;
 	*ns = NETNS_NONE;
 	net->shared = shared;
+	net->naddrs = addrs.n / sizeof(*net->addrs);
+	if (net->naddrs)
+		net->addrs = memcpy(mem_new(addrs.n), addrs.p, addrs.n);
+	for (i = 0; i < net->naddrs; i++)
+		if (kernel_member_set(j->d->kernel, j->id, net->addrs[i]) < 0)
+			log_err("job %s: an address of it cannot be told to the kernel", j->name);
 	if (net->ns.route >= 0) {
-		addrs_look(net);
+		/* As in net_look: what it gave itself since is no address of its own now either. */
+		if (!addrs.p || (j->confined && !(j->capabilities & PREPARED_NET_ADMIN)))
+			addrs_look(net);
 		if (watch_add(j->d->loop, &net->route, net->ns.route, EPOLLIN, on_route, net) < 0)
 			log_warn("job %s: addresses of a namespace are not followed any more",
 				 j->name);

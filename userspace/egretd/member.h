@@ -80,7 +80,8 @@ bool nets_served(const struct job *j); /* all of them */
 /* Its addresses and links as they are now; on news of the kernel, and (net_links_open) taken up.
  * fresh: addresses whoever could have set them. */
 void net_look(struct net *net, bool fresh);
-struct net *net_unparked(struct job *j, struct netns *ns, bool shared); /* takes ns over */
+/* Takes ns over. addrs: the addresses it had, 16 bytes each; NULL: not known. */
+struct net *net_unparked(struct job *j, struct netns *ns, bool shared, struct str addrs);
 
 /* Opens (or, with `make`, makes) the cgroup `path` below the jobs' slice and registers it, refused
  * as yet. net may be NULL at first: member_net() later. */

@@ -98,6 +98,11 @@ static int park_net(struct job *j, struct net *net)
 	msg_begin(&m, MSG_PROXY_LISTEN, 0);
 	msg_put_u64(&m, TAG_JOB, j->id);
 	msg_put(&m, TAG_VALUE, &words, sizeof(words));
+	/* Its own addresses as they were found when it joined: it may give itself others. */
+	if (net->ns.route >= 0)
+		msg_put(&m, TAG_LOCAL_ADDR, net->naddrs ? (const void *)net->addrs : "",
+			sizeof(*net->addrs) *
+				(net->naddrs < PARK_ADDRS ? net->naddrs : PARK_ADDRS));
 	put_fds(&m, &net->ns, kept_net, ARRAY_SIZE(kept_net));
 	return send_frame(j->d, &m);
 }
@@ -338,7 +343,7 @@ static int take_net(struct job *j, struct msg_in *m)
 {
 	struct netns ns = NETNS_NONE;
 	struct park_net w;
-	struct str words;
+	struct str words, addrs = { 0 };
 	int r;
 
 	if (msg_get(m, TAG_VALUE, &words) < 0 || j->nnets >= NETS_MAX)
@@ -358,7 +363,8 @@ static int take_net(struct job *j, struct msg_in *m)
 		netns_close(&ns);
 		return -EBADMSG;
 	}
-	net_unparked(j, &ns, w.shared);
+	(void)!msg_get(m, TAG_LOCAL_ADDR, &addrs);
+	net_unparked(j, &ns, w.shared, addrs);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct park_net {
 };
 
 #define PARK_PORTS 16
+#define PARK_ADDRS 1024 /* of one namespace */
 struct park_member {
 	uint32_t form;
 	uint32_t kind;	 /* enum member_kind */
