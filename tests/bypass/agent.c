@@ -4,16 +4,20 @@
  * line. A case may hang, crash or leave threads behind; the agent goes on.
  *
  *	before NAME KEY=VALUE...   ->  {"before":N}     opens what the case wants to have early
+ *	drop                       ->  {"drop":0}       of all capabilities, for good
  *	NAME KEY=VALUE...          ->  {"errno":...}
  */
 #include "bypass.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +98,18 @@ static void inherit(void)
 	}
 }
 
+/* What was opened with them stays; a job is not to have them. */
+static void drop(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	for (unsigned long c = 0; c < 64; c++)
+		(void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	printf("{\"drop\":%d}\n", (int)syscall(SYS_capset, &head, none));
+}
+
 int agent_main(void)
 {
 	char line[2048], *word, *save;
@@ -109,6 +125,10 @@ int agent_main(void)
 	puts("{\"agent\":1}");
 	while (fgets(line, sizeof(line), stdin)) {
 		word = strtok_r(line, " \n", &save);
+		if (word && !strcmp(word, "drop")) {
+			drop();
+			continue;
+		}
 		before = word && !strcmp(word, "before");
 		if (before)
 			word = strtok_r(NULL, " \n", &save);

@@ -58,7 +58,7 @@ static int64_t now_ms(void)
 
 /* ---- everything that can be read ---- */
 
-#define MAX_WATCHED 1024
+#define MAX_WATCHED 4096
 static struct pollfd polled[MAX_WATCHED];
 static struct {
 	reader fn;
@@ -400,6 +400,8 @@ static bool attach_now(void)
 		if (wanted(case_at(i), AF_INET6, HOST))
 			ask(case_at(i), &O.six, "before ", line, sizeof(line));
 	}
+	if (write(to_agent, "drop\n", 5) != 5 || !agent_says(line, sizeof(line), 4000))
+		die("the agent has ended");
 	snprintf(line, sizeof(line), "%d", (int)agent);
 	pid = fork();
 	if (pid == 0) {

@@ -28,6 +28,10 @@ struct conn {
 	uint8_t kept[64 + 4096];
 };
 
+/* Connections of ours to the job; one that is not answered would stay for minutes. */
+static int knocks[256];
+static unsigned n_knocks;
+
 static bool read_conn(int fd, void *arg)
 {
 	struct conn *c = arg;
@@ -36,6 +40,10 @@ static bool read_conn(int fd, void *arg)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0) {
+		for (unsigned i = 0; i < n_knocks; i++) {
+			if (knocks[i] == fd)
+				knocks[i] = knocks[--n_knocks];
+		}
 		close(fd);
 		free(c);
 		return false;
@@ -219,6 +227,9 @@ void sink_inbound(bool on)
 {
 	inbound = on;
 	ticks = 0;
+	/* They end by themselves now, at the next look. */
+	for (unsigned i = 0; i < n_knocks; i++)
+		(void)shutdown(knocks[i], SHUT_RDWR);
 }
 
 void sink_tick(void)
@@ -231,7 +242,7 @@ void sink_tick(void)
 	int fd;
 
 	/* Every third look of the driver's, UDP once. */
-	if (!inbound || !a || ticks++ % 3)
+	if (!inbound || !a || n_knocks + 2 > sizeof(knocks) / sizeof(*knocks) || ticks++ % 3)
 		return;
 	t = a->family == AF_INET ? &O.four.target : &O.six.target;
 	if (a->c->listens)
@@ -253,6 +264,7 @@ void sink_tick(void)
 		if (!c)
 			die("memory");
 		c->how = BY_INBOUND;
+		knocks[n_knocks++] = fd;
 		watch(fd, read_conn, c);
 	}
 }

@@ -71,8 +71,9 @@ pack() { # into $TMP/root: programs at their own paths with the libraries they n
 }
 bypass_pack() { # root
 	[ -x "$ROOT/tests/bypass/run" ] || return 0
-	mkdir -p "$1$ROOT/tests/bypass" "$1$BUILD/tests/bypass"
+	mkdir -p "$1$ROOT/tests/bypass" "$1$ROOT/tests/e2e" "$1$BUILD/tests/bypass"
 	cp "$ROOT/tests/lib.sh" "$1$ROOT/tests/"
+	cp "$ROOT/tests/e2e/daemon.sh" "$1$ROOT/tests/e2e/"
 	cp -r "$ROOT"/tests/bypass/* "$1$ROOT/tests/bypass/"
 	rm -rf "$1$ROOT/tests/bypass/cases"
 	find "$BUILD/tests/bypass" -maxdepth 1 -type f -perm -u+x -exec cp {} "$1$BUILD/tests/bypass/" \;
