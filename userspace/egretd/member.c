@@ -274,20 +274,22 @@ static void addrs_forget(struct net *net)
 	net->naddrs = 0;
 }
 
+static void addrs_tell(const struct net *net, uint8_t (*list)[16], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (kernel_member_set(net->job->d->kernel, net->job->id, list[i]) < 0)
+			log_err("job %s: the kernel's table of members is full", net->job->name);
+}
+
 /* The new list into the kernel's table, what is gone out of it. */
 static void addrs_look(struct net *net)
 {
-	struct kernel *k = net->job->d->kernel;
 	uint8_t(*list)[16] = NULL;
 	size_t n = 0, i;
 
 	if (netns_addrs(net->ns.route, &list, &n) < 0)
 		return;
-	for (i = 0; i < n; i++)
-		if (kernel_member_set(k, net->job->id, list[i]) < 0)
-			log_err("job %s: the kernel's table of members is full; some cannot be "
-				"reached",
-				net->job->name);
+	addrs_tell(net, list, n);
 	for (i = 0; i < net->naddrs; i++)
 		if (!has_addr(list, n, net->addrs[i]))
 			addr_forget(net, net->addrs[i]);
@@ -440,17 +442,13 @@ int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char 
 struct net *net_unparked(struct job *j, struct netns *ns, bool shared, struct str addrs)
 {
 	struct net *net = net_new(j);
-	size_t i;
 
 	net->ns = *ns;
 	*ns = NETNS_NONE;
 	net->shared = shared;
 	net->naddrs = addrs.n / sizeof(*net->addrs);
-	if (net->naddrs)
-		net->addrs = memcpy(mem_new(addrs.n), addrs.p, addrs.n);
-	for (i = 0; i < net->naddrs; i++)
-		if (kernel_member_set(j->d->kernel, j->id, net->addrs[i]) < 0)
-			log_err("job %s: an address of it cannot be told to the kernel", j->name);
+	net->addrs = addrs.n ? memcpy(mem_new(addrs.n), addrs.p, addrs.n) : NULL;
+	addrs_tell(net, net->addrs, net->naddrs);
 	if (net->ns.route >= 0) {
 		/* As in net_look: what it gave itself since is no address of its own now either. */
 		if (!addrs.p || (j->confined && !(j->capabilities & PREPARED_NET_ADMIN)))
