@@ -91,7 +91,7 @@ static enum verdict judge(const struct row *x)
 	if (w->absent)
 		return x->c->expect == GUEST && !in_guest ? ELSEWHERE : NO_WAY;
 	if (x->c->expect == IMPOSSIBLE)
-		return *w->err ? NO_WAY : NOT_SHOWN;
+		return *w->err ? NO_WAY : in_guest ? QUIET : NOT_SHOWN;
 	if (gets_out_somewhere(x->c))
 		return QUIET;
 	if (x->c->expect == GUEST && !in_guest)

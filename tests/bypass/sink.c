@@ -105,7 +105,8 @@ void sink_serve(const char *netns, uint16_t port, unsigned tcp, unsigned udp)
 
 /* ---- frames ---- */
 
-/* What every namespace says when it comes up: ARP, neighbour discovery, reports. */
+/* What every namespace says when it comes up (ARP, neighbour discovery, reports), and what the host
+ * itself answers to late packets of the sink: "unreachable" and resets. All are read for tokens. */
 static bool is_control(const uint8_t *f, size_t n, bool *report)
 {
 	unsigned type = n >= 14 ? (unsigned)f[12] << 8 | f[13] : 0;
@@ -116,8 +117,12 @@ static bool is_control(const uint8_t *f, size_t n, bool *report)
 		return true;
 	if (type == ETH_P_IP && n >= 34 && f[23] == IPPROTO_IGMP)
 		return *report = true;
+	if (type == ETH_P_IP && n >= 54 && f[14] == 0x45)
+		return (f[23] == IPPROTO_ICMP && f[34] == 3) || (f[23] == IPPROTO_TCP && f[47] & 4);
 	if (type != ETH_P_IPV6 || n < 62)
 		return false;
+	if (f[20] == IPPROTO_TCP && n >= 74)
+		return f[67] & 4;
 	if (f[20] == IPPROTO_HOPOPTS && f[54] == IPPROTO_ICMPV6 && f[55] == 0)
 		icmp = f[62 < n ? 62 : 61];
 	else if (f[20] == IPPROTO_ICMPV6)
@@ -125,7 +130,7 @@ static bool is_control(const uint8_t *f, size_t n, bool *report)
 	else
 		return false;
 	*report = icmp == 130 || icmp == 131 || icmp == 132 || icmp == 143;
-	return *report || (icmp >= 133 && icmp <= 137);
+	return *report || (icmp >= 133 && icmp <= 137) || (f[20] == IPPROTO_ICMPV6 && icmp == 1);
 }
 
 static void in_words(const uint8_t *f, size_t n, char *to, size_t room)
