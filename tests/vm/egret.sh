@@ -65,7 +65,7 @@ one=$!
 i=0
 until pid=$(pidof egret-proxy) && grep -q '^Seccomp:.*2' /proc/$pid/status; do
 	i=$((i + 1))
-	[ $i -lt 40 ] || break
+	[ $i -lt 300 ] || break
 	sleep 0.1
 done 2>/dev/null
 is "$(sed -n 's/^\(CapPrm\|CapEff\|CapAmb\|NoNewPrivs\|Seccomp\):[[:space:]]*//p' "/proc/$pid/status" | tr '\n' ' ')" \
