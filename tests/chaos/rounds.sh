@@ -93,11 +93,15 @@ t "both jobs are served" wait_for 30 "served run 0 && served att 0" || done_test
 
 PROGRAMS=(egretd egret-proxy egret-proxy egret-broker egret-audit)
 daemon_up() { kill -0 "$DAEMON" 2>/dev/null || daemon_start; }
+of_run() { # name: processes of the first job's, whose namespace is its own
+	local p
+	for p in $(cat "$CGROOT$SLICE"/j-*/cgroup.procs "$CGROOT$SLICE"/j-*/*/cgroup.procs); do [ "$(cat "/proc/$p/comm")" = "$1" ] && echo "$p"; done
+}
 pins() { in_host bash -c "find /sys/fs/bpf/egret/$inst -type f -name '$1'"; }
 one_round() { # sets WHAT, FROM: since when the jobs must be served
 	local p=${PROGRAMS[RANDOM % ${#PROGRAMS[@]}]} pid n
 	pid=$(pick "$p")
-	case $((RANDOM % 11)) in
+	case $((RANDOM % 14)) in
 	0 | 1 | 2) WHAT="kill -9 $p" && kill -9 $pid ;;
 	3) WHAT="stop and go on $p" && kill -STOP $pid && sleep 0.4 && kill -CONT $pid ;;
 	4)
@@ -124,6 +128,16 @@ one_round() { # sets WHAT, FROM: since when the jobs must be served
 		pid=$(pick "$p")
 		[ -z "$pid" ] || kill -9 $pid
 		;;
+	11)
+		WHAT="the job ends while $p dies"
+		rm -f "$TMP/pause.run"
+		sleep "0.0$((RANDOM % 9))"
+		kill -9 $pid
+		daemon_up
+		wait_for 20 "! kill -0 $RUN_PID"
+		;;
+	12) WHAT="kill -9 egret-init" && kill -9 $(of_run egret-init) ;;
+	13) WHAT="kill -9 the job's command" && kill -9 $(of_run loop.sh) ;;
 	esac 2>/dev/null
 	FROM=${EPOCHREALTIME/./}
 }

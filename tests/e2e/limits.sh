@@ -118,16 +118,16 @@ open('%s/www/upload/held.%d' % (sys.argv[1], os.getpid()), 'w')
 while os.path.exists(sys.argv[1] + '/pause'): time.sleep(0.02)
 PY
 (
-	ulimit -n 120
+	ulimit -n 160
 	job env PYTHONPATH="$TMP" bash -c "
 		for i in 1 2 3 4; do python3 '$TMP/hold.py' '$TMP' & done; wait
 		python3 -c 'from peer import *
 s = to(); s.sendall(GET + b\"Connection: close\\r\\n\\r\\n\"); tell(\"next\", s, time.monotonic())'" >"$TMP/emfile" 2>&1
 ) &
 running=$!
-t "the job holds 360 connections to a proxy of 120 descriptors" wait_for 30 "[ \$(ls '$TMP'/www/upload/held.* | wc -l) = 4 ]"
+t "the job holds 360 connections to a proxy of 160 descriptors" wait_for 30 "[ \$(ls '$TMP'/www/upload/held.* | wc -l) = 4 ]"
 proxy=$(egret_pids egret-proxy | tail -n 1)
-is "$(find "/proc/$proxy/fd" -mindepth 1 | wc -l)" 120 "and all of those are in use"
+is "$(find "/proc/$proxy/fd" -mindepth 1 | wc -l)" 160 "and all of those are in use"
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 before=$(ticks "$proxy")
 sleep 1.5

@@ -69,4 +69,5 @@ export BUILD=$(sed -n 's/.*egret.build=\([^ ]*\).*/\1/p' /proc/cmdline)
 for b in "$BUILD"/tests/kernel/*; do ! wanted "kernel/${b##*/}" || run "kernel/${b##*/}" 150 "$b"; done
 ! wanted egret || run egret 150 /bin/busybox sh /egret.sh
 ! wanted runc || run runc 150 /bin/busybox sh /runc.sh
+! wanted clock || run clock 200 /bin/busybox sh /clock.sh
 ! wanted bypass || [ ! -x "$root/tests/bypass/guest.sh" ] || run bypass 300 bash "$root/tests/bypass/guest.sh"

@@ -18,14 +18,15 @@
 #include <unistd.h>
 
 #define WATCHED_MAX 128
+#define CGROUPS_MAX 8
 
 struct watched {
-	char name[64]; /* of the pin */
-	int fd;
+	char name[64];	    /* of the pin */
+	int fd;		    /* a map's is libbpf's */
 	uint32_t id;	    /* of the link or map */
-	int cgroup;	    /* -1: a map, or a link that is at no cgroup */
+	int cgroup;	    /* one of w->cgroups; -1: a map, or a link that is at no cgroup */
 	uint64_t cgroup_id; /* where it must be */
-	int prog;
+	int prog;	    /* libbpf's */
 	uint32_t prog_id;
 	enum bpf_attach_type type;
 	bool link;
@@ -34,6 +35,11 @@ struct watched {
 struct kernel_watch {
 	struct watched at[WATCHED_MAX];
 	unsigned n;
+	struct {
+		int fd;
+		uint64_t id;
+	} cgroups[CGROUPS_MAX]; /* kept open once for all links at it */
+	unsigned ncgroups;
 };
 
 struct kernel_watch *kernel_watch_new(void)
@@ -41,19 +47,13 @@ struct kernel_watch *kernel_watch_new(void)
 	return mem_new(sizeof(struct kernel_watch));
 }
 
-static void close_one(struct watched *v)
-{
-	int fds[] = { v->fd, v->cgroup, v->prog };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
 struct kernel_watch *kernel_watch_free(struct kernel_watch *w)
 {
 	for (unsigned i = 0; w && i < w->n; i++)
-		close_one(&w->at[i]);
+		if (w->at[i].link)
+			close(w->at[i].fd);
+	for (unsigned i = 0; w && i < w->ncgroups; i++)
+		close(w->cgroups[i].fd);
 	free(w);
 	return NULL;
 }
@@ -91,60 +91,65 @@ static int prog_id(int fd, uint32_t *ret)
 	return r;
 }
 
-static int add(struct kernel_watch *w, struct watched *v)
+static int cgroup_keep(struct kernel_watch *w, int cgroup, struct watched *v)
 {
-	if (w->n == WATCHED_MAX) {
-		close_one(v);
-		return -E2BIG;
+	int fd, r = cgroup_id(cgroup, &v->cgroup_id);
+
+	for (unsigned i = 0; i < w->ncgroups && !r; i++) {
+		if (w->cgroups[i].id == v->cgroup_id) {
+			v->cgroup = w->cgroups[i].fd;
+			return 0;
+		}
 	}
-	w->at[w->n++] = *v;
+	if (r)
+		return r;
+	if (w->ncgroups == CGROUPS_MAX)
+		return -E2BIG;
+	fd = fcntl(cgroup, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	w->cgroups[w->ncgroups].fd = v->cgroup = fd;
+	w->cgroups[w->ncgroups++].id = v->cgroup_id;
 	return 0;
-}
-
-static int dup_of(int fd)
-{
-	int r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-	return r < 0 ? -errno : r;
 }
 
 int kernel_watch_link(struct kernel_watch *w, const char *dir, struct bpf_program *prog, int cgroup)
 {
-	struct watched v = { .fd = -1, .cgroup = -1, .prog = -1, .link = true };
+	struct watched v = { .fd = -1, .cgroup = -1, .link = true };
 	struct bpf_link_info info = { 0 };
-	int r;
+	int r = w->n == WATCHED_MAX ? -E2BIG : 0;
 
 	snprintf(v.name, sizeof(v.name), "link_%s", bpf_program__name(prog));
-	r = kernel_pin_get(dir, v.name, false, &v.fd);
+	v.prog = bpf_program__fd(prog);
+	v.type = bpf_program__expected_attach_type(prog);
+	if (!r)
+		r = prog_id(v.prog, &v.prog_id);
+	if (!r && cgroup >= 0)
+		r = cgroup_keep(w, cgroup, &v);
+	if (!r)
+		r = kernel_pin_get(dir, v.name, false, &v.fd);
 	if (!r)
 		r = link_info(v.fd, &info);
-	if (!r)
-		r = prog_id(bpf_program__fd(prog), &v.prog_id);
-	if (!r && cgroup >= 0) {
-		v.type = bpf_program__expected_attach_type(prog);
-		v.prog = dup_of(bpf_program__fd(prog));
-		v.cgroup = dup_of(cgroup);
-		r = v.prog < 0 ? v.prog : v.cgroup < 0 ? v.cgroup : cgroup_id(cgroup, &v.cgroup_id);
-	}
 	if (r) {
-		close_one(&v);
+		if (v.fd >= 0)
+			close(v.fd);
 		return r;
 	}
 	v.id = info.id;
-	return add(w, &v);
+	w->at[w->n++] = v;
+	return 0;
 }
 
 int kernel_watch_map(struct kernel_watch *w, const char *name, int fd)
 {
-	struct watched v = { .fd = dup_of(fd), .cgroup = -1, .prog = -1 };
-	int r = v.fd < 0 ? v.fd : map_id(v.fd, &v.id);
+	struct watched v = { .fd = fd, .cgroup = -1, .prog = -1 };
+	int r = w->n == WATCHED_MAX ? -E2BIG : map_id(fd, &v.id);
 
-	if (r) {
-		close_one(&v);
+	if (r)
 		return r;
-	}
 	snprintf(v.name, sizeof(v.name), "%s", name);
-	return add(w, &v);
+	w->at[w->n++] = v;
+	return 0;
 }
 
 /* 0: attached as it must be. What was put right is told. */

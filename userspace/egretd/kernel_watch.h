@@ -13,10 +13,10 @@ struct kernel_watch;
 struct kernel_watch *kernel_watch_new(void);
 struct kernel_watch *kernel_watch_free(struct kernel_watch *w); /* NULL; accepts NULL */
 /* The pinned link of this program, attached at this cgroup (-1: at no cgroup; then only its
- * descriptor and its pin are kept). */
+ * descriptor and its pin are kept). Free the watch before the program. */
 int kernel_watch_link(struct kernel_watch *w, const char *dir, struct bpf_program *prog,
 		      int cgroup) MUST_CHECK;
-/* A map pinned as `name`. */
+/* A map pinned as `name`; fd stays the caller's. */
 int kernel_watch_map(struct kernel_watch *w, const char *name, int fd) MUST_CHECK;
 int kernel_watch_check(struct kernel_watch *w, const char *instance, const char *dir,
 		       kernel_lost_fn fn, void *owner) MUST_CHECK;
