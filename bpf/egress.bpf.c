@@ -88,13 +88,11 @@ static __always_inline bool is_discovery(const struct packet *p)
 /* Of a socket that asked the door for it, while a rule names the packet's own other end; never over
  * a loopback device that others share, nor for a socket that listens by now. */
 static __always_inline bool is_direct_packet(struct __sk_buff *skb, struct bpf_sock *sk,
+					     const struct egret_record *r,
 					     const struct egret_cgroup *job, const struct packet *p)
 {
-	struct egret_record *r;
-
-	if (!p->plain || !sk || sk->state == TCP_LISTENING || skb->ifindex == LO_IFINDEX)
+	if (!p->plain || sk->state == TCP_LISTENING || skb->ifindex == LO_IFINDEX)
 		return false;
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 	return r && (r->flags & EGRET_REC_DIRECT) && r->job == job->job &&
 	       is_direct(job->flags, job->policy, &p->far);
 }
@@ -112,7 +110,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 	if (p.far.proto == IPPROTO_ICMPV6)
 		return is_discovery(&p);
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-	if (is_direct_packet(skb, sk, job, &p))
+	if (is_direct_packet(skb, sk, r, job, &p))
 		return true;
 	if (r && (r->flags & (EGRET_REC_MEMBER | EGRET_REC_DIRECT)) && r->job == job->job)
 		return (r->flags & EGRET_REC_MEMBER) && (job->flags & EGRET_CG_SERVICES) &&
@@ -162,8 +160,12 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	if (leaves)
 		return may_leave(skb, sk, job) ? 0 : EGRET_R_PACKET;
 	packet_read(skb, 0, false, &p);
-	if (!is_peer(job, p.far.addr))
-		return is_direct_packet(skb, sk, job, &p) ? 0 : EGRET_R_INBOUND;
+	if (!is_peer(job, p.far.addr)) {
+		if (!sk || !(job->flags & EGRET_CG_DIRECT))
+			return EGRET_R_INBOUND;
+		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		return is_direct_packet(skb, sk, r, job, &p) ? 0 : EGRET_R_INBOUND;
+	}
 	if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
 		note_spoken(job, &p);
 	return 0;

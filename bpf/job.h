@@ -42,8 +42,12 @@ static __always_inline bool is_trial(const struct egret_cgroup *job)
 
 static __always_inline struct egret_cgroup *job_of_packet(struct __sk_buff *skb)
 {
-	struct egret_cgroup *found = NULL, *c;
+	__u64 own = bpf_skb_cgroup_id(skb);
+	struct egret_cgroup *found = bpf_map_lookup_elem(&egret_cgroups, &own), *c;
 
+	/* The common case first: the socket's own cgroup is registered, and none is deeper. */
+	if (found)
+		return found;
 	for (int i = 0; i < EGRET_CGROUP_LEVELS; i++) {
 		__u64 id = bpf_skb_ancestor_cgroup_id(skb, egret_attach_level + i);
 

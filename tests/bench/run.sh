@@ -3,7 +3,7 @@
 # `make bench`: measures what tests/bench/RESULTS.md keeps. Root; own network namespaces only. Figures are printed, not judged: a machine
 # that does other work at the same time makes them worse, so the load is printed with them. Ends with 1 when something could not be measured.
 #
-#   tests/bench/run.sh [connect] [direct] [maps] [match] [ring] [standing] [requests] [jobs] [docker_run]        default: all
+#   tests/bench/run.sh [connect] [direct] [maps] [packets] [match] [ring] [standing] [requests] [jobs] [docker_run]        default: all
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 export BUILD=${BUILD:-$PWD/build}
@@ -11,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo 'egret loads kernel programs: run "sudo make bench"' >&2
 	exit 1
 fi
-make -s BUILD="$BUILD" build "$BUILD"/tests/bench/bench_{connect,direct,maps,match,ring,register} || exit 1
+make -s BUILD="$BUILD" build "$BUILD"/tests/bench/bench_{connect,direct,maps,packets,match,ring,register} || exit 1
 failed=0
 part() { # name, command...
 	local name=$1
@@ -22,19 +22,20 @@ part() { # name, command...
 		failed=1
 	}
 }
-[ $# -gt 0 ] || set -- connect direct maps match ring standing requests jobs docker_run
+[ $# -gt 0 ] || set -- connect direct maps packets match ring standing requests jobs docker_run
 echo "machine: $(nproc) cpus, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 for one; do
 	case $one in
 	connect) part connect "$BUILD/tests/bench/bench_connect" ;;
 	direct) part direct "$BUILD/tests/bench/bench_direct" ;;
 	maps) part maps "$BUILD/tests/bench/bench_maps" ;;
+	packets) part packets "$BUILD/tests/bench/bench_packets" ;;
 	match) part match "$BUILD/tests/bench/bench_match" ;;
 	ring) part ring "$BUILD/tests/bench/bench_ring" ;;
 	standing) part standing tests/bench/standing.sh ;;
 	requests | jobs | docker_run) part "$one" "tests/bench/$one.sh" ;;
 	*)
-		echo "tests/bench/run.sh: $one: connect, direct, maps, match, ring, standing, requests, jobs or docker_run" >&2
+		echo "tests/bench/run.sh: $one: connect, direct, maps, packets, match, ring, standing, requests, jobs or docker_run" >&2
 		exit 2
 		;;
 	esac

@@ -315,6 +315,7 @@ static int serve_fn(void *arg)
 
 	alarm(60);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (fd < 0 || bind(fd, (void *)&ss, len) < 0 ||
 	    (d->type == SOCK_STREAM && listen(fd, 16) < 0))
 		return errno;
