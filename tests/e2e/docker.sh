@@ -91,6 +91,18 @@ unlike "$(origin_log)" '^evil\.test' "the refused host was never contacted"
 job_end "$JOB"
 t "the job's end ends its containers" wait_for 15 "[ -z \"\$(docker ps -q)\" ]"
 like "$(fetch $A)" 'error' "no job again: a container is refused"
+
+# ---- the host's network, for who could open packet sockets ----
+if "$EGRET" status --json | jq -e '.walls | split(" ") | index("lsm")' >/dev/null; then
+	skip "a privileged container on the host's network" "the LSM wall stands here"
+else
+	JOB=$(host_register web)
+	like "$(docker run --rm --privileged --network host $A fetch $ALLOWED 2>&1)" 'must not be able to open packet sockets' "a privileged one does not start, in words"
+	like "$(docker run --rm --cap-add SYS_ADMIN --network host $A fetch $ALLOWED 2>&1)" 'must not be able to open packet sockets' "nor one with SYS_ADMIN"
+	like "$(fetch $A --network host)" '200 hello from api' "one without is served there"
+	like "$(fetch $A --cap-add SYS_ADMIN)" '200 hello from api' "and one with SYS_ADMIN on a network of its own"
+	job_end "$JOB"
+fi
 docker_down >/dev/null
 daemon_stop
 is $? 0 "egretd ends cleanly"

@@ -227,6 +227,14 @@ else
 	order before
 	order register
 	is "$(saw registered.status)" 0 "with no_new_privs it is" || diag "$(saw registered.err)"
+	# An administrator attaches what runs on the host's network.
+	mkdir "$SLICE/plain2"
+	at_exit 'echo 1 >"$SLICE/plain2/cgroup.kill"; wait_for 5 "grep -q \"populated 0\" $SLICE/plain2/cgroup.events"; rmdir "$SLICE/plain2"'
+	# shellcheck disable=SC2016
+	spawn in_host bash -c 'echo $$ >"$0/cgroup.procs"; exec sleep 1000' "$SLICE/plain2"
+	wait_for 5 "grep -q $SPAWNED '$SLICE/plain2/cgroup.procs'"
+	like "$("$EGRET" attach --cgroup "$SLICE/plain2" --label repo=web --label event=push 2>&1)" "must not be able to open packet sockets.*process $SPAWNED" "what could is not attached on the host's network"
+	t "and lives" kill -0 $SPAWNED
 	# The same of a unit that has a policy of its own: it is refused as a whole.
 	daemon_stop
 	daemon_config "\"managed\": [ { \"unit\": \"loose.service\", \"unregistered\": \"policy:runner\" } ]"
