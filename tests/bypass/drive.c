@@ -30,7 +30,8 @@
 
 struct outside O;
 
-static char phase[16] = "with", label[32] = "own", agent_ns[256], resolv[256], pattern[128] = "*";
+static char phase[16] = "with", label[32] = "own", agent_ns[256], agent_mnt[256], resolv[256],
+	    pattern[128] = "*";
 static char attach[512], out[256];
 static int only_family, quiet_ms = 400;
 static bool refused; /* the enforcer did not take the running agent: no attempt is made */
@@ -253,7 +254,7 @@ static void bound_as_docker(void)
 
 static void agent_exec(void)
 {
-	int ns;
+	int ns, mnt;
 
 	if (!strcmp(phase, "with") && !*attach) {
 		ns = open(O.host_ns, O_RDONLY | O_CLOEXEC);
@@ -261,11 +262,14 @@ static void agent_exec(void)
 			_exit(95);
 		carry();
 	}
+	mnt = *agent_mnt ? open(agent_mnt, O_RDONLY | O_CLOEXEC) : -1;
 	if (*agent_ns) {
 		ns = open(agent_ns, O_RDONLY | O_CLOEXEC);
 		if (ns < 0 || setns(ns, CLONE_NEWNET))
 			_exit(97);
 	}
+	if (*agent_mnt && (mnt < 0 || setns(mnt, CLONE_NEWNS)))
+		_exit(94);
 	if (*resolv &&
 	    (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	     mount(resolv, "/etc/resolv.conf", NULL, MS_BIND, NULL)))
@@ -494,6 +498,7 @@ static bool option(const char *kv)
 		{ "label=", label, sizeof(label) },
 		{ "case=", pattern, sizeof(pattern) },
 		{ "netns=", agent_ns, sizeof(agent_ns) },
+		{ "mnt=", agent_mnt, sizeof(agent_mnt) },
 		{ "resolv=", resolv, sizeof(resolv) },
 		{ "attach=", attach, sizeof(attach) },
 		{ "out=", out, sizeof(out) },
