@@ -29,7 +29,7 @@ pid_of() { docker inspect -f '{{.State.Pid}}' "$1"; }
 in_net() { nsenter --net="/proc/$(pid_of "$1")/ns/net" "${@:2}"; } # container, command: of no job
 sides() { # container: names of the host's sides of its links
 	local i
-	for i in $(in_net "$1" ip -j link | jq '.[] | .link_index // empty'); do in_host ip -j link | jq -r ".[] | select(.ifindex == $i) | .ifname"; done
+	for i in $(in_net "$1" ip -j link | jq '.[] | select(.ifname | startswith("eth")) | .link_index // empty'); do in_host ip -j link | jq -r ".[] | select(.ifindex == $i) | .ifname"; done
 }
 walls() { in_host tc filter show dev "$1" ingress | grep -c 'pref 1 bpf.* handle 0x6567 egret_link'; } # interface
 filters() { in_host tc filter show dev "$1" ingress | grep -c handle; }
@@ -93,6 +93,30 @@ else
 	skip "a link that has no side on this host is named" "no tun device"
 fi
 
+# ---- a container with NET_ADMIN: links that hide the others, and one moved into a namespace of its own ----
+docker run -d --name loose $A sleep 600 >/dev/null
+W=$(sides loose)
+ADDR=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' loose)
+is "$(walls "$W")" 1 "a container that will hide its links has the wall"
+seq 2 99 | sed 's/.*/link add d& index & type bridge/' | in_net loose ip -force -batch - 2>/dev/null
+# As many that lead out of the namespace, but not to the host.
+nsenter --net="/proc/$(pid_of loose)/ns/net" unshare --net sleep 600 &
+AWAY=$!
+HERE=$(readlink "/proc/$$/ns/net")
+wait_for 5 "[ \"\$(readlink /proc/$AWAY/ns/net)\" != '$HERE' ] && [ \"\$(readlink /proc/$AWAY/ns/net)\" != \"\$(readlink /proc/$(pid_of loose)/ns/net)\" ]"
+seq 102 199 | sed "s/.*/link add v& index & type veth peer name w& netns $AWAY/" | in_net loose ip -force -batch - 2>/dev/null
+in_net loose ip link set eth0 netns "$AWAY"
+docker network connect later loose
+t "a network that is joined beside two hundred links gets the wall" wait_for 10 "[ \$(for v in \$(sides loose); do walls \$v; done | paste -sd+ | bc) = 1 ]"
+is "$(walls "$W") $(filters "$W")" '1 1' "the link that was moved on keeps it"
+stopped loose "$LATER" "nobody is heard by the one"
+nsenter --net=/proc/$AWAY/ns/net sh -c "ip addr add $ADDR/16 dev eth0; ip link set eth0 up"
+was=$(refused)
+nsenter --net=/proc/$AWAY/ns/net python3 -c "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'moved', ('10.77.0.1', 9999))" 2>/dev/null ||
+	nsenter --net=/proc/$AWAY/ns/net python3 -c "import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0)); s.send(b'\\xff' * 12 + b'\\x08\\x00' + b'moved' * 10)"
+t "nor by the other" wait_for 5 "[ '$was' != \"\$(refused)\" ]"
+
 # ---- another egretd ----
 was=$(in_host tc filter show dev "$V" ingress | sed -n 's/.* id \([0-9]*\).*/\1/p')
 kill -9 "$DAEMON"
@@ -100,7 +124,11 @@ wait "$DAEMON" 2>/dev/null
 stopped one 10.77.0.1 "without an egretd the wall stands"
 daemon_start
 t "another egretd takes it over" wait_for 10 "[ \"\$(in_host tc filter show dev $V ingress | sed -n 's/.* id \\([0-9]*\\).*/\\1/p')\" != '$was' ]"
-is "$(filters "$V") $(entries)" '1 2' "in the place of the one before"
+is "$(filters "$V") $(entries)" '1 4' "in the place of the one before"
+is "$(walls "$W") $(filters "$W")" '1 1' "also at the link that was moved on"
+kill $AWAY
+docker rm -f loose >/dev/null
+t "with the container its links are forgotten" wait_for 45 "[ \"\$(entries)\" = 2 ]"
 stopped one 10.77.0.1 "and it holds"
 
 # ---- the end ----

@@ -30,7 +30,6 @@
 
 #define LO_IFINDEX 1
 #define AGAIN_MS 20000
-#define SEEN_MAX 64
 
 /* A link as one of its ends shows it. */
 struct seen {
@@ -38,12 +37,6 @@ struct seen {
 	int32_t nsid;	/* of the peer's namespace */
 	bool elsewhere; /* the peer, or what is below, is in another namespace */
 	char name[16], kind[16];
-};
-
-struct looked {
-	struct seen at[SEEN_MAX];
-	unsigned n;
-	bool more;
 };
 
 static void text_of(struct nlattr *a, char *to, size_t n)
@@ -73,21 +66,6 @@ static int seen_of(struct nlmsghdr *h, struct seen *ret)
 		ret->nsid = (int32_t)nla_get_u32(at[IFLA_LINK_NETNSID]);
 	text_of(at[IFLA_IFNAME], ret->name, sizeof(ret->name));
 	text_of(info[IFLA_INFO_KIND], ret->kind, sizeof(ret->kind));
-	return 0;
-}
-
-static int on_link(struct nlmsghdr *h, void *arg)
-{
-	struct looked *l = arg;
-	struct seen s;
-	int r = seen_of(h, &s);
-
-	if (r || s.own == LO_IFINDEX)
-		return r;
-	if (l->n == SEEN_MAX)
-		l->more = true;
-	else
-		l->at[l->n++] = s;
 	return 0;
 }
 
@@ -189,6 +167,45 @@ static bool is_inside(const struct seen *s)
 	return false;
 }
 
+/* What leads out of the namespace. Judged one by one: who has NET_ADMIN there makes as many links
+ * as it likes, which must not hide the others. */
+struct looked {
+	const struct net *net;
+	struct seen at[NET_LINKS_MAX]; /* those with a side on this host */
+	unsigned n;
+	bool more;
+	struct seen stray; /* the first without one; own 0: there is none */
+};
+
+static int on_link(struct nlmsghdr *h, void *arg)
+{
+	struct looked *l = arg;
+	struct seen s;
+	int r = seen_of(h, &s);
+
+	if (r || s.own == LO_IFINDEX || is_inside(&s))
+		return r;
+	if (strcmp(s.kind, "veth") != 0 || !is_host_side(l->net, &s)) {
+		if (!l->stray.own)
+			l->stray = s;
+	} else if (l->n == NET_LINKS_MAX) {
+		l->more = true;
+	} else {
+		l->at[l->n++] = s;
+	}
+	return 0;
+}
+
+/* Still a veth of ours that leads elsewhere. The host's side alone is asked: its other end may have
+ * been moved on from the job's namespace into one that the job made, and a list that changes while
+ * it is read may lack it. */
+static bool is_there(uint32_t ifindex)
+{
+	struct seen here;
+
+	return own_link(ifindex, &here) == 0 && !strcmp(here.kind, "veth") && here.elsewhere;
+}
+
 /* ---- the wall ---- */
 
 static bool has(const uint32_t *list, unsigned n, uint32_t one)
@@ -260,39 +277,97 @@ static struct egret_link value_of(const struct net *net)
 	return v;
 }
 
-static void settle(struct net *net, const struct looked *looked)
+/* A wall that was put up. It may never have been possible, too. */
+static int look_at(struct net *net, uint32_t ifindex)
+{
+	int r = kernel_link_stands(net->job->d->kernel, ifindex);
+	struct event e;
+
+	if (r)
+		return r < 0 ? r : 0;
+	r = put_up(net, ifindex);
+	if (r)
+		return r;
+	log_err("job %s: somebody took the wall at a link of it away; it is put up again",
+		net->job->name);
+	event_begin(&e, EVENT_ALERT, VERDICT_NONE, REASON_WALL);
+	event_text(&e, FIELD_MESSAGE, STR("the program at a link of the job was gone"));
+	event_text(&e, FIELD_WALLS, STR("tc"));
+	daemon_event(net->job->d, net->job->id, &e);
+	return 0;
+}
+
+/* Those that have the wall: each keeps it until its link is gone. */
+static void look_after(struct net *net)
 {
 	struct net_links *l = &net->links, was = *l;
 
 	l->n = 0;
-	l->why[0] = 0;
-	l->told = value_of(net);
-	if (looked->more)
-		lacks(l, "its network namespace has more than %d links", SEEN_MAX);
-	for (unsigned i = 0; i < looked->n; i++) {
-		const struct seen *s = &looked->at[i];
-		int r = 0;
+	for (unsigned i = 0; i < was.n; i++) {
+		int r;
 
-		if (is_inside(s))
-			continue;
-		if (strcmp(s->kind, "veth") != 0 || !is_host_side(net, s)) {
-			lacks(l, "its link %s%s%s%s has no side on this host", s->name,
-			      s->kind[0] ? " (" : "", s->kind, s->kind[0] ? ")" : "");
+		if (!is_there(was.host[i])) {
+			take_away(net, was.host[i], false);
 			continue;
 		}
+		l->host[l->n++] = was.host[i];
+		r = look_at(net, was.host[i]);
+		if (r)
+			lacks(l, "its links: %s", words_of(r));
+	}
+}
+
+static struct net *net_by_link(const struct daemon *d, uint32_t ifindex)
+{
+	for (struct job *j = d->jobs; j; j = j->next)
+		for (struct net *net = j->nets; net; net = net->next)
+			if (has(net->links.host, net->links.n, ifindex))
+				return net;
+	return NULL;
+}
+
+/* A number that another namespace had is this one's now. */
+static void yield(struct net *other, uint32_t ifindex)
+{
+	struct net_links *l = &other->links, was = *l;
+
+	l->n = 0;
+	for (unsigned i = 0; i < was.n; i++)
+		if (was.host[i] != ifindex)
+			l->host[l->n++] = was.host[i];
+}
+
+static void settle(struct net *net, const struct looked *looked)
+{
+	struct net_links *l = &net->links, was = *l;
+
+	l->why[0] = 0;
+	l->told = value_of(net);
+	look_after(net);
+	if (looked->stray.own)
+		lacks(l, "its link %s%s%s%s has no side on this host", looked->stray.name,
+		      looked->stray.kind[0] ? " (" : "", looked->stray.kind,
+		      looked->stray.kind[0] ? ")" : "");
+	if (looked->more)
+		lacks(l, "its network namespace has more than %d links", NET_LINKS_MAX);
+	for (unsigned i = 0; i < looked->n; i++) {
+		const struct seen *s = &looked->at[i];
+		struct net *other = net_by_link(net->job->d, s->peer);
+		int r;
+
+		if (other == net)
+			continue;
+		if (other)
+			yield(other, s->peer);
 		if (l->n == NET_LINKS_MAX) {
 			lacks(l, "its network namespace has more than %d links", NET_LINKS_MAX);
 			continue;
 		}
 		l->host[l->n++] = s->peer;
-		if (!has(was.host, was.n, s->peer))
-			r = put_up(net, s->peer);
+		r = put_up(net, s->peer);
 		if (r)
 			lacks(l, "its link %s: %s", s->name, words_of(r));
 	}
-	for (unsigned i = 0; i < was.n; i++)
-		if (!has(l->host, l->n, was.host[i]))
-			take_away(net, was.host[i], false);
 	if (l->why[0] && strcmp(l->why, was.why) != 0)
 		log_warn("job %s: %s: what no socket of the job sent is not stopped there",
 			 net->job->name, l->why);
@@ -310,6 +385,7 @@ bool net_links_look(struct net *net)
 	(void)!setsockopt(net->ns.route, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
 			  sizeof(group));
 	looked = mem_new(sizeof(*looked));
+	looked->net = net;
 	r = hostaddr_dump(net->ns.route, RTM_GETLINK, on_link, looked, &news);
 	if (r == 0)
 		settle(net, looked);
@@ -362,45 +438,28 @@ int net_links_required(const struct net *net, char *why, size_t n)
 
 /* ---- looking after ---- */
 
-static struct net *net_by_link(const struct daemon *d, uint32_t ifindex)
+/* Of a job that goes on: its link's other end is in a namespace that the job made. */
+static bool is_moved(struct daemon *d, uint32_t ifindex, const struct egret_link *v)
 {
 	for (struct job *j = d->jobs; j; j = j->next)
-		for (struct net *net = j->nets; net; net = net->next)
-			if (has(net->links.host, net->links.n, ifindex))
-				return net;
-	return NULL;
+		for (struct net *net = j->id == v->job ? j->nets : NULL; net; net = net->next) {
+			if (net->shared || net->links.n == NET_LINKS_MAX || !is_there(ifindex))
+				continue;
+			net->links.host[net->links.n++] = ifindex;
+			return put_up(net, ifindex) == 0;
+		}
+	return false;
 }
 
 static void sweep_one(void *owner, uint32_t ifindex, const struct egret_link *v)
 {
 	struct daemon *d = owner;
 
-	if (net_by_link(d, ifindex))
+	if (net_by_link(d, ifindex) || is_moved(d, ifindex, v))
 		return;
 	if (kernel_link_del(d->kernel, ifindex) < 0 || kernel_link_detach(d->kernel, ifindex) < 0)
 		log_warn("what an earlier egretd left at interface %u cannot be taken away",
 			 ifindex);
-}
-
-static void look_after(struct net *net)
-{
-	struct event e;
-
-	for (unsigned i = 0; i < net->links.n; i++) {
-		int r = kernel_link_stands(net->job->d->kernel, net->links.host[i]);
-
-		if (r == -EBUSY)
-			lacks(&net->links, "its links: %s", words_of(r));
-		/* It may also be gone with its container, or never have been possible. */
-		if (r != 0 || put_up(net, net->links.host[i]) != 0)
-			continue;
-		log_err("job %s: somebody took the wall at a link of it away; it is put up again",
-			net->job->name);
-		event_begin(&e, EVENT_ALERT, VERDICT_NONE, REASON_WALL);
-		event_text(&e, FIELD_MESSAGE, STR("the program at a link of the job was gone"));
-		event_text(&e, FIELD_WALLS, STR("tc"));
-		daemon_event(net->job->d, net->job->id, &e);
-	}
 }
 
 static void on_again(struct timer *t)

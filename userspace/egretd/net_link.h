@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The links of a job's network namespace, and the wall at the host's side of each (bpf/tc.bpf.c):
- * followed while the namespace is served, since an engine may join it to another network later.
- * Called by member.c and adopt.c. Reads the kernel's answers only; of what a job could have chosen
- * there are names of interfaces, which are shown and nothing else.
+ * followed while the namespace is served, since an engine may join it to another network later. A
+ * wall goes with its link alone: who has NET_ADMIN in the namespace can hide a link or move its
+ * end. Called by member.c and adopt.c. Reads the kernel's answers only; of what a job could have
+ * chosen there are names of interfaces, which are shown and nothing else.
  */
 #ifndef EGRET_EGRETD_NET_LINK_H
 #define EGRET_EGRETD_NET_LINK_H
