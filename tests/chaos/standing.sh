@@ -39,6 +39,17 @@ bpftool cgroup detach "$SLICE" connect4 id "$id"
 n=$(ticks)
 t "it goes on when the place is free" wait_for 5 "[ \$(ticks) -gt $n ]"
 t "jobs are started again" wait_for 5 "[ \"\$(daemon_job curl -sS --max-time 10 https://api.test/hello.txt 2>/dev/null)\" = 'hello from api' ]"
+
+# egretd dies while the job is frozen: the next one lets it go on.
+t "another sits there once more" wait_for 20 taken
+t "the job is frozen again" wait_for 5 "n=\$(ticks); sleep 0.5; [ \$(ticks) = \$n ]"
+kill -9 "$DAEMON"
+wait "$DAEMON" 2>/dev/null
+bpftool cgroup detach "$SLICE" connect4 id "$id"
+n=$(ticks)
+daemon_start
+t "it goes on with the next egretd" wait_for 10 "[ \$(ticks) -gt $n ]"
+t "and that one starts jobs" wait_for 5 "[ \"\$(daemon_job curl -sS --max-time 10 https://api.test/hello.txt 2>/dev/null)\" = 'hello from api' ]"
 rm -f "$TMP/pause"
 t "and it ends by itself" wait_for 10 "! kill -0 $running"
 

@@ -209,7 +209,8 @@ static void on_again(struct timer *t)
 	struct job *j = t->owner;
 	char why[WHY_MAX];
 
-	if (j->broker_pair < 0 && job_ask_broker(j) < 0) {
+	/* Born where all stands still, it would keep egretd's locks until it is let go. */
+	if (j->d->links_down || (j->broker_pair < 0 && job_ask_broker(j) < 0)) {
 		timer_set(j->d->loop, &j->proxy_again, AGAIN_MAX_MS, on_again, j);
 		return;
 	}

@@ -53,24 +53,33 @@ static void freeze(int cgroup, const char *value)
 		log_err("a cgroup cannot be frozen or let go on: %s", strerror(errno));
 }
 
+/* The proxies' cgroup is egret's alone: that it stands still is also how the next egretd knows. So
+ * it is the first to stop and the last to go on. */
 static void freeze_all(struct daemon *d, const char *value)
 {
+	if (*value == '1')
+		freeze(d->cg.proxies, value);
 	for (struct job *j = d->jobs; j; j = j->next) {
 		(void)!members_refresh(j);
 		for (struct member *m = j->members; m; m = m->next)
 			freeze(m->cgroup, value);
 	}
-	freeze(d->cg.proxies, value);
+	if (*value == '0')
+		freeze(d->cg.proxies, value);
+}
+
+static bool is_frozen(int cgroup)
+{
+	cleanup_close int fd = openat(cgroup, "cgroup.freeze", O_RDONLY | O_CLOEXEC);
+	char value = '0';
+
+	return fd >= 0 && read(fd, &value, 1) == 1 && value == '1';
 }
 
 static void look(struct daemon *d)
 {
 	unsigned before = told;
 	bool down = kernel_links_check(d->kernel, on_lost, d) < 0;
-
-	/* That it stands again is for the trials to say. */
-	if (told != before && walls_now(d) < 0)
-		log_warn("the walls cannot be tried now");
 
 	/* Each time: members may have come since. */
 	if (down || d->links_down) {
@@ -85,6 +94,9 @@ static void look(struct daemon *d)
 		else if (!down)
 			tell(d, EVENT_ALERT, "the kernel programs stand again: jobs go on");
 	}
+	/* That it stands again is for the trials to say. */
+	if (told != before && !down && walls_now(d) < 0)
+		log_warn("the walls cannot be tried now");
 }
 
 static void on_look(struct timer *t)
@@ -93,6 +105,20 @@ static void on_look(struct timer *t)
 
 	look(d);
 	timer_set(d->loop, t, LOOK_MS, on_look, d);
+}
+
+int links_attached(struct daemon *d, char *why, size_t n)
+{
+	int r;
+
+	/* By one that died so. The canary below the proxies must run for its trial. */
+	d->links_down = is_frozen(d->cg.proxies);
+	if (d->links_down)
+		freeze(d->cg.proxies, "0");
+	r = walls_open(d, why, n);
+	if (r < 0 && d->links_down)
+		freeze(d->cg.proxies, "1");
+	return r;
 }
 
 void links_open(struct daemon *d)

@@ -9,6 +9,9 @@
 
 struct daemon;
 
+/* The programs are attached: the first trials (walls_open). Jobs that an egretd before this one
+ * left frozen go on with the first look. */
+int links_attached(struct daemon *d, char *why, size_t n) MUST_CHECK;
 void links_open(struct daemon *d);
 void links_close(struct daemon *d);
 /* 0, or -EPERM with a sentence: a wall is gone. */

@@ -315,7 +315,7 @@ static int programs(struct daemon *d, char *why, size_t n)
 			 strerror(-r));
 		return r;
 	}
-	return walls_open(d, why, n);
+	return links_attached(d, why, n);
 }
 
 static int start(struct daemon *d, char *why, size_t n)

@@ -176,6 +176,9 @@ int walls_now(struct daemon *d)
 	struct walls *s = d->walls;
 	int r;
 
+	/* The proxies stand still, and so would the canary below them. */
+	if (d->links_down)
+		return -EAGAIN;
 	s->more = s->pid > 0;
 	if (s->more)
 		return 0; /* what it has seen already may be from before */
@@ -200,7 +203,7 @@ static void on_again(struct timer *t)
 	struct walls *s = t->owner;
 	int r = walls_now(s->d);
 
-	if (r < 0)
+	if (r < 0 && !s->d->links_down)
 		log_warn("the walls cannot be tried: %s", strerror(-r));
 	timer_set(s->d->loop, &s->again, EVERY_MS, on_again, s);
 }
