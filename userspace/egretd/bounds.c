@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOSE (1ull << CAP_NET_RAW | 1ull << CAP_NET_ADMIN | 1ull << CAP_SYS_ADMIN)
@@ -42,12 +43,37 @@ bool bounds_loose(const char *status)
 	return ((own | inherits) & LOOSE) || (!still && (bound & LOOSE));
 }
 
+/* 1: in egretd's own namespace of this kind, 0: in another; -1: not known. */
+static int is_own(int dir, const char *tid, const char *kind)
+{
+	char path[300];
+	struct stat own, theirs;
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+	if (stat(path, &own) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/ns/%s", tid, kind);
+	if (fstatat(dir, path, &theirs, 0) < 0)
+		return -1;
+	return own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino;
+}
+
+/* On the host's network in a user namespace of its own: what it has there counts nothing on this
+ * network, and nobody comes back from there with more. Not on another network, which may be that
+ * user namespace's. */
+static bool is_apart(int dir, const char *tid)
+{
+	return is_own(dir, tid, "user") == 0 && is_own(dir, tid, "net") == 1;
+}
+
 static int thread_loose(int dir, const char *tid)
 {
 	char path[300], text[8192];
 	cleanup_close int fd = -1;
 	ssize_t n;
 
+	if (is_apart(dir, tid))
+		return 0;
 	snprintf(path, sizeof(path), "%s/status", tid);
 	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);

@@ -8,7 +8,12 @@
 
 #include "egretd/bounds.h"
 #include "egretd/walls.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define RAW (1ull << 13)
 #define ADMIN (1ull << 12)
@@ -87,12 +92,51 @@ static void test_words(void **state)
 	assert_int_equal(w, WALLS);
 }
 
+/* bounds_process() of one that has made these namespaces; 1: it cannot make them here. */
+static int apart(int namespaces)
+{
+	char why[512] = "";
+	int ready[2], err = 0, r;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		err = unshare(namespaces) < 0 ? errno : 0;
+		if (write(ready[1], &err, sizeof(err)) != sizeof(err))
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &err, sizeof(err)), sizeof(err));
+	r = bounds_process(pid, why, sizeof(why));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	return err ? 1 : r;
+}
+
+/* What a process has in a user namespace of its own counts nothing on the host's network. */
+static void test_user_namespace(void **state)
+{
+	int r = apart(CLONE_NEWUSER);
+	(void)state;
+
+	if (r == 1)
+		skip();
+	assert_int_equal(r, 0);
+	assert_int_equal(apart(CLONE_NEWUSER | CLONE_NEWNET), -EPERM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_names_say_nothing),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_user_namespace),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
