@@ -204,7 +204,10 @@ static bool agent_says(char *to, size_t room, int ms)
 
 static bool wanted(const struct bypass_case *c, int family, int setting)
 {
-	return fnmatch(pattern, c->name, 0) == 0 && (c->settings & (unsigned)setting) &&
+	bool named = strcmp(pattern, "@guest") == 0 ? c->expect == GUEST || c->lsm_only
+						    : fnmatch(pattern, c->name, 0) == 0;
+
+	return named && (c->settings & (unsigned)setting) &&
 	       (c->families & (family == AF_INET ? FOUR : SIX)) &&
 	       (!only_family || only_family == family) && (!*attach || c->before);
 }

@@ -171,6 +171,12 @@ static void test_ways(void **state)
 	}
 }
 
+static int packet_fn(void *arg)
+{
+	(void)arg;
+	return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) < 0 ? errno : 0;
+}
+
 static void test_not_by_its_sockets(void **state)
 {
 	struct row rows[] = {
@@ -197,7 +203,9 @@ static void test_not_by_its_sockets(void **state)
 	};
 	(void)state;
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+	/* Where LSM programs bite, the socket is refused before it could send. */
+	for (size_t i = task_run(W.a_fd, W.ns.netns, packet_fn, NULL) == EPERM ? 1 : 0;
+	     i < ARRAY_SIZE(rows); i++)
 		row_check(&rows[i]);
 }
 

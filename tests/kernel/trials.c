@@ -63,6 +63,7 @@ static void test_one_is_away(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct walls_said s;
 		struct kernel *next = NULL;
+		bool by_lsm;
 		int fd;
 
 		if (slow() && i > 0 && rows[i].wall == rows[i - 1].wall)
@@ -74,13 +75,15 @@ static void test_one_is_away(void **state)
 		need(bpf_link_detach(fd), path);
 		close(fd);
 		s = round_of();
-		if (s.r[rows[i].wall] != -EPERM) {
+		/* An LSM program that bites refuses the same sockets: then the wall stands. */
+		by_lsm = strcmp(rows[i].program, "egret_sock") == 0 && s.r[WALL_LSM] == 0;
+		if (s.r[rows[i].wall] != (by_lsm ? 0 : -EPERM)) {
 			print_error("without %s: %s says %d %s\n", rows[i].program,
 				    wall_name(rows[i].wall), s.r[rows[i].wall],
 				    s.why[rows[i].wall]);
 			fail();
 		}
-		assert_non_null(strstr(s.why[rows[i].wall], "canary"));
+		assert_true(by_lsm || strstr(s.why[rows[i].wall], "canary"));
 		stands(&s, rows[i].wall);
 		need(kernel_open(&at, &next, why, sizeof(why)), why);
 		W.k = kernel_free(W.k);

@@ -66,8 +66,15 @@ wanted() { # part
 }
 root=$(sed -n 's/.*egret.root=\([^ ]*\).*/\1/p' /proc/cmdline)
 export BUILD=$(sed -n 's/.*egret.build=\([^ ]*\).*/\1/p' /proc/cmdline)
-for b in "$BUILD"/tests/kernel/*; do ! wanted "kernel/${b##*/}" || run "kernel/${b##*/}" 150 "$b"; done
+# Unless asked for everything (egret.full): the ways round that only such a machine can show, and not once more, on each kernel, what is
+# egretd's own logic.
+full=$(grep -o 'egret.full' /proc/cmdline)
+once=' bad_host mount place trees pins '
+[ -n "$full" ] || export BYPASS_FEW=1
+for b in "$BUILD"/tests/kernel/*; do
+	case $once in *" ${b##*/} "*) [ -n "$full$only" ] || ! grep -q egret.again /proc/cmdline || continue ;; esac
+	 ! wanted "kernel/${b##*/}" || run "kernel/${b##*/}" 150 "$b"; done
 ! wanted egret || run egret 150 /bin/busybox sh /egret.sh
 ! wanted runc || run runc 150 /bin/busybox sh /runc.sh
 ! wanted clock || run clock 200 /bin/busybox sh /clock.sh
-! wanted bypass || [ ! -x "$root/tests/bypass/guest.sh" ] || run bypass 300 bash "$root/tests/bypass/guest.sh"
+! wanted bypass || run bypass 600 bash "$root/tests/bypass/guest.sh"

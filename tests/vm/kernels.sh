@@ -8,7 +8,7 @@ MIRROR=http://deb.debian.org
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # What egret uses and what the ways round want to try; a kernel that has one built in, or does not have it, is no matter.
 MODULES='bridge veth sch_ingress cls_bpf act_gact inet_diag tcp_diag udp_diag raw_diag sctp dccp_ipv4 dccp_ipv6 smc vsock vsock_loopback tun overlay
-	nf_tables nft_counter xt_tcpudp macvlan ipvlan udp_tunnel l2tp_core pppox llc2 tipc rds'
+	nf_tables nft_counter xt_tcpudp macvlan ipvlan udp_tunnel l2tp_ip l2tp_ip6 rxrpc pppoe llc2 tipc rds'
 
 apt_own() { # command...: apt with state, lists and cache of its own
 	local tool=$1 own=$TMP/apt

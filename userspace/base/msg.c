@@ -257,7 +257,7 @@ static void take_control(struct msghdr *mh, struct msg_in *m)
 	}
 }
 
-int msg_recv(int sock, struct msg_in *m)
+static int receive(int sock, int flags, struct msg_in *m)
 {
 	union {
 		struct cmsghdr align;
@@ -281,7 +281,7 @@ int msg_recv(int sock, struct msg_in *m)
 	in.bytes = mem_new((size_t)n);
 	iov = (struct iovec){ in.bytes, (size_t)n };
 	do {
-		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | flags);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		int err = errno;
@@ -301,6 +301,16 @@ int msg_recv(int sock, struct msg_in *m)
 	}
 	*m = in;
 	return 0;
+}
+
+int msg_recv(int sock, struct msg_in *m)
+{
+	return receive(sock, 0, m);
+}
+
+int msg_peek(int sock, struct msg_in *m)
+{
+	return receive(sock, MSG_PEEK, m);
 }
 
 void msg_in_done(struct msg_in *m)

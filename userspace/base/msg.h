@@ -56,6 +56,8 @@ struct msg_in {
 /* One frame. 0; -EAGAIN; -ECONNRESET at end of stream; -EBADMSG when it is not a frame (descriptors
  * were closed). */
 int msg_recv(int sock, struct msg_in *m) MUST_CHECK;
+/* The same, and the frame stays; with SO_PEEK_OFF the next call sees the next one (socket(7)). */
+int msg_peek(int sock, struct msg_in *m) MUST_CHECK;
 /* The same check on bytes already in memory, which must outlive m (fuzzing, tests). 0 or -EBADMSG.
  */
 int msg_parse(const void *p, size_t n, struct msg_in *m) MUST_CHECK;

@@ -5,6 +5,7 @@
 #include "egretd/direct.h"
 #include "egretd/job.h"
 #include "egretd/park.h"
+#include "egretd/park_form.h"
 #include "egretd/supervisor.h"
 
 #include "base/log.h"
@@ -20,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PARK_BYTES (8 << 20)
+#define PARK_BYTES (16 << 20) /* two sets: park.h */
 
 static void services_path(const struct daemon *d, char *to, size_t n)
 {
@@ -248,15 +249,21 @@ static void sweep_proxies(struct daemon *d)
 /* How many jobs it read; -EPROTO: there are some of another form. */
 static int unpark(struct daemon *d)
 {
+	struct park_set set;
 	bool other = false;
 	struct msg_in m;
-	int taken = 0;
+	int taken = 0, r;
 
+	park_look(d->park[1], &set);
+	d->parked = set.count;
 	d->taking_up = true;
-	while (msg_recv(d->park[1], &m) == 0) {
-		int r = park_take(d, &m);
-
-		taken += r == 0 && m.type == MSG_JOB;
+	park_rewind(d->park[1]);
+	for (unsigned i = 0; i < set.to; i++) {
+		r = park_next(d->park[1], &m);
+		if (r < 0)
+			continue;
+		r = i >= set.from ? park_take(d, &m) : 0;
+		taken += i >= set.from && r == 0 && m.type == MSG_JOB;
 		other |= r == -EPROTO;
 		msg_in_done(&m);
 	}

@@ -68,8 +68,9 @@ struct daemon {
 	int roots[CONFIG_LIST_MAX];
 	unsigned nroots;
 	int run_lock, state_lock;
-	int park[2]; /* adopt.h */
-	int control; /* listening socket */
+	int park[2];	 /* adopt.h */
+	unsigned parked; /* frames that lie there */
+	int control;	 /* listening socket */
 	struct watch control_watch;
 	struct timer accept_again;
 	struct client *clients;

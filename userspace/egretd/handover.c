@@ -7,6 +7,8 @@
 #include "egretd/control.h"
 #include "egretd/handover_room.h"
 #include "egretd/job.h"
+#include "egretd/park.h"
+#include "egretd/park_form.h"
 #include "egretd/supervisor.h"
 #include "egretd/walls.h"
 
@@ -92,6 +94,11 @@ static void go_on(struct handover *h, const char *why)
 		if (members_refresh(j) < 0)
 			log_err("job %s: the kernel's table cannot be changed", j->name);
 	if (switched) {
+		struct park_set set;
+
+		/* The new one may have parked meanwhile. */
+		park_look(d->park[1], &set);
+		d->parked = set.count;
 		park_jobs(d);
 		held_again(d);
 	}

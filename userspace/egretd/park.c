@@ -78,6 +78,7 @@ static int send_frame(struct daemon *d, struct msg_out *m)
 	int r = msg_send(d->park[0], m);
 
 	msg_out_done(m);
+	d->parked += r == 0;
 	return r;
 }
 
@@ -196,17 +197,52 @@ static int park(struct daemon *d, struct job *j)
 	return r;
 }
 
-void park_jobs(struct daemon *d)
+static void drop_frames(struct daemon *d, unsigned n)
 {
 	struct msg_in m;
-	struct job *j;
+	int r;
 
-	while (msg_recv(d->park[1], &m) == 0)
-		msg_in_done(&m);
-	for (j = d->jobs; j; j = j->next)
-		if (j->state == JOB_RUNNING && park(d, j) < 0)
+	for (; n; n--) {
+		r = msg_recv(d->park[1], &m);
+		if (r < 0 && r != -EBADMSG)
+			break;
+		if (r == 0)
+			msg_in_done(&m);
+		d->parked -= d->parked > 0;
+	}
+}
+
+static int park_set(struct daemon *d)
+{
+	struct msg_out m;
+	struct job *j;
+	int r;
+
+	for (j = d->jobs; j; j = j->next) {
+		r = j->state == JOB_RUNNING ? park(d, j) : 0;
+		if (r == -EAGAIN)
+			return r;
+		if (r < 0)
 			log_warn("job %s: cannot be parked; it would not outlive this egretd",
 				 j->name);
+	}
+	msg_begin(&m, MSG_END, 0);
+	return send_frame(d, &m);
+}
+
+void park_jobs(struct daemon *d)
+{
+	unsigned before = d->parked;
+
+	park_stop(d->park[1]);
+	if (park_set(d) == 0) {
+		drop_frames(d, before);
+		return;
+	}
+	/* No room for two sets. */
+	drop_frames(d, d->parked);
+	if (park_set(d) < 0)
+		log_warn("the parking place is full: jobs would not outlive this egretd");
 }
 
 /* "j-" and hexadecimal digits, as job_new() writes it: it becomes the name of a cgroup. */

@@ -12,6 +12,7 @@
 
 #include "abi.h"
 #include "base/bytes.h"
+#include "base/msg.h"
 
 #define PARK_FORM 0x31504745u /* "EGP1": first in each struct */
 
@@ -55,5 +56,20 @@ struct park_member {
 
 /* Bytes of a frame into one of these. -EPROTO: another form. */
 int park_words(struct str from, void *to, size_t n) MUST_CHECK;
+
+/* The frames lie in the place one after the other; a set of them ends with MSG_END. A new set is
+ * written behind the old one, which is removed only then, and whoever takes up looks without taking
+ * away: an egretd that dies at any moment leaves a whole set. This is the last one: frames from
+ * `from` up to, not including, `to`, of `count` in all. What an egretd of before had parked has no
+ * mark: all of it. */
+struct park_set {
+	unsigned from, to, count;
+};
+void park_look(int sock, struct park_set *ret);
+/* From the first frame on; the caller counts. -EAGAIN: there are no more. -EBADMSG: one of another
+ * form was passed over. */
+void park_rewind(int sock);
+int park_next(int sock, struct msg_in *m) MUST_CHECK;
+void park_stop(int sock); /* reading takes away again */
 
 #endif

@@ -8,8 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "base/msg.h"
+#include "base/proto.h"
 #include "egretd/park_form.h"
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #define AT(type, field, offset)                                                                 \
 	do {                                                                                    \
@@ -98,12 +102,64 @@ static void test_words(void **state)
 	assert_int_equal(park_words((struct str){ (char *)&from, 3 }, &to, sizeof(to)), -EPROTO);
 }
 
+/* Whole sets and what an egretd that was killed while it parked leaves. '|' is a mark. */
+static void test_sets(void **state)
+{
+	static const struct {
+		const char *frames;
+		unsigned from, to;
+	} rows[] = {
+		{ "", 0, 0 },	    { "abc", 0, 3 },	 { "|", 0, 0 },	     { "abc|", 0, 3 },
+		{ "abc|de", 0, 3 }, { "abc|de|", 4, 6 }, { "bc|de|", 3, 5 }, { "|de|", 1, 3 },
+		{ "de|", 0, 2 },    { "abc||", 4, 4 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct park_set set;
+		int pair[2];
+
+		assert_int_equal(msg_pair(pair), 0);
+		for (const char *c = rows[i].frames; *c; c++) {
+			struct msg_out m;
+
+			msg_begin(&m, *c == '|' ? MSG_END : MSG_JOB, 0);
+			msg_put_u64(&m, TAG_JOB, (uint64_t)*c);
+			msg_put_fd(&m, TAG_FD_LOG, pair[0]);
+			assert_int_equal(msg_send(pair[0], &m), 0);
+			msg_out_done(&m);
+		}
+		/* Twice: looking takes nothing away. */
+		for (int n = 0; n < 2; n++) {
+			park_look(pair[1], &set);
+			assert_int_equal(set.count, strlen(rows[i].frames));
+			assert_int_equal(set.from, rows[i].from);
+			assert_int_equal(set.to, rows[i].to);
+		}
+		park_rewind(pair[1]);
+		for (const char *c = rows[i].frames; *c; c++) {
+			struct msg_in in;
+			uint64_t said;
+
+			assert_int_equal(park_next(pair[1], &in), 0);
+			assert_int_equal(msg_get_u64(&in, TAG_JOB, &said), 0);
+			assert_int_equal(said, (uint64_t)*c);
+			assert_int_equal(in.nfds, 1);
+			msg_in_done(&in);
+		}
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(test_offsets),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_sets),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(all, NULL, NULL);
 }
