@@ -146,15 +146,20 @@ static void finish(struct placing *p, struct job *j)
 		placing_held_over(p, false);
 }
 
-/* In the host's own mount namespace nothing is laid over files: they are everybody's. */
+/* In the host's own mount namespace, and in egretd's where that is another (a pod), nothing is laid
+ * over files: they are everybody's. The host's is its first process's, where that may be asked. */
 static bool in_our_mounts(pid_t pid)
 {
 	struct stat theirs, ours;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
-	return stat(path, &theirs) < 0 || stat("/proc/self/ns/mnt", &ours) < 0 ||
-	       (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino);
+	if (stat(path, &theirs) < 0 || stat("/proc/self/ns/mnt", &ours) < 0)
+		return true;
+	if (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino)
+		return true;
+	return stat("/proc/1/ns/mnt", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+	       theirs.st_ino == ours.st_ino;
 }
 
 static void on_mounted(void *owner, int err, const char *text)
