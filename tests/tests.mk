@@ -97,11 +97,12 @@ check: ## the two-minute part, for every commit (root)
 	@tests/run check
 bench: build ## measure: ratios and CPU per unit, printed and explained in tests/bench
 	@tests/bench/run.sh
-soak: build test-build upgrade-build ## 2,000 jobs one after another, 200 at once, 100 upgrades under load: nothing is left (some fifteen minutes, root)
+soak: build test-build upgrade-build ## 2,000 jobs, 1,000 rounds of chance, 100 upgrades under load, all suites on all kernels (hours, root)
 	@JOBS_COUNT=2000 ATONCE=200 CONTAINERS=100 tests/chaos/jobs.sh
 	@ROUNDS=10000 $(BUILD)/tests/chaos/links
 	@ROUNDS=1000 tests/chaos/rounds.sh
 	@UPGRADES=100 tests/chaos/upgrade.sh
+	@VM_FULL=1 VM_LIMIT=3000 tests/vm/run.sh
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls
