@@ -30,17 +30,19 @@ static void services_path(const struct daemon *d, char *to, size_t n)
 
 void adopt_note_services(struct daemon *d)
 {
-	char path[4200], text[256];
+	char path[4200], fresh[4210], text[256];
 	cleanup_close int fd = -1;
 	int n;
 
 	services_path(d, path, sizeof(path));
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	n = snprintf(text, sizeof(text), "audit %d %llu\nbroker %d %llu\n", (int)d->audit.child.pid,
 		     (unsigned long long)child_started(d->audit.child.pid),
 		     (int)d->broker.child.pid,
 		     (unsigned long long)child_started(d->broker.child.pid));
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || write(fd, text, (size_t)n) != n)
+	/* By rename: a new egretd finds the old list or the new one, never half of it. */
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, text, (size_t)n) != n || rename(fresh, path) < 0)
 		log_warn("%s cannot be written: a new egretd would not find the services of this "
 			 "one",
 			 path);
