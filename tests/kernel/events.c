@@ -134,7 +134,7 @@ static int flood_fn(void *arg)
 /* Nobody reads: the ring fills, every refusal still happens, and read + lost is what was made. */
 static void test_losses_are_counted(void **state)
 {
-	unsigned n = slow() ? 9000 : 15000, got = 0; /* more than the ring holds */
+	unsigned n = slow() ? 12000 : 15000, got = 0; /* more than the ring holds */
 	uint64_t lost0 = 0, lost1 = 0, was;
 	struct egret_event e;
 	int fd = -1;

@@ -89,9 +89,10 @@ boot() { # series: starts it; its output in $TMP/SERIES
 	[ "$1" = "${SERIES%% *}" ] || more="$more egret.again"
 	[ -z "${VM_FULL:-}" ] || more="$more egret.full"
 	: >"$at/tap.raw"
-	# cx16=off: qemu's CMPXCHG16B sets flags wrongly, and 6.12's allocator dies of it. Without that instruction the allocator that newer
+	# thread=single: with a thread for each processor qemu shows one the other's half-written code (int3 at a place long patched), and the
+	# machine dies of it now and then. cx16=off: qemu's CMPXCHG16B sets flags wrongly, and 6.12's allocator dies of it. Without that instruction the allocator that newer
 	# kernels have for kernel programs gives nothing, unless the slabs are checked ones.
-	spawn timeout -k 5 "$BOOT_LIMIT" qemu-system-x86_64 -accel tcg -cpu max,la57=off,cx16=off -M q35 -smp 2 -m 1536 -nodefaults -display none -no-reboot \
+	spawn timeout -k 5 "$BOOT_LIMIT" qemu-system-x86_64 -accel tcg,thread=single -cpu max,la57=off,cx16=off -M q35 -smp 2 -m 1536 -nodefaults -display none -no-reboot \
 		-kernel "$CACHE/$kernel/vmlinuz" -initrd "$at/initrd" -append "console=ttyS0 loglevel=4 oops=panic panic=-1 egret.root=$ROOT egret.build=$BUILD $more" \
 		-serial "file:$at/console" -serial "file:$at/tap.raw"
 }
