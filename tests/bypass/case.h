@@ -81,6 +81,9 @@ struct bypass_case {
 	/* Settings, ATTACH too, where only the LSM tier closes it, as docs/threat-model.md says:
 	 * where that does not stand it is shown to be open, and closed in a guest's kernel. */
 	unsigned lsm_only;
+	/* Of these, what is closed to jobs that are called confined. The suite's own run as root,
+	 * so that they may try everything else; tests/kernel/guard shows the wall. */
+	bool confined_only;
 	bool needs_root;  /* makes no sense without uid 0 and docker's default capabilities */
 	unsigned wait_ms; /* how long after attempt() the sink still listens; 0: 60 */
 	/* A membership report is what leaks: the group is token_group(), no token is in it. */

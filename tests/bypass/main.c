@@ -2,11 +2,11 @@
 /*
  * The bypass program: all cases of tests/bypass/cases and what runs and judges them.
  *
- *	bypass list [--json|--early]        which cases there are; those that begin early
- *	bypass try NAME KEY=VALUE...        one case, here and now: by hand
- *	bypass agent                        inside the job: cases by request on standard input
- *	bypass drive ... -- COMMAND         the outside; COMMAND runs the agent (tests/bypass/run)
- *	bypass report tap|json|table FILE   what drive wrote, judged
+ *	bypass list [--json|--early|--early-lsm]  which cases there are; those that begin early, and
+ *only LSM closes bypass try NAME KEY=VALUE...        one case, here and now: by hand bypass agent
+ *inside the job: cases by request on standard input bypass drive ... -- COMMAND         the
+ *outside; COMMAND runs the agent (tests/bypass/run) bypass report tap|json|table FILE   what drive
+ *wrote, judged
  */
 #include "bypass.h"
 
@@ -211,13 +211,16 @@ static void settings_write(unsigned settings, const char *sep, FILE *to)
 
 static int list_main(const char *how)
 {
-	bool json = !strcmp(how, "--json");
+	bool json = !strcmp(how, "--json"), early_lsm = !strcmp(how, "--early-lsm");
+	bool early = early_lsm || !strcmp(how, "--early");
 
-	for (size_t i = 0; i < case_count() && !strcmp(how, "--early"); i++) {
-		if (case_at(i)->before && case_at(i)->settings & HOST)
-			puts(case_at(i)->name);
+	for (size_t i = 0; i < case_count() && early; i++) {
+		const struct bypass_case *c = case_at(i);
+
+		if (c->before && c->settings & HOST && (!early_lsm || c->lsm_only))
+			puts(c->name);
 	}
-	if (!strcmp(how, "--early"))
+	if (early)
 		return 0;
 	for (size_t i = 0; i < case_count(); i++) {
 		const struct bypass_case *c = case_at(i);

@@ -83,7 +83,7 @@ static enum verdict judge(const struct row *x)
 	const struct row *w = find(x->c, x->label, x->family, false);
 
 	if (got_out(x))
-		return by_lsm(x) && !lsm ? ELSEWHERE : LEAK;
+		return by_lsm(x) && (!lsm || x->c->confined_only) ? ELSEWHERE : LEAK;
 	if (!w)
 		return NOT_TRIED;
 	if (got_out(w))
@@ -260,9 +260,12 @@ static int write_tap(void)
 		printf("%s %u - %s, %s: %s", v >= NOT_SHOWN ? "not ok" : "ok", n, x->c->name,
 		       x->label, verdicts[v]);
 		if (v == ELSEWHERE)
-			printf(" # SKIP %s\n", got_out(x) ? "open without the LSM tier, as "
-							    "docs/threat-model.md says"
-							  : "this kernel has no such thing");
+			printf(" # SKIP %s\n", !got_out(x) ? "this kernel has no such thing"
+					       : lsm	   ? "closed to confined jobs "
+							     "(tests/kernel/guard); this one is "
+							     "root's"
+							   : "open without the LSM tier, as "
+							     "docs/threat-model.md says");
 		else
 			printf("; without: %s; with: %s\n", without, with);
 		if (v >= NOT_SHOWN)

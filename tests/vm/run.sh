@@ -43,7 +43,7 @@ pack() { # into $TMP/root: programs at their own paths with the libraries they n
 	find "$BUILD/tests/kernel" -maxdepth 1 -type f -perm -u+x -exec cp {} "$root$BUILD/tests/kernel/" \;
 	cp "$BUILD"/bin/egret* "$root/usr/bin/"
 	ln -s /usr/bin "$root$BUILD/bin"
-	tools=$(command -v ip curl bash runc setpriv nsenter)
+	tools=$(command -v ip curl bash runc setpriv nsenter rm)
 	for b in $tools; do cp -L "$b" "$root/usr/bin/"; done
 	bypass_pack "$root" || return 1
 	for b in $tools "$BUILD"/bin/egret* "$root$BUILD"/tests/kernel/*; do ldd "$b"; done 2>/dev/null |
@@ -118,7 +118,8 @@ tell() { # series
 		1..[0-9]*) plan=${line#1..} ;;
 		*'ok '*' # SKIP'*)
 			count=$((count + 1))
-			skip "$version $name: ${line#*ok * - }" "${line#*# SKIP }"
+			what=${line%% # SKIP*}
+			skip "$version $name: ${what#*ok * - }" "${line#*# SKIP }"
 			;;
 		'ok '*)
 			count=$((count + 1)) TESTS_RUN=$((TESTS_RUN + 1))

@@ -28,4 +28,5 @@ CASE(before_unix) = { .title = "A connected UNIX socket from before",
 		      .settings = OWN | BRIDGE | HOST,
 		      .before = before,
 		      .lsm_only = EVERYWHERE | ATTACH,
+		      .confined_only = true,
 		      .attempt = attempt };

@@ -23,4 +23,5 @@ CASE(passed_unix) = { .title = "A connected UNIX socket by SCM_RIGHTS",
 		      .families = FOUR,
 		      .settings = EVERYWHERE,
 		      .lsm_only = EVERYWHERE,
+		      .confined_only = true,
 		      .attempt = attempt };

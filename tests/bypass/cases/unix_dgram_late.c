@@ -29,4 +29,5 @@ CASE(unix_dgram_late) = { .title = "A UNIX datagram socket that is made later",
 			  .families = FOUR,
 			  .settings = EVERYWHERE,
 			  .lsm_only = EVERYWHERE | ATTACH,
+			  .confined_only = true,
 			  .attempt = attempt };

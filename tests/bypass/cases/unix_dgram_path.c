@@ -29,4 +29,5 @@ CASE(unix_dgram_path) = { .title = "A UNIX datagram socket by its path",
 			  .families = FOUR,
 			  .settings = EVERYWHERE,
 			  .lsm_only = BRIDGE | NONE,
+			  .confined_only = true,
 			  .attempt = attempt };

@@ -16,4 +16,5 @@ CASE(unix_late) = { .title = "A UNIX socket that is made later",
 		    .families = FOUR,
 		    .settings = EVERYWHERE,
 		    .lsm_only = EVERYWHERE | ATTACH,
+		    .confined_only = true,
 		    .attempt = attempt };

@@ -16,4 +16,5 @@ CASE(unix_path) = { .title = "A UNIX socket by its path",
 		    .families = FOUR,
 		    .settings = EVERYWHERE,
 		    .lsm_only = BRIDGE | NONE,
+		    .confined_only = true,
 		    .attempt = attempt };
