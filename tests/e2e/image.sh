@@ -177,7 +177,7 @@ t "egretd ends" wait_for 10 "! kill -0 $pid"
 t "its broker stays" sh -c "cat /sys/fs/cgroup/*/egretd-$(egret_instance "$TMP/run").slice/broker/cgroup.procs | grep -q ."
 egretd_start
 t "the next one serves" wait_for 20 "runc_do exec egretd $probe"
-like "$(tail -n 20 "$TMP/egretd.log")" 'handing over' "the first one said so"
+like "$(tail -n 20 "$TMP/egretd.log")" 'handed over' "the first one said so"
 runc_do kill egretd TERM
 t "and ends in order" wait_for 20 "[ \"\$(runc_do state egretd | jq -r .status)\" = stopped ]"
 runc_do delete -f egretd

@@ -71,7 +71,8 @@ static int listener(int family, int type, uint16_t *port)
 	return TAKE_FD(fd);
 }
 
-/* For the one socket that needs no privilege and that jobs may not have: the ping socket. */
+/* For where CAP_NET_RAW is missing: the one socket that needs no privilege and that jobs may not
+ * have. */
 static void ping_open(void)
 {
 	cleanup_close int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
@@ -210,8 +211,7 @@ struct act {
 	int family;
 };
 
-static const char *const whats[] = { "connect()", "sendto()", "bind()",
-				     "socket() of a ping socket" };
+static const char *const whats[] = { "connect()", "sendto()", "bind()", "socket() for ICMP" };
 
 struct acts {
 	const struct trial *t;
@@ -219,13 +219,29 @@ struct acts {
 	size_t n;
 };
 
+/* A raw one, with CAP_NET_RAW; else a ping socket, where the namespace lets the group have one. */
+static int icmp_socket(int family)
+{
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+	if (fd >= 0 || errno != EPERM)
+		return fd;
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+	if (fd < 0)
+		errno = EPERM;
+	return fd;
+}
+
 static int act_do(const struct trial *t, const struct act *a)
 {
 	bool stream = a->what == CONNECT || a->what == BIND;
 	uint16_t port = a->what == BIND ? KEPT_PORT : a->family == AF_INET6 ? t->port6 : t->port;
-	cleanup_close int fd = socket(
-		a->family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
-		a->what == PING ? IPPROTO_ICMP : 0);
+	cleanup_close int fd =
+		a->what == PING
+			? icmp_socket(a->family)
+			: socket(a->family,
+				 (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				 0);
 	struct sockaddr_storage ss;
 	socklen_t len = address(a->family, port, &ss);
 	int r = 0;
