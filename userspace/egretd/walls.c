@@ -297,7 +297,7 @@ void walls_of_job(const struct job *j, char to[WALLS_TEXT_MAX])
 		snprintf(to + at, WALLS_TEXT_MAX - at, "%snetns", at ? " " : "");
 }
 
-static int requires(const struct job *j, struct str word, char *why, size_t n)
+static int has_word(const struct job *j, struct str word, char *why, size_t n)
 {
 	const char *lack;
 	enum wall w;
@@ -342,6 +342,6 @@ int walls_required(const struct job *j, char *why, size_t n)
 	int r = 0;
 
 	for (unsigned i = 0; i < require->n && r == 0; i++)
-	r = requires(j, require->at[i], why, n);
+		r = has_word(j, require->at[i], why, n);
 	return r;
 }
