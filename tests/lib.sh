@@ -103,7 +103,7 @@ egret_sweep() {
 		name=$(egret_instance "$run")
 		[ -d "/sys/fs/bpf/egret/$name" ] || [ -d "$(findmnt -nt cgroup2 -o TARGET | head -n 1)/egretd-$name.slice" ] || continue
 		echo "{ \"state_dir\": \"$TMP/state\", \"run_dir\": \"$run\" }" >"$TMP/sweep.json"
-		timeout -k 2 15 nsenter --net="/run/netns/$HOSTNS" "$BUILD/bin/egretd" --config "$TMP/sweep.json" --once >/dev/null 2>&1
+		timeout -k 2 15 nsenter --net="/run/netns/$HOSTNS" "${EGRETD:-$BUILD/bin/egretd}" --config "$TMP/sweep.json" --once >/dev/null 2>&1
 	done
 }
 egret_instance() { # run_dir: the name that egretd makes of it, for slices and pins

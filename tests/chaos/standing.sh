@@ -67,5 +67,36 @@ start=$(now_ms)
 echo 1 >"$cg/cgroup.kill"
 t "its cgroup is killed: the connection is cut" wait_for 5 '[ "$(up)" = 0 ]'
 at_most $(($(now_ms) - start)) 1000 "ms until it was"
+
+# Egretd is killed, the pins are removed before the next one comes: tables, programs and the proxies that read the old ones are made anew. A start
+# that fails in between (nobody can sit beside the program in its place) ends no job.
+rm -f "$TMP/codes"
+: >"$TMP/pause"
+# shellcheck disable=SC2016
+daemon_job bash -c 'while [ -e "$1/pause" ]; do curl -s -o /dev/null --max-time 5 -w "%{http_code}\n" https://api.test/hello.txt >>"$1/codes"; sleep 0.02; done' - "$TMP" >/dev/null 2>&1 &
+running=$!
+serves() { rm -f "$TMP/codes"; wait_for "$1" "grep -q 200 $TMP/codes"; }
+t "a job asks" serves 10
+bare() { # egretd is killed and its pins are removed
+	kill -9 "$DAEMON"
+	wait "$DAEMON" 2>/dev/null
+	rm -rf "/sys/fs/bpf/egret/$inst"
+}
+bare
+daemon_start
+t "pins removed while no egretd ran: the next one serves the job again" serves 5
+id=$(bpftool -j link show pinned "$PINS/link_egret_connect4" | jq .prog_id)
+exec 9< <(bpftool -j prog show id "$id" >/dev/null; bpftool prog pin id "$id" "/sys/fs/bpf/egret/kept-$$"; sleep 1)
+wait_for 5 "[ -e /sys/fs/bpf/egret/kept-$$ ]"
+at_exit "rm -f /sys/fs/bpf/egret/kept-$$; bpftool cgroup detach '$SLICE' connect4 id $id"
+bare
+bpftool cgroup attach "$SLICE" connect4 pinned "/sys/fs/bpf/egret/kept-$$"
+isnt "$(in_host timeout 20 "$EGRETD" --config "$TMP/egret.json" >"$TMP/second" 2>&1; echo $?)" 0 "a start fails"
+bpftool cgroup detach "$SLICE" connect4 pinned "/sys/fs/bpf/egret/kept-$$"
+rm -f "/sys/fs/bpf/egret/kept-$$"
+daemon_start
+t "the one after it serves the job again" serves 5 || diag "$(cat "$TMP/second")" "$(tail -n 5 "$TMP/egretd.log")"
+rm -f "$TMP/pause"
+t "and that one ends by itself" wait_for 10 "! kill -0 $running"
 daemon_stop
 done_testing

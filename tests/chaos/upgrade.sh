@@ -28,6 +28,7 @@ put() { # file, name: as a package manager does
 }
 put "$BUILD/points/bin/egretd" egretd
 EGRETD=$TMP/tree/egretd
+at_exit 'put "$BUILD/abi3/bin/egretd" egretd' # what sweeps up knows the newest tables
 export EGRET_TEST_POINT=$TMP/point
 UID_RUNNER=61237
 daemon_config "\"managed\": [ { \"unit\": \"ci.runner.*.service\", \"registrar\": $UID_RUNNER } ]"

@@ -277,8 +277,13 @@ void proxy_taken_up(struct job *j)
 {
 	if (j->proxy.pid > 0 &&
 	    watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
-	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0)
+	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0) {
+		/* It reads what it accepts from a table that is gone (the pins were taken away
+		 * while no egretd ran): another one takes its place. */
+		if (!kernel_reused(j->d->kernel))
+			child_kill(&j->proxy, SIGKILL);
 		return;
+	}
 	nets_unserved(j);
 	timer_set(j->d->loop, &j->proxy_again, 1, on_again, j);
 }

@@ -36,6 +36,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define LOCK_MS 500
+
 static const char usage[] =
 	"Usage: egretd [--config FILE] [--check]\n"
 	"The gatekeeper's daemon: loads the kernel programs, keeps jobs, their proxies and the "
@@ -133,7 +135,11 @@ static int lock_folder(const char *path, mode_t mode, int *ret_lock, char *why, 
 		snprintf(why, n, "%s cannot be made: %s", file, strerror(-r));
 		return r;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	/* Children that a killed egretd leaves die with it, but hold its lock until they are gone.
+	 */
+	for (int ms = 0; (r = flock(fd, LOCK_EX | LOCK_NB)) < 0 && ms < LOCK_MS; ms += 20)
+		usleep(20000);
+	if (r < 0) {
 		close(fd);
 		snprintf(
 			why, n,
@@ -391,7 +397,7 @@ static int start(struct daemon *d, char *why, size_t n)
 static void finish(struct daemon *d)
 {
 	char why[WHY_MAX];
-	bool fresh;
+	bool fresh, waited_for, gone;
 	unsigned i;
 
 	units_close(d);
@@ -403,15 +409,21 @@ static void finish(struct daemon *d)
 		held_close(d);
 	if (d->control >= 0)
 		control_close(d);
-	services_stop(d);
+	/* Where a start failed, jobs of an earlier egretd wait in its services for one that serves.
+	 */
+	snprintf(why, sizeof(why), "%s/services", d->config.run_dir.p);
+	waited_for = !d->served && !d->broker.fresh && access(why, F_OK) == 0;
+	if (!waited_for)
+		services_stop(d);
 	/* The pins stay for a daemon that is to come back, and always when another one's: only what
 	 * this start made is taken away. */
 	fresh = d->kernel && !kernel_reused(d->kernel) && !d->served;
 	if (d->kernel)
 		kernel_free(d->kernel);
-	if (d->run_lock >= 0 && (d->once || fresh)) {
-		if (kernel_unpin(d->instance, why, sizeof(why)) < 0)
-			log_warn("%s", why);
+	gone = d->run_lock >= 0 && (fresh || (d->once && !waited_for));
+	if (gone && kernel_unpin(d->instance, why, sizeof(why)) < 0)
+		log_warn("%s", why);
+	if (gone && !waited_for) {
 		if (d->cg.jobs_path[0])
 			(void)!cgroups_remove(&d->cg);
 		snprintf(why, sizeof(why), "%s/services", d->config.run_dir.p);
