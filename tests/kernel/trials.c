@@ -104,9 +104,13 @@ static void count_one(void *owner, uint64_t cgroup, const struct egret_cgroup *c
 
 static int count_event(void *owner, void *data, size_t size)
 {
-	(void)data;
-	(void)size;
-	(*(unsigned *)owner)++;
+	const struct egret_event *e = data;
+
+	assert_true(size >= sizeof(*e));
+	if ((*(unsigned *)owner)++ == 0)
+		print_error("told: kind %u reason %u job %llu proto %u port %u\n", e->kind,
+			    e->reason, (unsigned long long)e->record.job, e->record.proto,
+			    e->record.port);
 	return 0;
 }
 
@@ -130,6 +134,10 @@ static void test_nobody_is_told(void **state)
 	need(kernel_refused(W.k, after), "counters");
 	need(kernel_lost(W.k, &lost_then), "lost");
 	ring_buffer__consume(ring);
+	for (int i = 0; i < EGRET_R_MAX; i++)
+		if (before[i] != after[i])
+			print_error("reason %d was counted: %llu, then %llu\n", i,
+				    (unsigned long long)before[i], (unsigned long long)after[i]);
 	assert_memory_equal(before, after, sizeof(before));
 	assert_int_equal(lost, lost_then);
 	assert_int_equal(events, 0);
