@@ -29,7 +29,7 @@ endif
 CPPFLAGS += -D_GNU_SOURCE -DEGRET_VERSION='"$(VERSION)"' -DEGRET_PREFIX='"$(PREFIX)"' -DOPENSSL_API_COMPAT=30000 -Iuserspace -Ibpf -I$(BUILD)/gen -I/usr/share/include/llhttp -I/usr/include/libnl3
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
-LDLIBS := -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
+LDLIBS := -lnghttp2 -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
 LIBS := http config policy event trust base

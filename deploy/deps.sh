@@ -10,7 +10,7 @@ set -euo pipefail
 
 build_packages='gcc make pkg-config libc6-dev linux-libc-dev clang llvm bpftool@/usr/sbin/bpftool|linux-tools-common@/usr/sbin/bpftool
 	libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libcjson-dev libllhttp-dev|node-llhttp libc-ares-dev libssl-dev
-	libpsl-dev libidn2-dev libseccomp-dev libcap-ng-dev libsystemd-dev libcurl4-openssl-dev libcjose-dev'
+	libpsl-dev libidn2-dev libseccomp-dev libcap-ng-dev libsystemd-dev libcurl4-openssl-dev libcjose-dev libnghttp2-dev'
 demo_packages='nginx@nginx curl@curl iproute2@ip openssl@openssl util-linux@nsenter ca-certificates gcc@cc'
 deb_packages='debhelper@dh po-debconf@po2debconf dpkg-dev@dpkg-buildpackage fakeroot@fakeroot lintian@lintian'
 image_packages='jq@jq'

@@ -168,7 +168,7 @@ static void connected(struct dial *d)
 		return;
 	}
 	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->want.addrs[d->at], d->want.port,
-		      &d->ssl)) {
+		      d->want.h2, &d->ssl)) {
 		(void)snprintf(f.text, sizeof(f.text), "TLS could not be set up");
 		fail(d, &f);
 		return;

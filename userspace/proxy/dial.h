@@ -15,6 +15,7 @@ struct dial_want {
 	uint16_t port;
 	struct uptls *tls; /* NULL: in clear */
 	struct str host;   /* n = 0: by address. Must outlive the dial */
+	bool h2;	   /* HTTP/2 may be spoken: offered first, by ALPN */
 	bool recorded;	   /* the record of what it is for is written already */
 	uint64_t connect_ms, handshake_ms;
 };

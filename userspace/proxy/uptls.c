@@ -151,8 +151,9 @@ struct uptls *uptls_free(struct uptls *u)
 }
 
 int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
-	      SSL **ret)
+	      bool h2, SSL **ret)
 {
+	static const unsigned char both[] = "\x02h2\x08http/1.1";
 	struct judged *j;
 	struct kept *k;
 	SSL *ssl;
@@ -176,7 +177,8 @@ int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uin
 		return -EIO;
 	}
 	if (SSL_set_fd(ssl, fd) != 1 ||
-	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1)) {
+	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1) ||
+	    (h2 && SSL_set_alpn_protos(ssl, both, sizeof(both) - 1))) {
 		SSL_free(ssl);
 		return -EIO;
 	}
