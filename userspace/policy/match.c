@@ -142,13 +142,16 @@ static void find(const struct policy *p, struct str host, const uint8_t *addr, s
 void policy_request(const struct policy *p, const struct request_query *q, struct verdict *ret)
 {
 	unsigned schemes = SCHEME_BIT(q->scheme), deny_schemes = schemes | SCHEME_BIT(SCHEME_TCP);
-	uint64_t bit = method_bit(q->method);
+	uint64_t bit = method_bit(q->method), deny_bit = bit;
 	struct hit_at at = { 0 };
 	struct img_entry e;
 	struct hits h;
 
 	*ret = (struct verdict){ .rule_index = UINT32_MAX };
 	find(p, q->host, q->addr, &h);
+	/* The handshake is a GET, too: who denies that denies both. */
+	if (bit == METHODS_WEBSOCKET)
+		deny_bit |= METHODS_GET;
 	/* A denied connection is denied in every request on it. */
 	if (q->scheme == SCHEME_HTTPS)
 		deny_schemes |= SCHEME_BIT(SCHEME_TLS);
@@ -161,7 +164,7 @@ void policy_request(const struct policy *p, const struct request_query *q, struc
 		if (!connection) {
 			bool git = e.flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH);
 
-			if ((!git && !entry_method(&e, bit)) || !entry_path(&h, &e, q, bit))
+			if ((!git && !entry_method(&e, deny_bit)) || !entry_path(&h, &e, q, bit))
 				continue;
 		}
 		verdict_rule(&h, &e, ret);

@@ -113,7 +113,9 @@ bool entry_expired(const struct img_entry *e)
 
 bool entry_method(const struct img_entry *e, uint64_t bit)
 {
-	return e->methods == METHODS_ANY || (e->methods & bit);
+	if (e->methods != METHODS_ANY)
+		return e->methods & bit;
+	return bit != METHODS_WEBSOCKET || (e->flags & ENTRY_DENY);
 }
 
 static int nibble(char c)

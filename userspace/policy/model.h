@@ -33,6 +33,8 @@ struct port_range {
 
 #define METHODS_ANY UINT64_MAX /* also those that no table knows */
 #define METHODS_READ 3ull      /* GET, HEAD: the first two of the table */
+#define METHODS_GET 1ull
+#define METHODS_WEBSOCKET (1ull << 36)
 enum git_service { GIT_FETCH = 1, GIT_PUSH = 2 };
 
 #define SCHEME_BIT(s) (1u << (s))

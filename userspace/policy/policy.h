@@ -117,12 +117,16 @@ enum conn_way policy_connection(const struct policy *p, const struct conn_query 
 bool policy_direct(const struct policy *p, const uint8_t addr[16], uint16_t port, bool udp,
 		   struct verdict *ret);
 
+/* A GET that asks to turn its connection into a WebSocket. No client sends it as a method
+ * (proxy/request.c), and ANY in an allow rule does not hold it: what comes behind the handshake is
+ * no request that a rule could judge. */
+#define METHOD_WEBSOCKET "WEBSOCKET"
 struct request_query {
 	enum scheme scheme;  /* HTTP or HTTPS */
 	struct str host;     /* canonical; an address literal for rules that name one */
 	const uint8_t *addr; /* as above */
 	uint16_t port;
-	struct str method; /* as sent, case-sensitive */
+	struct str method; /* as sent, case-sensitive; METHOD_WEBSOCKET for a handshake */
 	struct str path;   /* canonical (target_canonical) */
 	struct str query;  /* without '?', as sent */
 };

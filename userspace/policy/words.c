@@ -96,6 +96,9 @@ static const char *const peers[][2] = {
 	{ "CLONE", "GIT-FETCH" },
 	{ "PULL", "GIT-FETCH" },
 	{ "PUSH", "GIT-PUSH" },
+	{ "WS", "WEBSOCKET" },
+	{ "WSS", "WEBSOCKET" },
+	{ "UPGRADE", "WEBSOCKET" },
 };
 
 static unsigned least(unsigned a, unsigned b, unsigned c)

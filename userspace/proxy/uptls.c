@@ -150,8 +150,8 @@ struct uptls *uptls_free(struct uptls *u)
 	return NULL;
 }
 
-int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
-	      bool h2, SSL **ret)
+int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port, bool h2,
+	      SSL **ret)
 {
 	static const unsigned char both[] = "\x02h2\x08http/1.1";
 	struct judged *j;

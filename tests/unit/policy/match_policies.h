@@ -12,6 +12,7 @@ enum {
 	P_PASS,
 	P_QUERY,
 	P_GIT,
+	P_WEBSOCKET,
 	P_EMPTY,
 	P_AUDIT,
 	P_ADDR,
@@ -92,6 +93,21 @@ static const char *const policies[P_COUNT] = {
 		  "{ \"id\": \"both\", \"allow\": \"GIT-FETCH,GIT-PUSH "
 		  "https://g.example.net/lib/*\" },"
 		  "] }",
+	[P_WEBSOCKET] = "{ \"name\": \"websocket\", \"rules\": ["
+			"{ \"id\": \"any\", \"allow\": \"ANY https://w.example.net\" },"
+			"{ \"id\": \"live\", \"allow\": \"WEBSOCKET "
+			"https://w.example.net/live/**\" },"
+			"{ \"id\": \"both\", \"allow\": \"GET,WEBSOCKET "
+			"https://v.example.net/both\" },"
+			"{ \"id\": \"wide\", \"allow\": \"WEBSOCKET https://v.example.net\" },"
+			"{ \"id\": \"plain\", \"allow\": \"WEBSOCKET http://v.example.net\" },"
+			"{ \"id\": \"noget\", \"deny\": \"READ https://v.example.net/get/**\" },"
+			"{ \"id\": \"nopost\", \"deny\": \"POST "
+			"https://v.example.net/post/**\" },"
+			"{ \"id\": \"nosocket\", \"deny\": \"WEBSOCKET "
+			"https://v.example.net/socket\" },"
+			"{ \"id\": \"nothing\", \"deny\": \"https://v.example.net/shut/**\" },"
+			"] }",
 	[P_EMPTY] = "{ \"name\": \"empty\", \"rules\": [] }",
 	[P_AUDIT] = "{ \"name\": \"audit\", \"mode\": \"audit\", \"rules\": ["
 		    "{ \"id\": \"ok\", \"allow\": \"GET https://a.example.net\" },"
