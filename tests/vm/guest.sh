@@ -25,6 +25,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo '+cpu +pids +memory' >/sys/fs/cgroup/cgroup.subtree_control # as systemd does
 mount -t bpf bpf /sys/fs/bpf
 mount -t securityfs securityfs /sys/kernel/security
 chmod 755 / /tmp/.
@@ -76,5 +77,6 @@ for b in "$BUILD"/tests/kernel/*; do
 	 ! wanted "kernel/${b##*/}" || run "kernel/${b##*/}" 150 "$b"; done
 ! wanted egret || run egret 150 /bin/busybox sh /egret.sh
 ! wanted runc || run runc 150 /bin/busybox sh /runc.sh
+! wanted share || run share 100 /bin/busybox sh /share.sh
 ! wanted clock || run clock 200 /bin/busybox sh /clock.sh
 ! wanted bypass || run bypass 600 bash "$root/tests/bypass/guest.sh"

@@ -36,7 +36,7 @@ pack() { # into $TMP/root: programs at their own paths with the libraries they n
 	done
 	mkdir -p "$root"/{bin,sbin,bin.busybox,etc,modules,usr/bin,usr/sbin,etc/ssl/certs,usr/libexec} "$root$BUILD/tests/kernel"
 	cp "$BUSYBOX" "$root/bin/busybox"
-	cp "$ROOT"/tests/vm/{egret,runc,clock}.sh "$root/"
+	cp "$ROOT"/tests/vm/{egret,runc,clock,share}.sh "$root/"
 	cp "$ROOT/tests/vm/guest.sh" "$root/init"
 	chmod 755 "$root/init"
 	ln -s ../usr/bin/bash "$root/bin/sh" # busybox's prefers its own ip, which knows no namespaces

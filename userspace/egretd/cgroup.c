@@ -29,8 +29,7 @@ static int dir_open(int at, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Whole small file into to, NUL-terminated. */
-static int file_read(int at, const char *name, char *to, size_t size)
+int cgroup_read(int at, const char *name, char *to, size_t size)
 {
 	cleanup_close int fd = openat(at, name, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -44,7 +43,7 @@ static int file_read(int at, const char *name, char *to, size_t size)
 	return 0;
 }
 
-static int file_write(int at, const char *name, const char *text)
+int cgroup_write(int at, const char *name, const char *text)
 {
 	cleanup_close int fd = openat(at, name, O_WRONLY | O_CLOEXEC);
 
@@ -109,13 +108,13 @@ int cgroup_add(int fd, pid_t pid)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%d", (int)pid);
-	return file_write(fd, "cgroup.procs", text);
+	return cgroup_write(fd, "cgroup.procs", text);
 }
 
 int cgroup_populated(int fd, bool *ret)
 {
 	char text[256];
-	int r = file_read(fd, "cgroup.events", text, sizeof(text));
+	int r = cgroup_read(fd, "cgroup.events", text, sizeof(text));
 
 	if (r)
 		return r;
@@ -187,7 +186,7 @@ static int kill_own(int parent, const char *name, int fd)
 
 int cgroup_kill(int fd)
 {
-	int r = file_write(fd, "cgroup.kill", "1");
+	int r = cgroup_write(fd, "cgroup.kill", "1");
 
 	if (r != -ENOENT)
 		return r;

@@ -34,6 +34,7 @@ struct cgroups {
 	int own;	     /* egretd.slice */
 	int listen;	     /* egretd.slice/listen: listeners are made in it */
 	int proxies;	     /* egretd.slice/proxy: parent of the proxies' cgroups */
+	unsigned shares;     /* of a proxy, by cgroups: bits of enum share (share.h) */
 	int broker, audit, work; /* egretd.slice/broker, audit, work (compilers and other
 				    short-lived children) */
 };
@@ -62,6 +63,9 @@ int cgroup_id(int fd, uint64_t *ret) MUST_CHECK;
 /* True only when no cgroup has this id any more (they are never used again). root: a directory of
  * the same mount. */
 bool cgroup_is_gone(int root, uint64_t id);
+/* A small file of the directory `at`: whole, NUL-terminated; or one line written to it. */
+int cgroup_read(int at, const char *name, char *to, size_t size) MUST_CHECK;
+int cgroup_write(int at, const char *name, const char *text) MUST_CHECK;
 int cgroup_add(int fd, pid_t pid) MUST_CHECK; /* 0 in pid: the caller */
 int cgroup_populated(int fd, bool *ret) MUST_CHECK;
 /* cgroup.events, for epoll with EPOLLPRI: changes when the last process leaves. Ask

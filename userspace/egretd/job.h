@@ -102,7 +102,8 @@ struct job {
 	struct child proxy, init;
 	struct watch proxy_sock, proxy_ended, init_sock, init_ended;
 	struct timer proxy_again, late;
-	bool proxy_up; /* it has said READY */
+	bool proxy_up;	       /* it has said READY */
+	uint64_t proxy_killed; /* by the kernel, at its memory's bound */
 	unsigned proxy_failures;
 	uid_t proxy_uid; /* this job alone has it while it lasts; 0: not picked yet */
 	int broker_pair; /* the proxy's end, until it is sent */

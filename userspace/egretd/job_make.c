@@ -9,6 +9,7 @@
 #include "egretd/adopt.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/share.h"
 #include "egretd/unit.h"
 #include "egretd/worker.h"
 
@@ -59,6 +60,12 @@ static int make_cage(struct job *j, char *why, size_t n)
 	if (r < 0) {
 		snprintf(why, n, "no cgroup for the job's proxy below %s: %s", d->cg.own_path,
 			 strerror(-r));
+		return r;
+	}
+	r = share_set(j->proxy_cgroup, d->cg.shares, d->config.limits.proxy_memory);
+	if (r < 0) {
+		snprintf(why, n, "the share of the job's proxy cannot be written below %s: %s",
+			 d->cg.own_path, strerror(-r));
 		return r;
 	}
 	r = kernel_cage_set(d->kernel, j->proxy_cgroup_id, j->dials, j->ndials);

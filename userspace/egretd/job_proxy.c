@@ -8,6 +8,7 @@
 
 #include "egretd/adopt.h"
 #include "egretd/hostaddr.h"
+#include "egretd/share.h"
 
 #include "base/log.h"
 
@@ -175,6 +176,23 @@ static void on_message(struct watch *w, uint32_t events)
 
 static void on_again(struct timer *t);
 
+/* Was it the kernel, since its memory was at its bound? */
+static void tell_killed(struct job *j)
+{
+	uint64_t killed = share_killed(j->proxy_cgroup);
+	struct event e;
+
+	if (killed > j->proxy_killed) {
+		log_warn("job %s: its proxy reached limits.proxy_memory", j->name);
+		event_begin(&e, EVENT_LIMIT_HIT, VERDICT_NONE, REASON_LIMIT);
+		event_text(&e, FIELD_MESSAGE,
+			   STR("limits.proxy_memory: the job's proxy was ended and is started "
+			       "anew"));
+		daemon_event(j->d, j->id, &e);
+	}
+	j->proxy_killed = killed;
+}
+
 static void on_ended(struct watch *w, uint32_t events)
 {
 	struct job *j = w->owner;
@@ -192,6 +210,7 @@ static void on_ended(struct watch *w, uint32_t events)
 	}
 	j->proxy_up = false;
 	nets_unserved(j);
+	tell_killed(j);
 	log_warn("job %s: egret-proxy ended with status %d; the job is refused until a new one "
 		 "serves",
 		 j->name, status);
@@ -275,6 +294,7 @@ int proxy_start(struct job *j, char *why, size_t n)
 
 void proxy_taken_up(struct job *j)
 {
+	j->proxy_killed = share_killed(j->proxy_cgroup); /* told by the egretd of then */
 	if (j->proxy.pid > 0 &&
 	    watch_add(j->d->loop, &j->proxy_sock, j->proxy.sock, EPOLLIN, on_message, j) == 0 &&
 	    watch_add(j->d->loop, &j->proxy_ended, j->proxy.pidfd, EPOLLIN, on_ended, j) == 0) {

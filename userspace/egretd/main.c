@@ -14,6 +14,7 @@
 #include "egretd/job.h"
 #include "egretd/links.h"
 #include "egretd/probe.h"
+#include "egretd/share.h"
 #include "egretd/supervisor.h"
 #include "egretd/unit.h"
 #include "egretd/walls.h"
@@ -234,6 +235,7 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 				 &d->cg, why, n);
 	if (r < 0)
 		return r;
+	d->cg.shares = shares_open(&d->cg);
 	d->where = (struct kernel_where){
 		.instance = d->instance,
 		.jobs = d->cg.jobs,

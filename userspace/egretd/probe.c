@@ -6,6 +6,7 @@
  */
 #include "egretd/probe.h"
 #include "egretd/cgroup.h"
+#include "egretd/share.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -125,6 +126,39 @@ static int check_landlock(struct probe *p)
 	return 0;
 }
 
+/* Who floods a proxy pays for it alone only where these are. */
+static int check_shares(struct probe *p)
+{
+	const unsigned all = SHARE_CPU | SHARE_PIDS | SHARE_MEMORY;
+	struct cgroup_mount *m = mem_new(sizeof(*m));
+	cleanup_close int dir = -1;
+	char text[SHARES_TEXT_MAX], path[200];
+	unsigned bits = 0;
+
+	if (!cgroup_mount_find(m, p->sentence, sizeof(p->sentence)))
+		dir = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0)
+		bits = shares_given(dir);
+	shares_text(all & ~bits, text);
+	snprintf(path, sizeof(path), "%s", m->path);
+	if (bits == all)
+		SAY(p, "each proxy has its own weight of the processors and a bound of processes "
+		       "and memory");
+	else if (m->hybrid)
+		SAY(p,
+		    "proxies are not bounded in: %s: this hybrid layout has controllers in "
+		    "version 1; boot with systemd.unified_cgroup_hierarchy=1",
+		    text);
+	else
+		SAY(p,
+		    "proxies are not bounded in: %s: CPUWeight= and the like in egretd.slice "
+		    "make systemd give them, or echo them (+cpu +pids +memory) to "
+		    "%s/cgroup.subtree_control",
+		    text, path);
+	free(m);
+	return bits == all ? 0 : -EOPNOTSUPP;
+}
+
 static int check_capabilities(struct probe *p)
 {
 	static const struct {
@@ -178,6 +212,7 @@ static const struct {
 	{ "cgroup-namespace", check_cgroupns, true },
 	{ "bpffs", check_bpffs, true },
 	{ "landlock", check_landlock, true },
+	{ "shares", check_shares, false },
 };
 
 static int check(size_t i, struct probe *p)

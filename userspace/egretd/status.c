@@ -2,6 +2,7 @@
 /* What `egret status` shows of egretd itself, and what `egret doctor` asks it for: lines
  * "key=value". Called by control.c. */
 #include "egretd/control.h"
+#include "egretd/share.h"
 #include "egretd/walls.h"
 
 #include "base/clock.h"
@@ -40,6 +41,18 @@ static void put_walls(const struct daemon *d, struct msg_out *m)
 	put_line(m, "walls_tried", when);
 }
 
+/* What bounds each proxy, by cgroups; what the host does not give is named. */
+static void put_shares(const struct daemon *d, struct msg_out *m)
+{
+	const unsigned all = SHARE_CPU | SHARE_PIDS | SHARE_MEMORY;
+	char text[SHARES_TEXT_MAX];
+
+	shares_text(d->cg.shares, text);
+	put_line(m, "proxy_shares", text);
+	shares_text(all & ~d->cg.shares, text);
+	put_line(m, "proxy_shares_absent", text);
+}
+
 void status_put(const struct daemon *d, struct msg_out *m)
 {
 	uint64_t lost = 0, refused[EGRET_R_MAX] = { 0 }, total = 0;
@@ -70,5 +83,6 @@ void status_put(const struct daemon *d, struct msg_out *m)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)lost);
 		put_line(m, "kernel_events_lost", text);
 	}
+	put_shares(d, m);
 	put_walls(d, m);
 }
