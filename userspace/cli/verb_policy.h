@@ -38,8 +38,9 @@ struct decision {
 	const char *why;     /* a target or host that is refused before any rule; NULL */
 	char suggest[2048];  /* the line that would allow it; "" if none */
 };
-/* request: "POST https://host:port/path?query", "tls://host:port", "tcp://host:port",
- * "udp://address:port". 0, or -EINVAL with a sentence in why. */
+/* request: "POST https://host:port/path?query", "GIT-PUSH https://host/repo refs/heads/main",
+ * "tls://host:port", "tcp://host:port", "udp://address:port". 0, or -EINVAL with a sentence in why.
+ */
 int policy_decide(const struct policy *p, struct str request, struct decision *ret,
 		  const char **why);
 

@@ -8,8 +8,24 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* "GIT-PUSH https://host/owner/repo refs/heads/main", as rules are written: what git asks for. */
+static struct str git_words(struct str *url, struct request_query *q)
+{
+	const char *blank = url->n ? memchr(url->p, ' ', url->n) : NULL;
+	bool push = str_is(q->method, "GIT-PUSH");
+
+	if (!push && !str_is(q->method, "GIT-FETCH"))
+		return (struct str){ 0 };
+	q->method = STR("POST");
+	if (push && blank) {
+		q->ref = (struct str){ blank + 1, (size_t)(url->p + url->n - blank) - 1 };
+		url->n -= q->ref.n + 1;
+	}
+	return push ? STR("/git-receive-pack") : STR("/git-upload-pack");
+}
+
 static int split(struct str s, struct request_query *q, bool *ret_udp, struct str *ret_authority,
-		 struct str *ret_target)
+		 struct str *ret_target, struct str *ret_git)
 {
 	static const char *const names[] = { "http", "https", "tls", "tcp", "udp" };
 	const char *blank = s.n ? memchr(s.p, ' ', s.n) : NULL, *mark = NULL, *end = NULL;
@@ -20,6 +36,7 @@ static int split(struct str s, struct request_query *q, bool *ret_udp, struct st
 	if (blank) {
 		q->method = (struct str){ s.p, (size_t)(blank - s.p) };
 		url = (struct str){ blank + 1, s.n - q->method.n - 1 };
+		*ret_git = git_words(&url, q);
 	}
 	for (size_t i = 0; i + 2 < url.n && !mark; i++)
 		if (memcmp(url.p + i, "://", 3) == 0)
@@ -54,23 +71,32 @@ int policy_decide(const struct policy *p, struct str request, struct decision *r
 {
 	static const uint16_t ports[] = { 80, 443, 443, 0 };
 	struct request_query q = { 0 };
-	struct str authority_text, target_text;
+	struct str authority_text, target_text, git = { 0 };
 	struct conn_query conn;
 	struct authority a;
 	struct target t = { 0 };
-	struct buf to, line;
+	struct buf to, line, asked;
 	const char *fault = NULL;
 	struct verdict direct;
 	enum conn_way way;
 	bool http, udp = false;
 
 	*ret = (struct decision){ .verdict = { .rule_index = UINT32_MAX } };
-	if (split(request, &q, &udp, &authority_text, &target_text) < 0) {
-		*why = "a request is written 'POST https://host/path', 'tls://host:port', "
+	if (split(request, &q, &udp, &authority_text, &target_text, &git) < 0) {
+		*why = "a request is written 'POST https://host/path', 'GIT-PUSH "
+		       "https://host/repo refs/heads/main', 'tls://host:port', "
 		       "'tcp://host:port' or 'udp://address:port'";
 		return -EINVAL;
 	}
 	http = q.scheme == SCHEME_HTTP || q.scheme == SCHEME_HTTPS;
+	if (git.n && !http) {
+		*why = "git's smart protocol is https:// or http://";
+		return -EINVAL;
+	}
+	if (q.ref.n && !ref_well_formed(q.ref)) {
+		*why = "a ref is written whole: refs/heads/main, refs/tags/v1";
+		return -EINVAL;
+	}
 	if (authority_parse(authority_text, &a) < 0) {
 		refused(ret, REASON_BAD_NAME, reason_sentence(REASON_BAD_NAME));
 		return 0;
@@ -112,6 +138,11 @@ int policy_decide(const struct policy *p, struct str request, struct decision *r
 	if (way == CONN_REFUSE && !a.is_addr)
 		return 0;
 	buf_init(&to, 65536);
+	buf_init(&asked, 65536);
+	if (git.n && target_text.n && target_text.p[target_text.n - 1] == '/')
+		target_text.n--;
+	if (git.n && buf_add_str(&asked, target_text) == 0 && buf_add_str(&asked, git) == 0)
+		target_text = buf_str(&asked);
 	if (target_canonical(target_text, &to, &t, &fault) < 0) {
 		refused(ret, REASON_BAD_TARGET, fault);
 	} else {
@@ -124,6 +155,7 @@ int policy_decide(const struct policy *p, struct str request, struct decision *r
 			memcpy(ret->suggest, line.p, line.n);
 		buf_done(&line);
 	}
+	buf_done(&asked);
 	buf_done(&to);
 	return 0;
 }

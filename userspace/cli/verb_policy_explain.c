@@ -37,6 +37,8 @@ static void print_json(struct str request, const struct policy *p, const struct 
 		printf(", \"credential\": ");
 		out_json(d->verdict.credential);
 	}
+	if (d->verdict.refs)
+		printf(", \"refs\": true");
 	if (d->passed_through)
 		printf(", \"opened\": false");
 	if (d->direct)
@@ -70,6 +72,10 @@ static void print_text(struct str request, const struct policy *p, const struct 
 		print_line("rule", d->verdict.rule);
 	if (!allow)
 		print_line("reason", str_of(d->why ? d->why : reason_sentence(d->verdict.reason)));
+	if (d->verdict.refs)
+		print_line("refs",
+			   STR("each that it pushes must be allowed, too: write one behind the "
+			       "address"));
 	if (d->direct)
 		print_line("direct", STR("yes: by no proxy, where the job has a link"));
 	if (d->passed_through)

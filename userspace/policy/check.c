@@ -20,6 +20,15 @@ static bool opens(const struct rule *r)
 	return r->scheme == SCHEME_HTTP || r->scheme == SCHEME_HTTPS;
 }
 
+static bool refs_overlap(const struct rule *a, const struct rule *b)
+{
+	for (unsigned i = 0; i < a->nrefs; i++)
+		for (unsigned k = 0; k < b->nrefs; k++)
+			if (path_pattern_overlaps(a->refs[i], b->refs[k]))
+				return true;
+	return !a->nrefs || !b->nrefs;
+}
+
 static bool same_outcome(const struct rule *a, const struct rule *b)
 {
 	return str_eq(a->credential, b->credential);
@@ -39,7 +48,9 @@ static bool tie(const struct rule *a, const struct rule *b)
 	if (!opens(a))
 		return true;
 	if (a->git || b->git) {
-		if (!(a->git & b->git))
+		/* Their refs apart, two rules still share the question for the refs that there
+		 * are: it carries one credential. */
+		if (!(a->git & b->git) || (!refs_overlap(a, b) && same_outcome(a, b)))
 			return false;
 	} else if (!(a->methods & b->methods) ||
 		   __builtin_popcountll(a->methods) != __builtin_popcountll(b->methods)) {

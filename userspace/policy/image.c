@@ -37,7 +37,7 @@ static bool entries_ok(const uint8_t *p, const struct img_policy *h)
 		if (e.rule >= t[TABLE_RULE].n || !range_ok(e.port, e.nports, t[TABLE_PORT].n) ||
 		    !range_ok(e.query, e.nquery, t[TABLE_VALUE].n) || !str_ok(e.path, h->strings) ||
 		    e.path.n > PATTERN_MAX || e.literal > e.path.n ||
-		    e.schemes >= 1u << (SCHEME_DIRECT_UDP + 1) || e.flags >= ENTRY_GIT_PUSH * 2 ||
+		    e.schemes >= 1u << (SCHEME_DIRECT_UDP + 1) || e.flags >= ENTRY_REFS * 2 ||
 		    e.nquery > QUERY_MAX || e.nports > PORTS_MAX)
 			return false;
 	}

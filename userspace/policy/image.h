@@ -28,7 +28,7 @@ struct img_table {
 enum policy_table {
 	TABLE_FOR,
 	TABLE_COND,
-	TABLE_VALUE, /* img_str: values of `for`, names of `query` */
+	TABLE_VALUE, /* img_str: values of `for`, names of `query`, patterns of `refs` */
 	TABLE_RULE,
 	TABLE_ENTRY,
 	TABLE_GROUP,
@@ -64,6 +64,7 @@ struct img_rule {
 #define ENTRY_QUERY 4u
 #define ENTRY_GIT_FETCH 8u
 #define ENTRY_GIT_PUSH 16u
+#define ENTRY_REFS 32u /* with ENTRY_GIT_PUSH; never with ENTRY_QUERY */
 struct img_entry {
 	uint64_t methods, until_us;
 	uint32_t rule;
@@ -72,8 +73,8 @@ struct img_entry {
 	uint16_t nports;	   /* further ranges */
 	uint32_t port;
 	struct img_str path;
-	uint32_t literal; /* bytes of path before its first star */
-	uint32_t query, nquery;
+	uint32_t literal;	/* bytes of path before its first star */
+	uint32_t query, nquery; /* with ENTRY_REFS: its patterns */
 	uint32_t rank, pad;
 };
 #define DIRECT_TCP 1u

@@ -98,6 +98,16 @@ static void write_entry(struct image_out *o, const struct sorted *s)
 			image_row(o, TABLE_VALUE, &v);
 		}
 	}
+	if (r->nrefs) {
+		e.flags |= ENTRY_REFS;
+		e.query = o->tables[TABLE_VALUE].n;
+		e.nquery = r->nrefs;
+		for (unsigned i = 0; i < r->nrefs; i++) {
+			struct img_str v = image_str(o, r->refs[i]);
+
+			image_row(o, TABLE_VALUE, &v);
+		}
+	}
 	image_row(o, TABLE_ENTRY, &e);
 }
 

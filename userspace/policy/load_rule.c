@@ -120,6 +120,33 @@ static void load_query(const struct load *l, const struct node *n, struct rule *
 	}
 }
 
+static void load_refs(const struct load *l, const struct node *n, struct rule *r)
+{
+	const char *why;
+
+	if (r->git != GIT_PUSH) {
+		diag_add(l->errors, l->file, n->key_at, n->key,
+			 "only a rule with the method GIT-PUSH alone has refs");
+		return;
+	}
+	if (n->kind != NODE_ARRAY || n->count == 0 || n->count > REFS_MAX) {
+		diag_add(l->errors, l->file, n->at, n->key,
+			 "must list 1 to %d names or patterns, e.g. [\"refs/tags/v*\"]; leave it "
+			 "out for all refs",
+			 REFS_MAX);
+		return;
+	}
+	r->refs = arena_new(l->a, n->count * sizeof(*r->refs));
+	for (const struct node *m = n->first; m; m = m->next) {
+		why = "must be a string";
+		if (m->kind != NODE_STRING ||
+		    ref_pattern_parse(l->a, m->text, &r->refs[r->nrefs], &why) < 0)
+			diag_add(l->errors, l->file, m->at, n->key, "%s", why);
+		else
+			r->nrefs++;
+	}
+}
+
 /* The kernel lets members talk for as long as the job lasts, whatever they say. */
 static void services_alone(const struct load *l, const struct node *n)
 {
@@ -157,8 +184,7 @@ static void load_rule_keys(const struct load *l, const struct node *n, struct ru
 					 "not available in this version; take it out, it would not "
 					 "be enforced");
 		} else if (str_is(m->key, "refs")) {
-			diag_add(l->errors, l->file, m->key_at, m->key,
-				 "not available in this version");
+			load_refs(l, m, r);
 		} else if (str_is(m->key, "until")) {
 			struct str v;
 

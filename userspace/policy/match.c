@@ -164,7 +164,8 @@ void policy_request(const struct policy *p, const struct request_query *q, struc
 		if (!connection) {
 			bool git = e.flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH);
 
-			if ((!git && !entry_method(&e, deny_bit)) || !entry_path(&h, &e, q, bit))
+			if ((!git && !entry_method(&e, deny_bit)) || !entry_path(&h, &e, q, bit) ||
+			    !entry_refs(&h, &e, q, bit, &ret->refs))
 				continue;
 		}
 		verdict_rule(&h, &e, ret);
@@ -177,7 +178,7 @@ void policy_request(const struct policy *p, const struct request_query *q, struc
 
 		if (!(e.schemes & schemes) || !entry_port(&h, &e, q->port) ||
 		    (!git && !entry_method(&e, bit)) || !entry_path(&h, &e, q, bit) ||
-		    entry_expired(&e))
+		    entry_expired(&e) || !entry_refs(&h, &e, q, bit, &ret->refs))
 			continue;
 		verdict_rule(&h, &e, ret);
 		return;

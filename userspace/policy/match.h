@@ -24,6 +24,10 @@ bool entry_expired(const struct img_entry *e);
 bool entry_method(const struct img_entry *e, uint64_t bit);
 bool entry_path(const struct hits *h, const struct img_entry *e, const struct request_query *q,
 		uint64_t bit);
+/* Does it name the ref that is asked about? Without one an allow does and a deny does not, and
+ * *ret_open says that each ref of the push is still to be asked about; it is never cleared. */
+bool entry_refs(const struct hits *h, const struct img_entry *e, const struct request_query *q,
+		uint64_t bit, bool *ret_open);
 /* One pass over the entries that name the host or the address: denies (allow false) or allows.
  * Start with *at = { 0 }. */
 struct hit_at {

@@ -190,46 +190,42 @@ static bool path_fits(const struct hits *h, const struct img_entry *e, struct st
 	return path_pattern_fits(pattern, path);
 }
 
-/* A repository with or without ".git", behind it what git's smart protocol asks for. */
-static bool git_service(const struct hits *h, const struct img_entry *e,
-			const struct request_query *q, uint64_t bit, const char *service)
+static bool refs_fit(const struct hits *h, const struct img_entry *e, struct str ref)
 {
-	static const char info[] = "/info/refs", query[] = "service=";
-	size_t n = strlen(service);
-	struct str repo = q->path;
+	struct img_str s;
 
-	if (bit == method_bit(STR("GET"))) {
-		const size_t tail = sizeof(info) - 1, head = sizeof(query) - 1;
-
-		if (repo.n <= tail || memcmp(repo.p + repo.n - tail, info, tail) != 0 ||
-		    q->query.n != head + n || memcmp(q->query.p, query, head) != 0 ||
-		    memcmp(q->query.p + head, service, n) != 0)
-			return false;
-		repo.n -= tail;
-	} else if (bit == method_bit(STR("POST"))) {
-		if (repo.n <= n + 1 || repo.p[repo.n - n - 1] != '/' || q->query.n != 0 ||
-		    memcmp(repo.p + repo.n - n, service, n) != 0)
-			return false;
-		repo.n -= n + 1;
-	} else {
-		return false;
+	for (uint32_t i = 0; i < e->nquery; i++) {
+		IMG_GET(h->p, h->head.tables[TABLE_VALUE], e->query + i, &s);
+		if (ref_pattern_fits(img_text(h->p, h->head.strings, s), ref))
+			return true;
 	}
-	if (path_fits(h, e, repo))
+	return false;
+}
+
+bool entry_refs(const struct hits *h, const struct img_entry *e, const struct request_query *q,
+		uint64_t bit, bool *ret_open)
+{
+	if (!(e->flags & ENTRY_REFS))
 		return true;
-	if (repo.n <= 5 || memcmp(repo.p + repo.n - 4, ".git", 4) != 0)
-		return false;
-	repo.n -= 4;
-	return path_fits(h, e, repo);
+	if (q->ref.n)
+		return refs_fit(h, e, q->ref);
+	/* What is asked first names none (GET), or names them in its body. */
+	*ret_open |= bit == method_bit(STR("POST"));
+	return !(e->flags & ENTRY_DENY);
 }
 
 bool entry_path(const struct hits *h, const struct img_entry *e, const struct request_query *q,
 		uint64_t bit)
 {
-	if (e->flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH))
-		return ((e->flags & ENTRY_GIT_FETCH) &&
-			git_service(h, e, q, bit, "git-upload-pack")) ||
-		       ((e->flags & ENTRY_GIT_PUSH) &&
-			git_service(h, e, q, bit, "git-receive-pack"));
+	struct str repo;
+
+	if (e->flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH)) {
+		unsigned asked = git_service(q, bit, &repo);
+
+		return ((asked == GIT_FETCH && (e->flags & ENTRY_GIT_FETCH)) ||
+			(asked == GIT_PUSH && (e->flags & ENTRY_GIT_PUSH))) &&
+		       path_fits(h, e, repo);
+	}
 	return path_fits(h, e, q->path) &&
 	       (!(e->flags & ENTRY_QUERY) || query_fits(h, e, q->query));
 }

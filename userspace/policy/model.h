@@ -14,6 +14,7 @@
 #define RULES_MAX 8192 /* in one policy, includes counted */
 #define PORTS_MAX 32
 #define QUERY_MAX 64
+#define REFS_MAX 64
 #define FOR_MAX 256
 #define FOR_VALUES_MAX 64
 #define PATTERN_MAX 1024
@@ -56,6 +57,8 @@ struct rule {
 	struct str path; /* canonical pattern; p = NULL: any */
 	struct str *query;
 	unsigned nquery;
+	struct str *refs; /* of GIT-PUSH alone: ref_pattern_parse */
+	unsigned nrefs;	  /* 0: any ref */
 	struct str credential;
 	uint64_t until_us; /* wall; 0: for ever */
 	const struct diag_file *file;
@@ -180,6 +183,17 @@ bool path_pattern_fits(struct str pattern, struct str path);
 bool path_pattern_overlaps(struct str a, struct str b); /* p = NULL: any */
 uint32_t path_rank(struct str pattern);			/* higher: more specific */
 bool glob_fits(struct str pattern, struct str s);	/* '*' any run without '/', "**" any run */
+
+/* ref_pattern.c: "refs/tags/v*" as a pattern of paths; *ret_why in words on -EINVAL */
+int ref_pattern_parse(struct arena *a, struct str s, struct str *ret,
+		      const char **ret_why) MUST_CHECK;
+bool ref_pattern_fits(struct str pattern, struct str ref);
+/* git.c: the path of a repository without what git's servers take for nothing: one slash at the
+ * end, ".git", the slash before that. */
+struct str git_repo_trim(struct str path);
+/* GIT_FETCH or GIT_PUSH and the trimmed repository; 0: not a request of the smart protocol. bit:
+ * method_bit of its method. */
+unsigned git_service(const struct request_query *q, uint64_t bit, struct str *ret_repo);
 
 /* load_*.c */
 extern const char *const fact_keys[];

@@ -91,7 +91,8 @@ struct verdict {
 	struct str rule;    /* id of the rule that decided; n = 0 if none */
 	struct str nearest; /* on a deny without rule: the rule that came closest, as "id: text" */
 	struct str credential; /* name, or n = 0 */
-	uint32_t rule_index;   /* in its policy; UINT32_MAX if none */
+	bool refs; /* a push, and a rule names refs: it stands if each ref is allowed, too */
+	uint32_t rule_index; /* in its policy; UINT32_MAX if none */
 };
 
 /* A connection whose name is known (or n = 0: only an address). What could be done on it? */
@@ -129,6 +130,7 @@ struct request_query {
 	struct str method; /* as sent, case-sensitive; METHOD_WEBSOCKET for a handshake */
 	struct str path;   /* canonical (target_canonical) */
 	struct str query;  /* without '?', as sent */
+	struct str ref;	   /* one that a push names (ref_well_formed); n = 0: not known yet */
 };
 void policy_request(const struct policy *p, const struct request_query *q, struct verdict *ret);
 /* The JSON line that would allow the request, e.g. { "allow": "POST https://api.github.com/gists" }
@@ -137,6 +139,9 @@ int policy_suggest(const struct request_query *q, struct buf *to) MUST_CHECK;
 
 /* ---- canonical forms: what is matched is what is sent ---- */
 #define HOST_MAX 253
+#define REF_MAX 1023
+/* The whole name of a ref ("refs/heads/main") as git allows it. */
+bool ref_well_formed(struct str ref);
 /* Lower case, A-labels (IDNA), one trailing dot dropped; LDH labels of 1-63 with '_' allowed
  * inside; no address literal. Writes at most HOST_MAX + 1 bytes. 0 or -EINVAL. */
 int host_canonical(struct str host, char *to, size_t *ret_n) MUST_CHECK;

@@ -95,6 +95,10 @@ static int methods_parse(const struct load *l, const struct node *n, struct str 
 		return bad(l, n,
 			   "GIT-FETCH and GIT-PUSH stand alone; write the other methods as a "
 			   "second rule");
+	if (r->git && r->path.p)
+		r->path = git_repo_trim(r->path);
+	if (r->git && r->path.n == 1)
+		return bad(l, n, "no repository: write its path, /** or no path at all");
 	return 0;
 }
 

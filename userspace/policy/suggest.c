@@ -40,19 +40,32 @@ static int add_path(struct str path, struct buf *to)
 int policy_suggest(const struct request_query *q, struct buf *to)
 {
 	bool tls = q->scheme == SCHEME_HTTPS;
-	struct str method = method_bit(q->method) ? q->method : STR("ANY");
+	uint64_t bit = method_bit(q->method);
+	struct str method = bit ? q->method : STR("ANY"), path = q->path, repo;
+	unsigned git = git_service(q, bit, &repo);
 	size_t start = to->n;
 	int r;
 
+	if (git) {
+		method = git == GIT_PUSH ? STR("GIT-PUSH") : STR("GIT-FETCH");
+		path = repo;
+	}
+	for (size_t i = 0; i < q->ref.n; i++)
+		if ((unsigned char)q->ref.p[i] >= 0x80)
+			return -EINVAL; /* perhaps no text of any encoding */
 	r = buf_addf(to, "{ \"allow\": \"%.*s %s://", STR_ARG(method), tls ? "https" : "http");
 	if (r == 0)
 		r = add_host(q, to);
 	if (r == 0 && q->port != (tls ? 443 : 80))
 		r = buf_addf(to, ":%u", q->port);
 	if (r == 0)
-		r = add_path(q->path, to);
+		r = add_path(path, to);
 	if (r == 0)
-		r = buf_addf(to, "\" }");
+		r = buf_addf(to, q->ref.n ? "\", \"refs\": [\"" : "\" }");
+	if (r == 0 && q->ref.n)
+		r = add_path(q->ref, to);
+	if (r == 0 && q->ref.n)
+		r = buf_addf(to, "\"] }");
 	if (r < 0)
 		to->n = start;
 	return r;

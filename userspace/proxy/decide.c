@@ -87,4 +87,7 @@ void decide_request(const struct proxy *px, const struct request_query *q, struc
 			*ret_policy = &px->policies[i];
 		}
 	}
+	/* Nothing here reads the refs that a push names: what hangs on them is not allowed. */
+	if (ret->refs && !refuses(ret))
+		nothing_decides(ret, ret_policy);
 }

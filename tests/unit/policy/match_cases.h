@@ -3,7 +3,7 @@
  * The matcher's table: policy, request, what must come out. "id": allowed by that rule; "~id":
  * passed through unopened by it;
  * "!id": denied by that rule; "-": denied, no rule; "w": would be denied (audit); "%": the target
- * is refused; "@": the name is.
+ * is refused; "@": the name is. "+" behind it: each ref of the push is still to be asked about.
  */
 static const struct {
 	int policy;
@@ -497,6 +497,53 @@ static const struct {
 	{ P_GIT, "POST https://g.example.net/lib/a/b/git-receive-pack", "-" },
 	{ P_GIT, "POST https://g.example.net/git-upload-pack", "-" },
 	{ P_GIT, "POST https://g.example.net/acme/web/git-upload-archive", "-" },
+	{ P_GIT, "GIT-FETCH https://g.example.net/acme/web", "fetch" },
+	{ P_GIT, "GIT-FETCH https://g.example.net/acme/web.git/", "fetch" },
+	{ P_GIT, "GIT-PUSH https://g.example.net/acme/web refs/heads/main", "push" },
+	{ P_GIT, "GIT-PUSH https://g.example.net/acme/other refs/heads/main", "-" },
+	{ P_GIT, "POST https://g.example.net/acme/private/.git/git-upload-pack", "!nofetch" },
+	{ P_GIT, "POST https://g.example.net/acme/private.git.git/git-upload-pack", "fetch" },
+	{ P_REFS, "GET https://g.example.net/acme/web/info/refs?service=git-receive-pack", "tags" },
+	{ P_REFS, "GET https://g.example.net/acme/web.git/info/refs?service=git-receive-pack",
+	  "tags" },
+	{ P_REFS, "GET https://g.example.net/acme/web/info/refs?service=git-upload-pack", "-" },
+	{ P_REFS, "GET https://g.example.net/acme/web/info/refs", "-" },
+	{ P_REFS, "POST https://g.example.net/acme/web/git-receive-pack", "tags+" },
+	{ P_REFS, "POST https://g.example.net/acme/web.git/git-receive-pack", "tags+" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web", "tags+" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/tags/v1", "tags" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web.git/ refs/tags/v1.2.3", "tags" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/tags/v", "tags" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/tags/v1/x", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/tags/w1", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/v1", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/next", "bot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/nexts", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/bot/a", "bot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/bot/a/b", "bot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/bot", "bot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/bots", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/bot/main", "!nobot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/main", "!nobot" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web refs/heads/Main", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/web main",
+	  "error: a ref is written whole: "
+	  "refs/heads/main, refs/tags/v1" },
+	{ P_REFS, "GIT-PUSH tcp://g.example.net:22",
+	  "error: git's smart protocol is https:// or "
+	  "http://" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/other refs/tags/v1", "-" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/part refs/tags/x", "some" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/acme/part refs/heads/main", "!nobot" },
+	{ P_REFS, "POST https://g.example.net/acme/part/git-receive-pack", "some+" },
+	{ P_REFS, "POST https://g.example.net/acme/private.git/git-receive-pack", "-" },
+	{ P_REFS, "GET https://g.example.net/any/a/info/refs?service=git-receive-pack", "all" },
+	{ P_REFS, "POST https://g.example.net/any/a/git-receive-pack", "all+" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/any/a refs/heads/x", "all" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/any/a refs/heads/main", "!nobot" },
+	{ P_REFS, "POST https://g.example.net/any/x/git-receive-pack", "!closed" },
+	{ P_REFS, "GIT-PUSH https://g.example.net/any/x refs/heads/x", "!closed" },
+	{ P_REFS, "GIT-FETCH https://g.example.net/any/a", "all" },
 	{ P_EMPTY, "GET https://a.example/", "-" },
 	{ P_EMPTY, "GET http://a.example/", "-" },
 	{ P_EMPTY, "tls://a.example", "-" },

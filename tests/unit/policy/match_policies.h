@@ -13,6 +13,7 @@ enum {
 	P_QUERY,
 	P_GIT,
 	P_WEBSOCKET,
+	P_REFS,
 	P_EMPTY,
 	P_AUDIT,
 	P_ADDR,
@@ -108,6 +109,18 @@ static const char *const policies[P_COUNT] = {
 			"https://v.example.net/socket\" },"
 			"{ \"id\": \"nothing\", \"deny\": \"https://v.example.net/shut/**\" },"
 			"] }",
+	[P_REFS] =
+		"{ \"name\": \"refs\", \"rules\": ["
+		"{ \"id\": \"tags\", \"allow\": \"GIT-PUSH https://g.example.net/acme/web.git/\", "
+		"\"refs\": [\"refs/tags/v*\"] },"
+		"{ \"id\": \"bot\", \"allow\": \"GIT-PUSH https://g.example.net/acme/web\", "
+		"\"refs\": [\"refs/heads/bot/**\", \"refs/heads/next\"] },"
+		"{ \"id\": \"some\", \"allow\": \"GIT-PUSH https://g.example.net/acme/p*t\" },"
+		"{ \"id\": \"all\", \"allow\": \"ANY https://g.example.net/any/**\" },"
+		"{ \"id\": \"nobot\", \"deny\": \"GIT-PUSH https://g.example.net\", \"refs\": "
+		"[\"refs/heads/bot/main\", \"refs/heads/main\"] },"
+		"{ \"id\": \"closed\", \"deny\": \"GIT-PUSH https://g.example.net/any/x.git\" },"
+		"] }",
 	[P_EMPTY] = "{ \"name\": \"empty\", \"rules\": [] }",
 	[P_AUDIT] = "{ \"name\": \"audit\", \"mode\": \"audit\", \"rules\": ["
 		    "{ \"id\": \"ok\", \"allow\": \"GET https://a.example.net\" },"

@@ -13,6 +13,7 @@
 #include "policy/compile.h"
 #include "policy/credential.h"
 #include "unit/policy/load_direct.h"
+#include "unit/policy/load_refs.h"
 
 static const struct row scans[] = {
 	{ "{ \"rules\": [] }", NULL },
@@ -189,8 +190,6 @@ static const struct row words[] = {
 	  "1:54: limits: not available in this version" },
 	{ RULE("{ \"allow\": \"GET https://a.example.net\", \"limits\": [\"10/x\"] }"),
 	  "1:65: limits: must be N/s" },
-	{ RULE("{ \"allow\": \"GIT-PUSH https://a.example.net\", \"refs\": [] }"),
-	  "1:59: refs: not available in this version" },
 	{ RULE("{ \"allow\": \"GET https://a.example.net\", \"until\": \"2027-02-30\" }"),
 	  "1:63: until: must be a date" },
 	{ RULE("{ \"allow\": \"GET https://a.example.net\", \"until\": \"2027-02-28\" }"), NULL },
@@ -304,6 +303,7 @@ static void closed_world(void **state)
 {
 	assert_int_equal(run(words, ARRAY_SIZE(words), SOURCE_POLICY), 0);
 	assert_int_equal(run(directs, ARRAY_SIZE(directs), SOURCE_POLICY), 0);
+	assert_int_equal(run(refs, ARRAY_SIZE(refs), SOURCE_POLICY), 0);
 }
 
 #define CRED(rest) "{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", " rest " }"

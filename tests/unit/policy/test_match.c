@@ -54,7 +54,8 @@ static void outcome(const struct decision *d, char *to, size_t size)
 			mark = "!";
 		else if (d->passed_through)
 			mark = "~";
-		snprintf(to, size, "%s%.*s", mark, STR_ARG(d->verdict.rule));
+		snprintf(to, size, "%s%.*s%s", mark, STR_ARG(d->verdict.rule),
+			 d->verdict.refs && d->verdict.verdict == VERDICT_ALLOW ? "+" : "");
 	}
 }
 

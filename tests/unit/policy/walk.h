@@ -40,9 +40,12 @@ static inline void walk_policy(const struct policy *p)
 		"api.github.com", "a.b.w.example.net", "x.w.example.net", "198.51.100.7", "",
 		"q.example.net"
 	};
-	static const char *const paths[] = { "/", "/repos/acme/web/x", "/a/b/c/d",
+	static const char *const paths[] = { "/",
+					     "/repos/acme/web/x",
+					     "/a/b/c/d",
 					     "/acme/web.git/info/refs",
-					     "/acme/web/git-upload-pack" };
+					     "/acme/web/git-upload-pack",
+					     "/acme/web/git-receive-pack" };
 	static const char *const methods[] = { "GET", "POST", "FOO" };
 	static const uint8_t addr[16] = { [10] = 0xff, [11] = 0xff, [12] = 10, [14] = 5, [15] = 9 };
 	static const uint16_t ports[] = { 443, 5432, 22 };
@@ -87,10 +90,16 @@ static inline void walk_policy(const struct policy *p)
 					.port = ports[k],
 					.method = str_of(methods[i % 3]),
 					.path = str_of(paths[i / 3]),
-					.query = i % 2 ? STR("service=git-upload-pack")
-						       : STR("a=1&page=2")
+					.query = i % 3 == 1 ? STR("")
+						 : i % 2    ? STR("service=git-upload-pack")
+							    : STR("a=1&page=2")
 				};
 
+				policy_request(p, &q, &v);
+				walk_verdict(&v);
+				if (!v.refs)
+					continue;
+				q.ref = i % 2 ? STR("refs/tags/v1") : STR("refs/heads/a/b");
 				policy_request(p, &q, &v);
 				walk_verdict(&v);
 			}
@@ -134,6 +143,8 @@ static inline void walk_credential(const struct credential *c)
 	"{ \"id\": \"m\", \"allow\": \"POST https://**.w.example.net\", \"until\": "               \
 	"\"2099-01-01\" },"                                                                        \
 	"{ \"id\": \"g\", \"allow\": \"GIT-FETCH https://q.example.net/acme/**\" },"               \
+	"{ \"id\": \"p\", \"allow\": \"GIT-PUSH https://q.example.net/acme/web\", \"refs\": "      \
+	"[\"refs/tags/v*\", \"refs/heads/**\"] },"                                                 \
 	"{ \"id\": \"d\", \"direct\": \"10.0.5.0/24:5432,6000-6010\" },"                           \
 	"{ \"id\": \"u\", \"direct\": \"10.0.5.0/24:123,500-510/udp\" },"                          \
 	"{ \"id\": \"nd\", \"deny\": \"tcp://10.0.5.9:6005\" },"                                   \
