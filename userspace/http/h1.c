@@ -185,7 +185,10 @@ static bool target(struct h1 *h, struct str t)
 	hd->authority.p = colon + 3;
 	slash = memchr(colon + 3, '/', (size_t)(t.p + t.n - (colon + 3)));
 	hd->authority.n = (size_t)((slash ? slash : t.p + t.n) - hd->authority.p);
-	hd->path = slash ? (struct str){ slash, (size_t)(t.p + t.n - slash) } : STR("/");
+	if (slash)
+		hd->path = (struct str){ slash, (size_t)(t.p + t.n - slash) };
+	else /* RFC 9112 3.2.4 */
+		hd->path = str_is(hd->method, "OPTIONS") ? STR("*") : STR("/");
 	if (memchr(hd->authority.p, '?', hd->authority.n) || !hd->authority.n) {
 		h1_fail(h, H1_BAD, "the target is an absolute URL without a path");
 		return false;
@@ -279,9 +282,11 @@ static bool framing(struct h1 *h)
 		return false;
 	}
 	hd->length = length;
-	hd->keep_alive = hd->minor ? !head_has_token(hd, "connection", "close")
-				   : head_has_token(hd, "connection", "keep-alive") &&
-					     !head_has_token(hd, "connection", "close");
+	/* A client of HTTP/1.0 that uses a proxy may have been told keep-alive by another one
+	 * before it, which would then wait for an end (RFC 9112 9.3). */
+	hd->keep_alive = !head_has_token(hd, "connection", "close") &&
+			 (hd->minor || (head_has_token(hd, "connection", "keep-alive") &&
+					hd->form != FORM_ABSOLUTE));
 	if (!h->request &&
 	    (h->no_body || hd->status / 100 == 1 || hd->status == 204 || hd->status == 304))
 		hd->body = BODY_NONE;
@@ -312,6 +317,9 @@ static enum h1_event read_head(struct h1 *h, struct arena *a, const char *p, siz
 	hd->room = hd->fields ? hd->n + 8 : 0;
 	if (!framing(h) || !cross_check(h, p, n))
 		return H1_FAULT;
+	/* HTTP/1.0 expects nothing (RFC 9110 10.1.1). */
+	if (h->request && !hd->minor)
+		head_drop(hd, "expect");
 	h->left = hd->length;
 	switch (hd->body) {
 	case BODY_NONE:

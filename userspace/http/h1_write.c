@@ -3,91 +3,16 @@
  * that h1.c has checked. */
 #include "http/h1_write.h"
 
+#include "http/fields.h"
+
 #include <errno.h>
 #include <stdio.h>
 
-static const char *const hop[] = { "connection",     "keep-alive", "te",   "transfer-encoding",
-				   "content-length", "upgrade",	   "host", "http2-settings" };
-
-/* Never dropped at the sender's word. */
-static const char *const ours[] = {
-	"accept-encoding",
-	"authorization",
-	"cache-control",
-	"content-encoding",
-	"content-length",
-	"content-range",
-	"content-type",
-	"cookie",
-	"date",
-	"etag",
-	"expect",
-	"host",
-	"if-match",
-	"if-none-match",
-	"location",
-	"range",
-	"set-cookie",
-	"transfer-encoding",
-	"www-authenticate",
-};
-
-/* Fields that say how a message is read, whom it is for or who sent it have no place behind the
- * body. */
-static const char *const not_trailer[] = {
-	"authorization",  "cache-control",
-	"connection",	  "content-encoding",
-	"content-length", "content-range",
-	"content-type",	  "cookie",
-	"expect",	  "host",
-	"keep-alive",	  "location",
-	"max-forwards",	  "range",
-	"set-cookie",	  "te",
-	"trailer",	  "transfer-encoding",
-	"upgrade",	  "www-authenticate",
-};
-
-static bool in(const char *const *list, size_t n, struct str name)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (str_eq_nocase(name, str_of(list[i])))
-			return true;
-	}
-	return false;
-}
-
-bool h1_connection_ok(const struct head *h, struct str *ret_bad)
-{
-	const struct field *f;
-	struct str s;
-
-	for (size_t at = 0; (f = head_each(h, "connection", &at));) {
-		for (size_t i = 0; list_each (f->value, &i, &s);) {
-			if (in(ours, ARRAY_SIZE(ours), s)) {
-				*ret_bad = s;
-				return false;
-			}
-		}
-	}
-	return true;
-}
-
 static bool dropped(const struct head *h, const struct field *f, bool named)
 {
-	if (in(hop, ARRAY_SIZE(hop), f->name) || str_starts(f->name, "proxy-"))
-		return true;
 	/* A field that the proxy put there itself was not written by the peer, who so cannot name
 	 * it away. */
-	if (named && f->written.n) {
-		char name[64];
-
-		if (f->name.n >= sizeof(name))
-			return false;
-		memcpy(name, f->name.p, f->name.n);
-		name[f->name.n] = 0;
-		return head_has_token(h, "connection", name);
-	}
-	return false;
+	return field_is_hop(f->name) || (named && f->written.n && field_named(h, f->name));
 }
 
 static char *put(char *to, struct str s)
@@ -197,8 +122,7 @@ int h1_write_end(struct buf *to, const struct field *trailers, size_t n)
 		return r;
 	p = put(to->p + to->n, STR("0\r\n"));
 	for (size_t i = 0; i < n; i++) {
-		if (!in(not_trailer, ARRAY_SIZE(not_trailer), trailers[i].name) &&
-		    !str_starts(trailers[i].name, "proxy-"))
+		if (field_is_trailer(trailers[i].name))
 			p = put_field(p, &trailers[i]);
 	}
 	p = put(p, STR("\r\n"));

@@ -17,9 +17,6 @@ struct h1_out {
 	bool keep_alive;  /* Connection: keep-alive, for HTTP/1.0 clients */
 };
 
-/* Does Connection name only what may be dropped? What frames, authorises or routes a request is not
- * the sender's to strip. */
-bool h1_connection_ok(const struct head *h, struct str *ret_bad);
 /* target: the canonical path and query; host: the Host field. -EMSGSIZE when the buffer's limit is
  * passed; then nothing was added. The buffer is grown at most once, before any byte is put, so no
  * copy of an injected value is left behind in freed memory. */

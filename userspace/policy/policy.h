@@ -160,9 +160,9 @@ int authority_parse(struct str s, struct authority *ret) MUST_CHECK; /* 0 or -EI
 /* An origin-form target ("/a/b?q"): percent-encoding normalised (unreserved decoded, hex
  * upper-cased). A "." segment as it is written falls out before another; "..", "//", an encoded or
  * last "." are refused as ambiguous. Refused: %2f %5c %00-%1f %7f,
- * '\', ';' in a segment, double encoding (%25 followed by two hex digits), non-ASCII or control
- * bytes, fragments, bad escapes. Path and query written to `to` (same bytes are matched and sent).
- * 0, -EINVAL (*ret_why says in words), -EMSGSIZE. */
+ * '\', ';' in a segment, double encoding (%25 followed by two hex digits), overlong UTF-8,
+ * non-ASCII or control bytes, fragments, bad escapes. Path and query written to `to` (same bytes
+ * are matched and sent). 0, -EINVAL (*ret_why says in words), -EMSGSIZE. */
 struct target {
 	struct str path;  /* in to */
 	struct str query; /* in to, without '?'; p = NULL when there is none */

@@ -44,11 +44,14 @@ static const char *path_escape(struct str raw, size_t at, struct buf *to, int *r
 		return "a % without two hexadecimal digits";
 	v = (unsigned)(high << 4 | low);
 	if (v == '/' || v == '\\')
-		return "an encoded slash or backslash (%2F, %5C)";
+		return "an encoded slash or backslash (%2F, %5C), which some servers take for a "
+		       "slash: ask with a plain / if this one takes it, else let a tls:// rule "
+		       "pass the host unopened";
 	if (v < 0x20 || v == 0x7f)
 		return "an encoded control character";
 	if (v == ';')
-		return "an encoded semicolon (%3B)";
+		return "an encoded semicolon (%3B), at which some servers cut the path: leave "
+		       "it out, or let a tls:// rule pass the host unopened";
 	if (unreserved(v)) {
 		out[0] = (char)v;
 		*ret_err = buf_add(to, out, 1);
@@ -91,16 +94,35 @@ static const char *path_write(struct str raw, struct buf *to, int *ret_err)
 			out[2] = "0123456789ABCDEF"[c & 15];
 			*ret_err = buf_add(to, out, 3);
 		} else if (c == '\\') {
-			return "a backslash";
+			return "a backslash, which some servers take for a slash: write /";
 		} else if (c == ';') {
-			return "a semicolon (path parameters)";
+			return "a semicolon (path parameters), at which some servers cut the "
+			       "path: leave it out, or let a tls:// rule pass the host unopened";
 		} else if (c == '#') {
-			return "a fragment";
+			return "a fragment: it is for the client alone, leave out # and what "
+			       "is behind it";
 		} else {
-			return "a control, blank or non-ASCII byte";
+			return "a control, blank or non-ASCII byte: write it as % and two "
+			       "hexadecimal digits";
 		}
 	}
 	return NULL;
+}
+
+/* Two or more bytes for what UTF-8 writes in one or in fewer (%C0%AF): lax decoders make a slash or
+ * a dot of it. `p` holds what path_escape wrote. */
+static bool overlong(struct str p, size_t at)
+{
+	unsigned lead, next;
+
+	if (at + 5 >= p.n || p.p[at] != '%' || p.p[at + 3] != '%')
+		return false;
+	lead = (unsigned)(hex(p.p[at + 1]) << 4 | hex(p.p[at + 2]));
+	next = (unsigned)(hex(p.p[at + 4]) << 4 | hex(p.p[at + 5]));
+	if (next < 0x80 || next > 0xbf)
+		return false;
+	return lead == 0xc0 || lead == 0xc1 || (lead == 0xe0 && next < 0xa0) ||
+	       (lead == 0xf0 && next < 0x90);
 }
 
 /* What decoding could have made: dot segments, empty segments, a second layer of encoding. */
@@ -111,15 +133,17 @@ static const char *path_check(struct str path)
 	for (size_t i = 1; i <= path.n; i++) {
 		if (i + 4 < path.n && memcmp(path.p + i, "%25", 3) == 0 &&
 		    hex(path.p[i + 3]) >= 0 && hex(path.p[i + 4]) >= 0)
-			return "a double encoding (%25 and two hexadecimal digits)";
+			return "a double encoding (%25 and two hexadecimal digits): encode once";
+		if (overlong(path, i))
+			return "an overlong encoding (as %C0%AF): write the character itself";
 		if (i < path.n && path.p[i] != '/')
 			continue;
 		if (i == start && i < path.n)
-			return "an empty segment (//)";
+			return "an empty segment (//): write one /";
 		if (i - start == 1 && path.p[start] == '.')
-			return "a dot segment (.)";
+			return "a dot segment (.): write the path that it leads to";
 		if (i - start == 2 && memcmp(path.p + start, "..", 2) == 0)
-			return "a dot segment (..)";
+			return "a dot segment (..): write the path that it leads to";
 		start = i + 1;
 	}
 	return NULL;

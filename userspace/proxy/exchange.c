@@ -6,6 +6,7 @@
  * each step may wait, and each wait has one way out that refuses.
  */
 #include "proxy/exchange.h"
+#include "proxy/override.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -293,11 +294,7 @@ void exchange_start(struct session *s)
 		return;
 	}
 	x->named = true;
-	decide_request(s->px, &x->rq.q, &x->rq.verdict, &x->rq.policy);
-	if (x->rq.verdict.verdict != VERDICT_ALLOW && x->rq.verdict.verdict != VERDICT_WOULD_DENY) {
-		x->fault.status = 403;
-		x->fault.reason = x->rq.verdict.reason;
-		x->fault.sentence[0] = 0; /* answer.c says it from the verdict */
+	if (!request_decide(s->px, &x->rq, h, &x->fault)) {
 		answer_refuse(s);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "proxy/exchange.h"
 
 #include "http/h1_write.h"
+#include "proxy/onward.h"
 
 #include <errno.h>
 
@@ -384,6 +385,7 @@ static bool on_answer_head(struct flow *f, void *owner)
 						   h->fields[i].value.n, true, &sure);
 		}
 	}
+	onward_answer(h, &s->arena);
 	if (h->status / 100 == 1)
 		return interim(s, h);
 	if (f->scrub && h->body != BODY_NONE && encoded(h))

@@ -6,6 +6,8 @@
  */
 #include "proxy/refuse.h"
 
+#include "proxy/onward.h"
+
 #include <stdio.h>
 #include <strings.h>
 
@@ -147,9 +149,9 @@ int refusal_write(const struct refusal *r, struct str accept, bool head_only, bo
 	e = json ? json_body(r, phrase, &body) : text_body(r, &body);
 	if (e == 0)
 		e = buf_addf(to,
-			     "HTTP/1.1 %03u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-			     "Cache-Control: no-store\r\n%s\r\n",
-			     r->status, phrase,
+			     "HTTP/1.1 %03u %s\r\nDate: %s\r\nContent-Type: %s\r\n"
+			     "Content-Length: %zu\r\nCache-Control: no-store\r\n%s\r\n",
+			     r->status, phrase, onward_date().p,
 			     json ? "application/problem+json" : "text/plain; charset=utf-8",
 			     body.n,
 			     close	  ? "Connection: close\r\n"

@@ -7,7 +7,8 @@
 #include "proxy/request.h"
 
 #include "base/clock.h"
-#include "http/h1_write.h"
+#include "http/fields.h"
+#include "proxy/onward.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -108,45 +109,47 @@ bool request_connect(const struct origin *o, const struct head *h, struct reques
 	return true;
 }
 
-static uint16_t or_80(uint16_t port)
-{
-	return port ? port : 80;
-}
-
-static bool same_authority(const struct authority *a, const struct authority *b)
+static bool same_authority(const struct authority *a, const struct authority *b, uint16_t port)
 {
 	return a->is_addr == b->is_addr && a->host_n == b->host_n &&
-	       memcmp(a->host, b->host, a->host_n) == 0 && or_80(a->port) == or_80(b->port) &&
+	       memcmp(a->host, b->host, a->host_n) == 0 &&
+	       (a->port ? a->port : port) == (b->port ? b->port : port) &&
 	       (!a->is_addr || memcmp(a->addr, b->addr, sizeof(a->addr)) == 0);
 }
 
-/* An absolute URL: egret is used as a proxy, and the URL's authority is what is asked for, wherever
- * the connection was going. */
+/* An absolute URL. One of the very host that the connection is to says no more than a path would.
+ * Else egret is used as a proxy, and the URL's authority is what is asked for, wherever the
+ * connection was going. */
 static bool read_absolute(struct request *r, bool tls, const struct head *h,
 			  const struct authority *host, struct request_fault *f)
 {
+	bool https = str_eq_nocase(h->scheme, STR("https"));
+	bool known = https || str_eq_nocase(h->scheme, STR("http"));
 	struct origin *o = &r->origin;
 	struct authority t;
+	uint16_t port;
 
-	if (tls || o->explicit_proxy)
-		return fault(
-			f, 400, REASON_BAD_TARGET,
-			"the target is an absolute URL, and egret is not used as a proxy here");
-	if (!str_eq_nocase(h->scheme, STR("http")))
-		return fault(f, 400, REASON_BAD_TARGET, "the target's scheme is not http");
 	if (authority_parse(h->authority, &t) < 0)
 		return fault(f, 400, REASON_BAD_NAME,
 			     "the target's host is not a well-formed name");
-	if (!same_authority(host, &t)) {
+	port = t.port ? t.port : default_port(https);
+	if (known && https == tls && o->port == port && same_authority(host, &t, port) &&
+	    (t.is_addr ? !o->name_n && o->addr && memcmp(o->addr, t.addr, sizeof(t.addr)) == 0
+		       : o->name_n == t.host_n && memcmp(o->name, t.host, t.host_n) == 0))
+		return true;
+	if (tls || o->explicit_proxy)
+		return fault(f, 400, REASON_BAD_TARGET,
+			     "the target is an absolute URL of another host, port or scheme than "
+			     "the connection's");
+	if (!known || https)
+		return fault(f, 400, REASON_BAD_TARGET, "the target's scheme is not http");
+	if (!same_authority(host, &t, 80)) {
 		request_fault(f, 421, REASON_HOST_MISMATCH, "Host is not the target's: %.*s",
 			      STR_ARG(h->authority));
 		return false;
 	}
-	if (!t.is_addr && o->name_n == t.host_n && memcmp(o->name, t.host, t.host_n) == 0 &&
-	    o->port == or_80(t.port))
-		return true;
 	o->explicit_proxy = true;
-	o->port = or_80(t.port);
+	o->port = port;
 	o->synthetic = !t.is_addr;
 	o->addr = NULL;
 	take_name(r, &t);
@@ -227,7 +230,7 @@ static bool read_host(struct request *r, bool tls, const struct head *h, struct 
 	return true;
 }
 
-bool request_read(const struct origin *o, bool tls, const struct head *h, struct buf *to,
+bool request_read(const struct origin *o, bool tls, struct head *h, struct buf *to,
 		  struct request *ret, struct request_fault *f)
 {
 	const char *why = "the target is ambiguous";
@@ -241,7 +244,7 @@ bool request_read(const struct origin *o, bool tls, const struct head *h, struct
 	ret->host_n = ret->name_n = 0;
 	if (!read_host(ret, tls, h, f))
 		return false;
-	if (!h1_connection_ok(h, &bad)) {
+	if (!fields_connection_ok(h, &bad)) {
 		request_fault(f, 400, REASON_BAD_REQUEST, "Connection names %.*s", STR_ARG(bad));
 		return false;
 	}
@@ -252,8 +255,10 @@ bool request_read(const struct origin *o, bool tls, const struct head *h, struct
 			      STR_ARG(head_find(h, "upgrade")->value));
 		return false;
 	}
-	if (h->form == FORM_ASTERISK)
-		return fault(f, 400, REASON_BAD_TARGET, "the target is *");
+	if (str_is(h->path, "*"))
+		return fault(f, 400, REASON_BAD_TARGET, "the target is *: ask for a path");
+	if (!onward_request(h, f))
+		return false;
 	to->n = 0;
 	r = target_canonical(h->path, to, &ret->target, &why);
 	if (r == -EMSGSIZE)

@@ -34,9 +34,9 @@ struct request {
 /* CONNECT for an explicit proxy: the authority. false: *f says why. */
 bool request_connect(const struct origin *o, const struct head *h, struct request *ret,
 		     struct request_fault *f);
-/* Checks the head, fills *ret up to the query. to holds the canonical target; it is emptied first.
- */
-bool request_read(const struct origin *o, bool tls, const struct head *h, struct buf *to,
+/* Checks the head, takes out what must not go on (onward.h), fills *ret up to the query. to holds
+ * the canonical target; it is emptied first. */
+bool request_read(const struct origin *o, bool tls, struct head *h, struct buf *to,
 		  struct request *ret, struct request_fault *f);
 void request_fault(struct request_fault *f, unsigned status, enum reason r, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
