@@ -19,7 +19,7 @@ test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk nghttp2-client@h2load libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
 	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz zstd@zstd kmod@modprobe
 	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
-	redis-server@redis-server postgresql debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc'
+	redis-server@redis-server postgresql openssh-server@/usr/sbin/sshd debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc'
 
 die() {
 	echo "deps: $*" >&2
@@ -130,12 +130,13 @@ fi
 echo "deps: apt-get install ${install[*]}" >&2
 apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${install[@]}" >&2 ||
 	die "apt-get could not install ${install[*]}: see its words above"
-for name in nginx fcgiwrap docker.io containerd redis-server postgresql docker-registry; do
+for name in nginx fcgiwrap docker.io containerd redis-server postgresql openssh-server docker-registry; do
 	case " ${install[*]} " in
 	*" $name "*)
 		if [ -d /run/systemd/system ]; then
+			name=${name/openssh-server/ssh}
 			systemctl -q disable --now "${name%.io}.service" 2>/dev/null || true
-			case $name in fcgiwrap | docker.io) systemctl -q disable --now "${name%.io}.socket" 2>/dev/null || true ;; esac
+			case $name in fcgiwrap | docker.io | ssh) systemctl -q disable --now "${name%.io}.socket" 2>/dev/null || true ;; esac
 			echo "deps: $name is here as a tool; its service stays off" >&2
 		fi
 		;;
