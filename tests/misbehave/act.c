@@ -65,6 +65,7 @@ static void ignored(void *owner, int err, uint64_t n)
 static int act(struct proxy *px, const char *what, const char *hex, unsigned port)
 {
 	struct sockaddr_storage ss;
+	const struct told_for api = { STR("api.test"), 443, false };
 	socklen_t len = address(hex, port, &ss);
 	bool udp = !strcmp(what, "udp");
 	int fd, r;
@@ -83,7 +84,7 @@ static int act(struct proxy *px, const char *what, const char *hex, unsigned por
 	} else {
 		fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		if (!strcmp(what, "lie"))
-			(void)told_dial(px, fd, STR("api.test"), good, 443, false, ignored, NULL);
+			(void)told_dial(px, fd, &api, good, 443, ignored, NULL);
 		r = connect(fd, (void *)&ss, len) < 0 && errno != EINPROGRESS ? -errno : 0;
 	}
 	/* Open until the process ends: what is sent on it goes out. */

@@ -19,6 +19,7 @@ struct place {
 	uint8_t addr[16];
 	bool has_addr;
 	uint16_t port;
+	uint16_t via_port; /* of a parent proxy: the kernel sees this one. 0: port */
 	uint16_t n;
 	char *host; /* n bytes */
 };
@@ -61,6 +62,8 @@ static void place_of(const struct event *e, struct place *ret, uint64_t *ret_coo
 			ret->has_addr = true;
 		} else if (item.field == FIELD_DEST_PORT) {
 			ret->port = (uint16_t)load_le64(item.p);
+		} else if (item.field == FIELD_DEST_VIA_PORT) {
+			ret->via_port = (uint16_t)load_le64(item.p);
 		} else if (item.field == FIELD_SOCKET) {
 			*ret_cookie = load_le64(item.p);
 		}
@@ -96,6 +99,8 @@ static void where(struct event *e, const struct dial *d)
 		event_text(e, FIELD_DEST_HOST, (struct str){ d->to.host, d->to.n });
 	event_addr(e, FIELD_DEST_IP, d->to.addr);
 	event_num(e, FIELD_DEST_PORT, d->to.port);
+	if (d->to.via_port)
+		event_num(e, FIELD_DEST_VIA_PORT, d->to.via_port);
 }
 
 static void show(struct audit *a, struct audit_job *j, const struct dial *d, enum reason r,
@@ -266,12 +271,13 @@ static void give_up(struct audit_job *j, const char *text)
 
 /* ---- both sides ---- */
 
-static void hold_against(struct audit_job *j, const struct dial *d, const uint8_t told[16],
-			 uint16_t told_port, const uint8_t seen[16], uint16_t seen_port)
+static void hold_against(struct audit_job *j, const struct dial *d, const struct place *told,
+			 const uint8_t seen[16], uint16_t seen_port)
 {
 	struct dial kernels = { .early = d->early, .to = { .port = seen_port } };
 
-	if (!memcmp(told, seen, 16) && told_port == seen_port)
+	if (!memcmp(told->addr, seen, 16) &&
+	    seen_port == (told->via_port ? told->via_port : told->port))
 		return;
 	memcpy(kernels.to.addr, seen, 16);
 	alert(j->a, j, &kernels, "the proxy told another address than the kernel saw it dial");
@@ -284,7 +290,7 @@ static bool on_told(struct audit_job *j, const struct event *e, uint64_t cookie,
 	struct dial *d = find(l, cookie, false);
 
 	if (d) {
-		hold_against(j, d, p->addr, p->port, d->to.addr, d->to.port);
+		hold_against(j, d, p, d->to.addr, d->to.port);
 		place_keep(&d->to, p);
 		d->until = 0;
 	} else {
@@ -346,7 +352,7 @@ static void on_seen(struct audit_job *j, const struct egret_record *r)
 
 	memcpy(p.addr, r->addr, 16);
 	if (d) {
-		hold_against(j, d, d->to.addr, d->to.port, p.addr, p.port);
+		hold_against(j, d, &d->to, p.addr, p.port);
 		d->seen = true;
 		if (d->followed)
 			drop(&j->dials, d);

@@ -15,6 +15,7 @@
 #define SOCKETS_MAX 32
 #define TRY_MS 2000
 #define TRIES 3
+#define OTHER_MS 50 /* RFC 8305, 3: so long the other family's answer may keep one waiting */
 
 struct socket {
 	struct watch watch;
@@ -30,16 +31,24 @@ struct resolve {
 	bool servers;
 };
 
+/* The addresses of one family. */
+struct half {
+	struct resolve_ask *ask;
+	int family;
+	bool pending; /* c-ares will still call */
+	int err;
+	unsigned n;
+	uint8_t addrs[RESOLVE_MAX][16];
+};
+
 struct resolve_ask {
 	struct resolve *resolve;
 	struct timer timer; /* the deadline, then the delivery */
 	resolve_fn fn;
 	void *owner;
-	bool pending; /* c-ares will still call */
-	bool orphan;  /* nobody waits any more */
-	int err;
-	unsigned n;
-	uint8_t addrs[RESOLVE_MAX][16];
+	bool orphan; /* nobody waits any more */
+	int err;     /* of an ask that c-ares never saw */
+	struct half half[2];
 };
 
 /* Made before the jail, owned by the one resolver of this process. */
@@ -176,33 +185,53 @@ struct resolve *resolve_free(struct resolve *r)
 	return NULL;
 }
 
+static bool pending(const struct resolve_ask *a)
+{
+	return a->half[0].pending || a->half[1].pending;
+}
+
+/* c-ares still holds it: then the last answer frees it. */
+static void ask_done(struct resolve_ask *a)
+{
+	if (pending(a))
+		a->orphan = true;
+	else
+		free(a);
+}
+
+/* What is known by now. */
 static void deliver(struct timer *t)
 {
 	struct resolve_ask *a = t->owner;
+	const struct half *h = a->half;
+	uint8_t both[RESOLVE_MAX][16];
+	unsigned n = 0;
+	int err = 0;
 
-	a->fn(a->owner, a->err, (const uint8_t(*)[16])a->addrs, a->n);
-	free(a);
+	for (unsigned i = 0; i < RESOLVE_MAX; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			if (i < h[k].n && n < RESOLVE_MAX)
+				memcpy(both[n++], h[k].addrs[i], 16);
+	}
+	if (!n && pending(a))
+		err = -ETIMEDOUT;
+	else if (!n)
+		err = a->err ? a->err : h[h[0].err == -ENOENT].err;
+	a->fn(a->owner, err, n ? (const uint8_t(*)[16])both : NULL, n);
+	ask_done(a);
 }
 
-static void late(struct timer *t)
-{
-	struct resolve_ask *a = t->owner;
-
-	a->orphan = true; /* c-ares still holds it */
-	a->fn(a->owner, -ETIMEDOUT, NULL, 0);
-}
-
-static void collect(struct resolve_ask *a, const struct ares_addrinfo *info, int family)
+static void collect(struct half *h, const struct ares_addrinfo *info)
 {
 	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
-	for (const struct ares_addrinfo_node *n = info->nodes; n && a->n < RESOLVE_MAX;
+	for (const struct ares_addrinfo_node *n = info->nodes; n && h->n < RESOLVE_MAX;
 	     n = n->ai_next) {
-		uint8_t *to = a->addrs[a->n];
+		uint8_t *to = h->addrs[h->n];
 
-		if (n->ai_family != family)
+		if (n->ai_family != h->family)
 			continue;
-		if (family == AF_INET) {
+		if (h->family == AF_INET) {
 			memcpy(to, mapped, 12);
 			memcpy(to + 12,
 			       &((const struct sockaddr_in *)(const void *)n->ai_addr)->sin_addr,
@@ -212,42 +241,49 @@ static void collect(struct resolve_ask *a, const struct ares_addrinfo *info, int
 			       &((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr,
 			       16);
 		}
-		a->n++;
+		h->n++;
 	}
 }
 
 static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
-	struct resolve_ask *a = arg;
+	struct half *h = arg;
+	struct resolve_ask *a = h->ask;
 
-	a->pending = false;
-	if (a->orphan) {
+	h->pending = false;
+	if (a->orphan || status == ARES_EDESTRUCTION) {
 		ares_freeaddrinfo(info);
-		free(a);
-		return;
-	}
-	if (status == ARES_EDESTRUCTION) {
 		timer_del(&a->timer);
-		free(a);
+		a->orphan = true;
+		ask_done(a);
 		return;
 	}
-	if (status == ARES_SUCCESS && info) {
-		collect(a, info, AF_INET);
-		collect(a, info, AF_INET6);
-	}
+	if (status == ARES_SUCCESS && info)
+		collect(h, info);
 	ares_freeaddrinfo(info);
-	a->err = a->n			   ? 0
+	h->err = h->n			   ? 0
 		 : status == ARES_ETIMEOUT ? -ETIMEDOUT
 		 : status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA ||
 				 status == ARES_EBADNAME
 			 ? -ENOENT
 			 : -EIO;
-	timer_set(a->resolve->loop, &a->timer, 0, deliver, a);
+	if (!pending(a))
+		timer_set(a->resolve->loop, &a->timer, 0, deliver, a);
+	else if (h->n)
+		timer_set(a->resolve->loop, &a->timer, OTHER_MS, deliver, a);
+}
+
+static void ask_half(struct resolve_ask *a, struct half *h, int family, const char *name)
+{
+	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_family = family };
+
+	h->ask = a;
+	h->family = family;
+	ares_getaddrinfo(a->resolve->channel, name, NULL, &hints, answered, h);
 }
 
 struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn fn, void *owner)
 {
-	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC };
 	struct resolve_ask *a = mem_new(sizeof(*a));
 	char text[260];
 
@@ -261,9 +297,11 @@ struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn f
 	}
 	memcpy(text, name.p, name.n);
 	text[name.n] = '\0';
-	a->pending = true;
-	timer_set(r->loop, &a->timer, r->ms, late, a);
-	ares_getaddrinfo(r->channel, text, NULL, &hints, answered, a);
+	/* Before the first is asked: c-ares may answer from inside. */
+	a->half[0].pending = a->half[1].pending = true;
+	timer_set(r->loop, &a->timer, r->ms, deliver, a);
+	ask_half(a, &a->half[0], AF_INET6, text);
+	ask_half(a, &a->half[1], AF_INET, text);
 	arm(r);
 	return a;
 }
@@ -271,8 +309,5 @@ struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn f
 void resolve_cancel(struct resolve_ask *a)
 {
 	timer_del(&a->timer);
-	if (a->pending)
-		a->orphan = true;
-	else
-		free(a);
+	ask_done(a);
 }

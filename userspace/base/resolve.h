@@ -19,8 +19,9 @@ int resolve_new(struct loop *l, const struct str *nameservers, unsigned n, uint6
 		struct resolve **ret) MUST_CHECK;
 struct resolve *resolve_free(struct resolve *r); /* NULL; pending asks are dropped */
 
-/* IPv4 first. err: 0; -ENOENT: there is no such name or it has no address; -ETIMEDOUT; -EIO: the
- * nameservers failed. Never from inside resolve_get. */
+/* The families in turn, IPv6 first; one of them alone if the other's answer is late. err: 0;
+ * -ENOENT: there is no such name or it has no address; -ETIMEDOUT; -EIO: the nameservers failed.
+ * Never from inside resolve_get. */
 typedef void (*resolve_fn)(void *owner, int err, const uint8_t (*addrs)[16], unsigned n);
 struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn fn, void *owner);
 void resolve_cancel(struct resolve_ask *a);

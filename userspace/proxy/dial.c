@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Dialling: see dial.h. connect_ms bounds all addresses together; with several, each but the last
- * gets its share of what is left. A handshake that fails is not tried at the next address: what
- * answered there is the upstream.
+ * Dialling: see dial.h. connect_ms bounds all addresses together (race.c). A handshake that fails
+ * is not tried at another address: what answered there is the upstream.
  */
 #include "proxy/dial.h"
 
-#include "base/clock.h"
 #include "proxy/address.h"
 #include "proxy/hand.h"
-#include "proxy/told.h"
+#include "proxy/race.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,42 +22,29 @@ struct dial {
 	struct proxy *px;
 	struct loop *loop;
 	struct dial_want want;
-	unsigned at; /* the address being tried */
+	struct race *race;
 	int fd;
-	int err; /* of the last address */
-	struct watch watch;
-	struct timer timer;
-	uint64_t deadline;
+	uint8_t addr[16]; /* what was connected to, or told last */
 	SSL *ssl;
 	struct hand *hand;
-	struct record_wait *wait;
-	unsigned told; /* addresses */
-	bool over;     /* fn is told of the end */
+	bool told;
+	bool over; /* fn is told of the end */
 	dial_fn fn;
 	void *owner;
 };
-
-static void next_address(struct timer *t);
-
-static void drop_socket(struct dial *d)
-{
-	watch_del(&d->watch);
-	if (d->fd >= 0)
-		close(d->fd);
-	d->fd = -1;
-}
 
 struct dial *dial_cancel(struct dial *d)
 {
 	if (!d)
 		return NULL;
-	timer_del(&d->timer);
-	record_wait_cancel(d->wait);
+	if (race_cancel(d->race, d->addr))
+		d->told = true;
 	if (d->told && !d->over && !d->want.recorded)
-		told_given_up(d->px, d->want.host, d->want.addrs[d->told - 1], d->want.port);
+		told_given_up(d->px, d->want.host, d->addr, d->want.port);
 	hand_cancel(d->hand);
 	SSL_free(d->ssl);
-	drop_socket(d);
+	if (d->fd >= 0)
+		close(d->fd);
 	free(d);
 	return NULL;
 }
@@ -81,7 +66,7 @@ static void succeed(struct dial *d)
 	void *owner = d->owner;
 	uint8_t addr[16];
 
-	memcpy(addr, d->want.addrs[d->at], sizeof(addr));
+	memcpy(addr, d->addr, sizeof(addr));
 	d->over = true;
 	dial_cancel(d);
 	fn(owner, s, addr, NULL);
@@ -111,27 +96,64 @@ static const char *words(int err)
 	}
 }
 
-static void connect_failed(struct dial *d)
+static void connect_failed(struct dial *d, int err)
 {
 	struct upstream_fault f = { .reason = REASON_CONNECT };
-	char addr[46];
+	char addr[46], others[48] = "";
 
-	if (d->err == -ETIMEDOUT)
+	if (err == -ENOLINK) {
+		f.reason = REASON_AUDIT_DOWN;
+		(void)snprintf(f.text, sizeof(f.text), "could not record the connection");
+		fail(d, &f);
+		return;
+	}
+	if (err == -ETIMEDOUT)
 		f.reason = REASON_TIMEOUT;
-	else if (d->err == -EPERM || d->err == -EACCES)
+	else if (err == -EPERM || err == -EACCES)
 		f.reason = REASON_ADDRESS;
-	else if (d->err == -EMFILE || d->err == -ENFILE)
+	else if (err == -EMFILE || err == -ENFILE)
 		f.reason = REASON_LIMIT;
-	address_text(d->want.addrs[d->want.n - 1], addr);
-	(void)snprintf(f.text, sizeof(f.text), "%s port %u: %s", addr, d->want.port, words(d->err));
+	address_text(d->addr, addr);
+	if (d->want.n > 1)
+		(void)snprintf(others, sizeof(others), " (none of its %u addresses answered)",
+			       d->want.n);
+	(void)snprintf(f.text, sizeof(f.text), "%s port %u: %s%s", addr, d->want.port, words(err),
+		       others);
 	fail(d, &f);
+}
+
+/* What people meet, in words that say whose fault it is; the rest in OpenSSL's. */
+static void tls_fault(const struct dial *d, int reason, char *to, size_t n)
+{
+	const char *lost = uptls_lost(d->ssl), *text;
+
+	if (lost) {
+		(void)snprintf(to, n, "the server %s", lost);
+		return;
+	}
+	switch (reason) {
+	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+	case SSL_R_UNSUPPORTED_PROTOCOL:
+		(void)snprintf(to, n, "the server speaks no TLS 1.2 or newer");
+		return;
+	case SSL_R_WRONG_VERSION_NUMBER:
+		(void)snprintf(to, n, "the server does not speak TLS on this port");
+		return;
+	case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+		(void)snprintf(to, n, "its certificates pass limits.chain_bytes (%llu)",
+			       (unsigned long long)d->px->limits.chain_bytes);
+		return;
+	default:
+		text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, reason));
+		(void)snprintf(to, n, "TLS: %s", text ? text : "the handshake failed");
+	}
 }
 
 static void handshaken(void *owner, int err, int reason)
 {
 	struct upstream_fault f = { .reason = REASON_UPSTREAM_TLS };
 	struct dial *d = owner;
-	const char *why, *text;
+	const char *why;
 
 	d->hand = NULL;
 	if (!err) {
@@ -146,29 +168,24 @@ static void handshaken(void *owner, int err, int reason)
 		f.reason = REASON_TIMEOUT;
 		(void)snprintf(f.text, sizeof(f.text), "the TLS handshake took too long");
 	} else if (err == -EPROTO) {
-		text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, reason));
-		(void)snprintf(f.text, sizeof(f.text), "TLS: %s",
-			       text ? text : "the handshake failed");
+		tls_fault(d, reason, f.text, sizeof(f.text));
 	} else {
 		(void)snprintf(f.text, sizeof(f.text), "the server ended the TLS handshake");
 	}
 	fail(d, &f);
 }
 
-static void connected(struct dial *d)
+/* The way to the upstream stands: now TLS, if it is to be spoken. */
+static void reached(struct dial *d)
 {
 	struct upstream_fault f = { .reason = REASON_UPSTREAM_TLS };
-	int on = 1;
 
-	watch_del(&d->watch);
-	timer_del(&d->timer);
-	(void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (!d->want.tls) {
 		succeed(d);
 		return;
 	}
-	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->want.addrs[d->at], d->want.port,
-		      d->want.h2, &d->ssl)) {
+	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, d->want.h2,
+		      &d->ssl)) {
 		(void)snprintf(f.text, sizeof(f.text), "TLS could not be set up");
 		fail(d, &f);
 		return;
@@ -176,113 +193,38 @@ static void connected(struct dial *d)
 	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, handshaken, d);
 }
 
-static void try_next(struct dial *d, int err)
-{
-	drop_socket(d);
-	d->err = err;
-	d->at++;
-	timer_set(d->loop, &d->timer, 0, next_address, d);
-}
-
-static void on_writable(struct watch *w, uint32_t events)
-{
-	struct dial *d = w->owner;
-	socklen_t n = sizeof(int);
-	int err = 0;
-
-	if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &err, &n))
-		err = errno;
-	if (err)
-		try_next(d, -err);
-	else
-		connected(d);
-}
-
-static void on_slow(struct timer *t)
-{
-	try_next(t->owner, -ETIMEDOUT);
-}
-
-static int start_connect(struct dial *d)
-{
-	const uint8_t *addr = d->want.addrs[d->at];
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(d->want.port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(d->want.port) };
-	bool v4 = address_is_v4(addr);
-
-	memcpy(&a4.sin_addr, addr + 12, 4);
-	memcpy(&a6.sin6_addr, addr, 16);
-	if (v4 ? connect(d->fd, (struct sockaddr *)&a4, sizeof(a4))
-	       : connect(d->fd, (struct sockaddr *)&a6, sizeof(a6)))
-		return -errno;
-	return 0;
-}
-
-/* Told: now it may be dialled. */
-static void on_told(void *owner, int err, uint64_t n)
+static void connected(void *owner, int err, int fd, const uint8_t addr[16])
 {
 	struct dial *d = owner;
-	uint64_t now = clock_now();
-	int r;
+	int on = 1;
 
-	d->wait = NULL;
+	d->race = NULL;
+	d->told = err != -ENOLINK;
+	memcpy(d->addr, addr, sizeof(d->addr));
 	if (err) {
-		struct upstream_fault f = { .reason = REASON_AUDIT_DOWN };
-
-		(void)snprintf(f.text, sizeof(f.text), "could not record the connection");
-		fail(d, &f);
+		connect_failed(d, err);
 		return;
 	}
-	d->told = d->at + 1;
-	r = now >= d->deadline ? -ETIMEDOUT : start_connect(d);
-	if (!r) {
-		connected(d);
-	} else if (r == -EINPROGRESS) {
-		if (watch_add(d->loop, &d->watch, d->fd, EPOLLOUT, on_writable, d))
-			die("out of memory for a dial's watch");
-		timer_set(d->loop, &d->timer, (d->deadline - now) / (d->want.n - d->at), on_slow,
-			  d);
-	} else {
-		try_next(d, r);
-	}
-}
-
-static void next_address(struct timer *t)
-{
-	struct dial *d = t->owner;
-	struct record_wait *w;
-
-	if (d->at == d->want.n || clock_now() >= d->deadline) {
-		if (d->at < d->want.n && !d->err)
-			d->err = -ETIMEDOUT;
-		connect_failed(d);
-		return;
-	}
-	d->fd = socket(address_is_v4(d->want.addrs[d->at]) ? AF_INET : AF_INET6,
-		       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0) {
-		try_next(d, -errno);
-		return;
-	}
-	/* May answer at once, and the dial may be gone then. */
-	w = told_dial(d->px, d->fd, d->want.host, d->want.addrs[d->at], d->want.port,
-		      d->want.recorded, on_told, d);
-	if (w)
-		d->wait = w;
+	d->fd = fd;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	reached(d);
 }
 
 struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner)
 {
 	struct dial *d = mem_new(sizeof(*d));
+	struct race_want race = { .addrs = want->addrs,
+				  .n = want->n,
+				  .port = want->port,
+				  .what = { want->host, want->port, want->recorded },
+				  .ms = want->connect_ms };
 
 	d->px = px;
 	d->loop = px->loop;
 	d->want = *want;
 	d->fd = -1;
-	d->err = want->n ? 0 : -EHOSTUNREACH;
 	d->fn = fn;
 	d->owner = owner;
-	d->deadline = clock_now() + want->connect_ms;
-	timer_set(px->loop, &d->timer, 0, next_address, d);
+	d->race = race_start(px, &race, connected, d);
 	return d;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connects to one of several addresses, in their order, and does the TLS handshake. Each address is
- * told to the audit process before it is dialled (told.h). Called by upstream.c with addresses that
- * were judged. */
+/* Connects to one of several addresses (race.h) and does the TLS handshake. Called by upstream.c
+ * with addresses that were judged. */
 #ifndef EGRET_PROXY_DIAL_H
 #define EGRET_PROXY_DIAL_H
 
@@ -11,7 +10,7 @@
 
 struct dial_want {
 	uint8_t addrs[RESOLVE_MAX][16];
-	unsigned n;
+	unsigned n; /* at least 1 */
 	uint16_t port;
 	struct uptls *tls; /* NULL: in clear */
 	struct str host;   /* n = 0: by address. Must outlive the dial */

@@ -9,8 +9,10 @@
 
 #include "http/h1_write.h"
 #include "proxy/onward.h"
+#include "proxy/uptls.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define LEASES_MAX 64
 
@@ -221,8 +223,12 @@ static bool retry(struct session *s)
 
 static void upstream_lost(struct session *s)
 {
+	char why[96];
+	const char *said = uptls_lost(stream_ssl(s->x.up->stream));
+
+	(void)snprintf(why, sizeof(why), "it %s", said ? said : "closed the connection");
 	if (!retry(s))
-		answer_broken(s, 502, REASON_UPSTREAM_LOST, "it closed the connection");
+		answer_broken(s, 502, REASON_UPSTREAM_LOST, why);
 }
 
 void forward_idle(struct session *s)

@@ -14,14 +14,17 @@ static void where(struct event *e, enum event_verdict v, enum reason r, struct s
 	event_num(e, FIELD_DEST_PORT, port);
 }
 
-struct record_wait *told_dial(struct proxy *px, int fd, struct str host, const uint8_t addr[16],
-			      uint16_t port, bool recorded, record_fn fn, void *owner)
+struct record_wait *told_dial(struct proxy *px, int fd, const struct told_for *what,
+			      const uint8_t addr[16], uint16_t port, record_fn fn, void *owner)
 {
 	uint64_t cookie = 0;
 	socklen_t n = sizeof(cookie);
 	struct event e;
 
-	where(&e, recorded ? VERDICT_ALLOW : VERDICT_NONE, REASON_NONE, host, addr, port);
+	where(&e, what->recorded ? VERDICT_ALLOW : VERDICT_NONE, REASON_NONE, what->host, addr,
+	      what->port);
+	if (port != what->port)
+		event_num(&e, FIELD_DEST_VIA_PORT, port);
 	/* Without one the dial is told and not found: an alert, as it should be. */
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) == 0)
 		event_num(&e, FIELD_SOCKET, cookie);

@@ -31,6 +31,8 @@ struct judged {
 	struct uptls *uptls;
 	struct peer peer;
 	char why[VERIFY_WHY];
+	bool asked;   /* the peer asked for a client certificate; there is none */
+	bool refused; /* and ended the connection for that */
 };
 
 struct kept {
@@ -98,6 +100,26 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 	return 1;
 }
 
+static int on_asked(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+	struct judged *j = SSL_get_ex_data(ssl, judged_index);
+
+	j->asked = true;
+	return 0;
+}
+
+/* TLS 1.3 has an alert of its own for it, which comes behind the handshake; TLS 1.2 has not. */
+static void on_info(const SSL *ssl, int where, int value)
+{
+	struct judged *j = SSL_get_ex_data(ssl, judged_index);
+	int alert = value & 0xff;
+
+	if (where == SSL_CB_READ_ALERT && j->asked &&
+	    (alert == SSL_AD_CERTIFICATE_REQUIRED || alert == SSL_AD_HANDSHAKE_FAILURE ||
+	     alert == SSL_AD_BAD_CERTIFICATE))
+		j->refused = true;
+}
+
 static int make_context(struct uptls *u)
 {
 	static const unsigned char alpn[] = "\x08http/1.1";
@@ -119,6 +141,8 @@ static int make_context(struct uptls *u)
 	SSL_CTX_set_cert_verify_callback(ctx, judge, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, keep_session);
+	SSL_CTX_set_client_cert_cb(ctx, on_asked);
+	SSL_CTX_set_info_callback(ctx, on_info);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1)) {
@@ -195,6 +219,13 @@ const char *uptls_why(const SSL *ssl)
 	const struct judged *j = SSL_get_ex_data(ssl, judged_index);
 
 	return j->why;
+}
+
+const char *uptls_lost(const SSL *ssl)
+{
+	const struct judged *j = ssl ? SSL_get_ex_data(ssl, judged_index) : NULL;
+
+	return j && j->refused ? "demands a client certificate, and egret has none" : NULL;
 }
 
 bool uptls_verified(const SSL *ssl)

@@ -18,6 +18,9 @@ int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uin
 	      SSL **ret) MUST_CHECK;
 /* What verification found wrong, or "". Borrowed from the SSL. */
 const char *uptls_why(const SSL *ssl);
+/* In clear (NULL) or without a word for it: NULL. Else why the peer ended it, behind "it" or "the
+ * server": it demands a client certificate. */
+const char *uptls_lost(const SSL *ssl);
 /* After a handshake: was the certificate verified for the host? */
 bool uptls_verified(const SSL *ssl);
 

@@ -128,6 +128,9 @@ static int openssl_fault(X509_STORE_CTX *ctx, const struct verify_want *want, ch
 		return fault(ctx, why, "%s is signed with a hash that is too weak", who);
 	case X509_V_ERR_INVALID_PURPOSE:
 		return fault(ctx, why, "%s is not meant for TLS servers", who);
+	case X509_V_ERR_PERMITTED_VIOLATION:
+	case X509_V_ERR_EXCLUDED_VIOLATION:
+		return fault(ctx, why, "its CA may not sign for this name (name constraints)");
 	default:
 		return fault(ctx, why, "%s: %s", who, X509_verify_cert_error_string(err));
 	}
