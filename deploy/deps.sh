@@ -19,7 +19,8 @@ test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck
 	default-jdk-headless@javac openjdk-17-jdk-headless@javac wrk@wrk nghttp2-client@h2load libclang-rt-dev|libclang-rt-14-dev|libclang-rt-18-dev|clang
 	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz zstd@zstd kmod@modprobe
 	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
-	redis-server@redis-server postgresql openssh-server@/usr/sbin/sshd debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc'
+	redis-server@redis-server postgresql openssh-server@/usr/sbin/sshd debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc
+	skopeo@skopeo python3-grpcio python3-httpx python3-aiohttp python3-websockets'
 
 die() {
 	echo "deps: $*" >&2

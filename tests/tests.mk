@@ -104,6 +104,7 @@ soak: build test-build upgrade-build ## 2,000 jobs, 1,000 rounds of chance, 100 
 	@UPGRADES=100 tests/chaos/upgrade.sh
 	@GIB=10 tests/e2e/tunnels.sh
 	@VM_FULL=1 VM_LIMIT=3000 tests/vm/run.sh
+	@BLOB_MB=1024 tests/run e2e/registry
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls
