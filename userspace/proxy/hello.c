@@ -167,6 +167,13 @@ static enum hello_state bad(struct hello *ret, const char *fault)
 	return HELLO_BAD;
 }
 
+/* head: bytes missing of a record's head. Of the message its own head at least is known to come. */
+static enum hello_state more(struct hello *ret, size_t head, size_t have, size_t whole)
+{
+	ret->more = head + (whole != SIZE_MAX ? whole - have : 4 - have);
+	return HELLO_MORE;
+}
+
 /* Is the handshake message complete, and how much of it is in the records so far? */
 static enum hello_state measure(const uint8_t *p, size_t n, size_t max, uint8_t head[4],
 				size_t *ret_have, size_t *ret_whole, struct hello *ret)
@@ -182,7 +189,7 @@ static enum hello_state measure(const uint8_t *p, size_t n, size_t max, uint8_t 
 					  : HELLO_NOT_TLS;
 			if (n - at > 1 && p[at + 1] != 3)
 				return at ? bad(ret, "the record version is wrong") : HELLO_NOT_TLS;
-			return HELLO_MORE;
+			return more(ret, RECORD_HEAD - (n - at), have, whole);
 		}
 		len = (size_t)p[at + 3] << 8 | p[at + 4];
 		if (p[at] != 22 || p[at + 1] != 3)
@@ -211,7 +218,7 @@ static enum hello_state measure(const uint8_t *p, size_t n, size_t max, uint8_t 
 		}
 		if (part < len)
 			return at + part >= max ? bad(ret, "the ClientHello is too long")
-						: HELLO_MORE;
+						: more(ret, 0, have, whole);
 		at += len;
 	}
 }

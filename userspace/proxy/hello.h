@@ -25,11 +25,12 @@ struct hello {
 	bool alpn_http1;	/* and names http/1.1 or http/1.0 */
 	char alpn_first[32];	/* printable, for events */
 	bool ech;		/* encrypted_client_hello: the name may be another one's */
+	size_t more;		/* HELLO_MORE: it cannot be complete before so many more bytes */
 	const char *fault;	/* HELLO_BAD: what is wrong with it */
 };
 
 /* max: the most bytes that a ClientHello may have, records included. *ret is written on HELLO_DONE;
- * ret->fault on HELLO_BAD. */
+ * ret->fault on HELLO_BAD, ret->more on HELLO_MORE. */
 enum hello_state hello_parse(const uint8_t *p, size_t n, size_t max, struct hello *ret);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "proxy/address.h"
 #include "proxy/leaf_der.h"
+#include "proxy/storm.h"
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
@@ -69,6 +70,7 @@ static SSL_CTX *server_context(void)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
+	storm_watch(ctx);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_max_early_data(ctx, 0) != 1 || SSL_CTX_set_num_tickets(ctx, 1) != 1 ||
 	    SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"egret", 5) != 1) {

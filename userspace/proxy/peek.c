@@ -2,7 +2,8 @@
 /*
  * First bytes: see peek.h. Hostile bytes: all of them; they stay in the socket for who reads it
  * next. The watch is edge-triggered: bytes that were seen and are not enough would be reported for
- * ever.
+ * ever. A ClientHello that comes byte by byte, in records of a byte, would be read from its start
+ * each time: the socket wakes us when it can be complete.
  */
 #include "proxy/peek.h"
 
@@ -19,7 +20,7 @@ struct peek {
 	struct watch watch;
 	struct timer silent, late;
 	size_t hello_max;
-	bool any;
+	bool any, low;
 	peek_fn fn;
 	void *owner;
 };
@@ -85,11 +86,22 @@ struct peek *peek_cancel(struct peek *p)
 	return NULL;
 }
 
+/* Not before so many bytes are there, or an end. */
+static void wake_at(struct peek *p, size_t n)
+{
+	int bytes = (int)(n < p->hello_max + 1 ? n : p->hello_max + 1);
+
+	if (bytes == 1 && !p->low)
+		return;
+	p->low = !setsockopt(p->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)) && bytes > 1;
+}
+
 static void peek_end(struct peek *p, enum peek_kind kind, const struct hello *hello)
 {
 	peek_fn fn = p->fn;
 	void *owner = p->owner;
 
+	wake_at(p, 1);
 	peek_cancel(p);
 	fn(owner, kind, hello);
 }
@@ -98,7 +110,7 @@ static void on_bytes(struct watch *w, uint32_t events)
 {
 	struct peek *p = w->owner;
 	enum peek_kind kind;
-	struct hello hello;
+	struct hello hello = { .more = 1 };
 	ssize_t n;
 
 	n = recv(p->fd, seen, p->hello_max + 1, MSG_PEEK | MSG_DONTWAIT);
@@ -115,6 +127,8 @@ static void on_bytes(struct watch *w, uint32_t events)
 		peek_end(p, kind, kind == PEEK_TLS || kind == PEEK_BAD_HELLO ? &hello : NULL);
 	else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		peek_end(p, PEEK_OTHER, NULL); /* no more will come */
+	else
+		wake_at(p, (size_t)n + hello.more);
 }
 
 static void on_silent(struct timer *t)

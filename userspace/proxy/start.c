@@ -19,6 +19,7 @@
 #include "proxy/policies.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
+#include "proxy/storm.h"
 #include "proxy/told.h"
 #include "proxy/upstream.h"
 #include <errno.h>
@@ -246,6 +247,7 @@ static void serve(struct msg_in *ca)
 		return;
 	}
 	session_on_connect(conn_inside);
+	storm_start(px);
 	self.serving = true;
 	if (answer(MSG_PROXY_READY, self.start_id, NULL))
 		log_warn("egretd is gone; the job is served on");

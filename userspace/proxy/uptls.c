@@ -10,6 +10,7 @@
 #include "policy/policy.h"
 #include "proxy/address.h"
 #include "proxy/roots.h"
+#include "proxy/storm.h"
 #include "proxy/verify.h"
 #include <errno.h>
 #include <openssl/err.h>
@@ -144,6 +145,7 @@ static int make_context(struct uptls *u)
 	SSL_CTX_set_client_cert_cb(ctx, on_asked);
 	SSL_CTX_set_info_callback(ctx, on_info);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	storm_watch(ctx);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1)) {
 		SSL_CTX_free(ctx);

@@ -124,13 +124,21 @@ static void pieces(void **state)
 {
 	static const size_t records[] = { 16384, 1, 7, 100 };
 	struct hello h;
+	unsigned looks;
 
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		exts.n = 0;
 		add_sni(&exts, "api.shop.test", 13);
 		hello(&wire, &exts, records[i]);
-		for (size_t n = 0; n < wire.n; n++)
+		for (size_t n = 0; n < wire.n; n++) {
 			assert_int_equal(hello_parse(wire.p, n, 65536, &h), HELLO_MORE);
+			assert_true(h.more > 0 && n + h.more <= wire.n);
+		}
+		/* Who waits for as much as is said to be missing looks seldom. */
+		looks = 0;
+		for (size_t n = 1; n < wire.n; n += h.more, looks++)
+			assert_int_equal(hello_parse(wire.p, n, 65536, &h), HELLO_MORE);
+		assert_true(looks < 50);
 		assert_int_equal(hello_parse(wire.p, wire.n, 65536, &h), HELLO_DONE);
 		assert_string_equal(h.sni, "api.shop.test");
 		/* What follows the hello is not looked at. */
