@@ -48,6 +48,12 @@ export EGRET_RUN_DIR=$TMP/run2
 sed -i 's|"upstream": {|"upstream": { "nameservers": ["198.51.100.53"],|' "$TMP/egret.json"
 is "$(job curl -sS --max-time 20 http://asked.test:8080/index.html -H 'Host: asked.test:8080' -o /dev/null -w '%{http_code}')" 404 "a name resolved by a nameserver is reached"
 like "$(cat "$TMP/dns.log")" '^dns asked\.test 1$' "egret asked the nameserver that was named"
+# Connections that are not kept must each know where to go: the nameserver said 60 s.
+sed -i 's|"upstream": {|"limits": { "upstream_idle": 0 }, &|; s|/run2"|/run3"|' "$TMP/egret.json"
+export EGRET_RUN_DIR=$TMP/run3
+: >"$TMP/dns.log"
+is "$(job bash -c 'for i in 1 2 3; do curl -sS --max-time 20 http://asked.test:8080/hello.txt -o /dev/null -w "%{http_code} "; done')" '404 404 404 ' "three connections to it"
+is "$(grep -c '^dns asked\.test 1$' "$TMP/dns.log")" 1 "one question: an answer is kept for its time"
 before=$(origin_log | wc -l)
 like "$(job "${get[@]}" http://rebind.test:8080/ | first)" '^HTTP/1.1 (502|503|403) ' "an answer that names loopback is not dialled"
 is "$(origin_log | wc -l)" "$before" "nothing was asked"

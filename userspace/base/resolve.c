@@ -7,6 +7,7 @@
  */
 #include "base/resolve.h"
 
+#include "base/resolve_cache.h"
 #include <ares.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,6 +28,7 @@ struct resolve {
 	ares_channel channel;
 	struct socket sockets[SOCKETS_MAX];
 	struct timer timer;
+	struct resolve_cache *cache;
 	uint64_t ms;
 	bool servers;
 };
@@ -46,9 +48,11 @@ struct resolve_ask {
 	struct timer timer; /* the deadline, then the delivery */
 	resolve_fn fn;
 	void *owner;
-	bool orphan; /* nobody waits any more */
-	int err;     /* of an ask that c-ares never saw */
-	struct half half[2];
+	bool orphan;	     /* nobody waits any more */
+	int err;	     /* of an ask that c-ares never saw */
+	uint32_t ttl;	     /* the least of all that was answered */
+	struct half half[2]; /* what the cache knew is all in the first */
+	char name[260];
 };
 
 /* Made before the jail, owned by the one resolver of this process. */
@@ -163,6 +167,7 @@ int resolve_new(struct loop *l, const struct str *nameservers, unsigned n, uint6
 	r->loop = l;
 	r->ms = ms;
 	r->servers = n > 0;
+	r->cache = resolve_cache_new();
 	r->channel = early;
 	early = NULL;
 	for (size_t i = 0; i < SOCKETS_MAX; i++)
@@ -180,6 +185,7 @@ struct resolve *resolve_free(struct resolve *r)
 	for (size_t i = 0; i < SOCKETS_MAX; i++)
 		watch_del(&r->sockets[i].watch);
 	timer_del(&r->timer);
+	resolve_cache_free(r->cache);
 	current = NULL;
 	free(r);
 	return NULL;
@@ -199,26 +205,53 @@ static void ask_done(struct resolve_ask *a)
 		free(a);
 }
 
+static unsigned merge(const struct half h[2], uint8_t ret[RESOLVE_MAX][16])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RESOLVE_MAX; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			if (i < h[k].n && n < RESOLVE_MAX)
+				memcpy(ret[n++], h[k].addrs[i], 16);
+	}
+	return n;
+}
+
 /* What is known by now. */
 static void deliver(struct timer *t)
 {
 	struct resolve_ask *a = t->owner;
 	const struct half *h = a->half;
 	uint8_t both[RESOLVE_MAX][16];
-	unsigned n = 0;
+	unsigned n = merge(h, both);
 	int err = 0;
 
-	for (unsigned i = 0; i < RESOLVE_MAX; i++) {
-		for (unsigned k = 0; k < 2; k++)
-			if (i < h[k].n && n < RESOLVE_MAX)
-				memcpy(both[n++], h[k].addrs[i], 16);
-	}
 	if (!n && pending(a))
 		err = -ETIMEDOUT;
 	else if (!n)
 		err = a->err ? a->err : h[h[0].err == -ENOENT].err;
 	a->fn(a->owner, err, n ? (const uint8_t(*)[16])both : NULL, n);
 	ask_done(a);
+}
+
+static void shorten(uint32_t *ttl, int seconds)
+{
+	uint32_t s = seconds < 0 ? 0 : (uint32_t)seconds;
+
+	if (s < *ttl)
+		*ttl = s;
+}
+
+/* For the next who asks, when neither family's answer is missing. */
+static void keep(const struct resolve_ask *a)
+{
+	uint8_t both[RESOLVE_MAX][16];
+
+	for (unsigned k = 0; k < 2; k++)
+		if (a->half[k].pending || (a->half[k].err && a->half[k].err != -ENOENT))
+			return;
+	resolve_cache_put(a->resolve->cache, str_of(a->name), (const uint8_t(*)[16])both,
+			  merge(a->half, both), a->ttl);
 }
 
 static void collect(struct half *h, const struct ares_addrinfo *info)
@@ -241,8 +274,11 @@ static void collect(struct half *h, const struct ares_addrinfo *info)
 			       &((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr,
 			       16);
 		}
+		shorten(&h->ask->ttl, n->ai_ttl);
 		h->n++;
 	}
+	for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next)
+		shorten(&h->ask->ttl, c->ttl);
 }
 
 static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *info)
@@ -251,7 +287,7 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 	struct resolve_ask *a = h->ask;
 
 	h->pending = false;
-	if (a->orphan || status == ARES_EDESTRUCTION) {
+	if (status == ARES_EDESTRUCTION) {
 		ares_freeaddrinfo(info);
 		timer_del(&a->timer);
 		a->orphan = true;
@@ -267,7 +303,10 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 				 status == ARES_EBADNAME
 			 ? -ENOENT
 			 : -EIO;
-	if (!pending(a))
+	keep(a);
+	if (a->orphan)
+		ask_done(a);
+	else if (!pending(a))
 		timer_set(a->resolve->loop, &a->timer, 0, deliver, a);
 	else if (h->n)
 		timer_set(a->resolve->loop, &a->timer, OTHER_MS, deliver, a);
@@ -285,23 +324,27 @@ static void ask_half(struct resolve_ask *a, struct half *h, int family, const ch
 struct resolve_ask *resolve_get(struct resolve *r, struct str name, resolve_fn fn, void *owner)
 {
 	struct resolve_ask *a = mem_new(sizeof(*a));
-	char text[260];
 
 	a->resolve = r;
+	a->ttl = UINT32_MAX;
 	a->fn = fn;
 	a->owner = owner;
-	if (!r->servers || name.n >= sizeof(text) - 1) {
+	if (!r->servers || name.n >= sizeof(a->name) - 1) {
 		a->err = -EIO;
 		timer_set(r->loop, &a->timer, 0, deliver, a);
 		return a;
 	}
-	memcpy(text, name.p, name.n);
-	text[name.n] = '\0';
+	memcpy(a->name, name.p, name.n); /* and a NUL: it is new */
+	a->half[0].n = resolve_cache_get(r->cache, name, a->half[0].addrs);
+	if (a->half[0].n) {
+		timer_set(r->loop, &a->timer, 0, deliver, a);
+		return a;
+	}
 	/* Before the first is asked: c-ares may answer from inside. */
 	a->half[0].pending = a->half[1].pending = true;
 	timer_set(r->loop, &a->timer, r->ms, deliver, a);
-	ask_half(a, &a->half[0], AF_INET6, text);
-	ask_half(a, &a->half[1], AF_INET, text);
+	ask_half(a, &a->half[0], AF_INET6, a->name);
+	ask_half(a, &a->half[1], AF_INET, a->name);
 	arm(r);
 	return a;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names to addresses, by c-ares on our loop. Called by the proxy (upstream.c) and egret-identity;
- * the addresses are not judged here. Hostile bytes: answers of nameservers (c-ares). */
+/* Names to addresses, by c-ares on our loop, kept for their TTL (resolve_cache.h). Called by the
+ * proxy (upstream.c) and egret-identity; the addresses are not judged here. Hostile bytes: answers
+ * of nameservers (c-ares). */
 #ifndef EGRET_BASE_RESOLVE_H
 #define EGRET_BASE_RESOLVE_H
 
