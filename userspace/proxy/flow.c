@@ -14,7 +14,7 @@
 #define READ_SIZE 16384u /* one TLS record */
 #define READS_MAX 8	 /* a turn: others want theirs */
 #define GATHER 16384u	 /* small parts behind a head go with it in one write */
-#define KEEP_SIZE 20480u /* larger buffers are given back when idle */
+#define KEEP_SIZE 256u	 /* larger buffers are given back when idle: most of an idle connection */
 
 void flow_init(struct flow *f, size_t buffer, size_t head)
 {
