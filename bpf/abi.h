@@ -43,6 +43,12 @@ struct egret_cgroup {
 	128u /* the canary (egretd/trial.h): refusals are neither counted nor told \
 	      */
 
+/* The job that the canary's cgroups are registered as, and the link that is tried: numbers that
+ * nobody else has. What of them is still under way when they are out of the tables is refused
+ * as all that is unknown, and is nobody's news either. */
+#define EGRET_TRIAL_JOB 1ull
+#define EGRET_TRIAL_LINK 0x7ffffff0u
+
 /* egret_members: HASH, this -> u8: addresses of a job's members in their own network namespaces.
  * Members always hear each other; who may speak first is EGRET_CG_SERVICES. */
 struct egret_member_key {
@@ -105,6 +111,22 @@ struct egret_spoken_key {
 	__u8 addr[16];	  /* the peer, mapped form */
 	__u16 port, here; /* the peer's and the job's port, host order */
 	__u32 pad;
+};
+
+/* egret_changes: ARRAY[1], mapped by egretd: it counts `begun` before and `done` after every change
+ * of egret_cgroups, _members, _hostaddrs, _direct, _links and _spoken. While the two differ nothing
+ * is kept in egret_seen, and what was kept before counts for nothing (seen.h). */
+struct egret_changes {
+	__u32 begun, done;
+};
+
+/* egret_seen: SK_STORAGE: a flow of this TCP socket that the walls let pass. */
+struct egret_seen {
+	__u64 stamp; /* egret_changes.begun << 32, and when: the lower half of jiffies */
+	__u64 link;  /* the same << 32, and the link (ifindex) that it may leave by; 0: none yet */
+	__u32 far[4], near[4]; /* mapped form */
+	__u32 ports;	       /* as in a packet that leaves: near, far; network order */
+	__u32 family;	       /* 0: the job's own loopback, whatever the packet says */
 };
 
 /* egret_own: HASH, cgroup id -> u8 (EGRET_OWN_*): cgroups of egret's own processes (guard.bpf.c):

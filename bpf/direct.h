@@ -25,35 +25,48 @@ static __always_inline bool is_never_direct(const struct ask *a)
 	}
 }
 
-static __always_inline bool range_holds(const struct egret_direct_range *r, const struct ask *a)
+/* What a wall says of a packet. */
+enum passes {
+	PASS_NO = 0,
+	PASS_YES,
+	PASS_NOW, /* by a rule that ends: the next packet asks anew */
+};
+
+static __always_inline enum passes range_passes(const struct egret_direct_range *r,
+						const struct ask *a)
 {
 	__u32 until = r->flags >> EGRET_DIRECT_UNTIL;
 
 	if (!r->port_hi || a->port < r->port_lo || a->port > r->port_hi)
-		return false;
+		return PASS_NO;
 	if (!!(r->flags & EGRET_DIRECT_UDP) != (a->proto == IPPROTO_UDP))
-		return false;
-	return !until || bpf_ktime_get_boot_ns() / 1000000000 < until;
+		return PASS_NO;
+	if (!until)
+		return PASS_YES;
+	return bpf_ktime_get_boot_ns() / 1000000000 < until ? PASS_NOW : PASS_NO;
 }
 
 /* flags, policy: of the cgroup, or of the link. a->proto is TCP or UDP. */
-static __always_inline bool is_direct(__u32 flags, __u32 policy, const struct ask *a)
+static __always_inline enum passes is_direct(__u32 flags, __u32 policy, const struct ask *a)
 {
 	struct egret_direct_key key = { .prefixlen = 32 + 128 };
 	struct egret_direct_entry *e;
+	enum passes passes;
 
 	if (!(flags & EGRET_CG_DIRECT) || !policy ||
 	    (a->proto != IPPROTO_TCP && a->proto != IPPROTO_UDP))
-		return false;
+		return PASS_NO;
 	__builtin_memcpy(key.policy, &policy, sizeof(key.policy));
 	__builtin_memcpy(key.addr, a->addr, sizeof(key.addr));
 	e = bpf_map_lookup_elem(&egret_direct, &key);
 	if (!e)
-		return false;
-	for (int i = 0; i < EGRET_DIRECT_RANGES; i++)
-		if (range_holds(&e->range[i], a))
-			return !is_never_direct(a);
-	return false;
+		return PASS_NO;
+	for (int i = 0; i < EGRET_DIRECT_RANGES; i++) {
+		passes = range_passes(&e->range[i], a);
+		if (passes)
+			return is_never_direct(a) ? PASS_NO : passes;
+	}
+	return PASS_NO;
 }
 
 #endif

@@ -98,6 +98,12 @@ static __always_inline bool to_loopback_device(struct bpf_sock_addr *ctx, struct
 	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, lo, sizeof(lo)) == 0;
 }
 
+/* The socket's record is another from here on: what the walls kept by it is void. */
+static __always_inline void forget_seen(struct bpf_sock *sk)
+{
+	bpf_sk_storage_delete(&egret_seen, sk);
+}
+
 /* Keeps what was asked with the socket: for getpeername, for the way from SYN to accept, for the
  * last wall. */
 static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a, __u64 job,
@@ -113,6 +119,7 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 	r->job = job;
 	r->cookie = cookie;
 	r->flags = flags;
+	forget_seen(sk);
 	return true;
 }
 

@@ -21,9 +21,7 @@
  */
 #include "direct.h"
 #include "job.h"
-#include "packet.h"
-
-#define TCP_LISTENING 10
+#include "seen.h"
 
 static __always_inline void packet_event(struct __sk_buff *skb, __u16 reason, __u64 job)
 {
@@ -87,47 +85,70 @@ static __always_inline bool is_discovery(const struct packet *p)
 
 /* Of a socket that asked the door for it, while a rule names the packet's own other end; never over
  * a loopback device that others share, nor for a socket that listens by now. */
-static __always_inline bool is_direct_packet(struct __sk_buff *skb, struct bpf_sock *sk,
-					     const struct egret_record *r,
-					     const struct egret_cgroup *job, const struct packet *p)
+static __always_inline enum passes is_direct_packet(struct __sk_buff *skb, struct bpf_sock *sk,
+						    const struct egret_record *r,
+						    const struct egret_cgroup *job,
+						    const struct packet *p)
 {
 	if (!p->plain || sk->state == TCP_LISTENING || skb->ifindex == LO_IFINDEX)
-		return false;
-	return r && (r->flags & EGRET_REC_DIRECT) && r->job == job->job &&
-	       is_direct(job->flags, job->policy, &p->far);
+		return PASS_NO;
+	if (!r || !(r->flags & EGRET_REC_DIRECT) || r->job != job->job)
+		return PASS_NO;
+	return is_direct(job->flags, job->policy, &p->far);
 }
 
-static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
-				      const struct egret_cgroup *job)
+static __always_inline enum passes may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
+					     const struct egret_cgroup *job, const struct packet *p)
 {
-	struct packet p = {};
 	struct egret_record *r;
+	enum passes direct;
 	__u32 was[4];
 
-	packet_read(skb, 0, true, &p);
-	if (!p.plain || !sk)
-		return false;
-	if (p.far.proto == IPPROTO_ICMPV6)
-		return is_discovery(&p);
+	if (!p->plain || !sk)
+		return PASS_NO;
+	if (p->far.proto == IPPROTO_ICMPV6)
+		return is_discovery(p);
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-	if (is_direct_packet(skb, sk, r, job, &p))
-		return true;
+	direct = is_direct_packet(skb, sk, r, job, p);
+	if (direct)
+		return direct;
 	if (r && (r->flags & (EGRET_REC_MEMBER | EGRET_REC_DIRECT)) && r->job == job->job)
 		return (r->flags & EGRET_REC_MEMBER) && (job->flags & EGRET_CG_SERVICES) &&
-		       is_member(job->job, p.far.addr);
+		       is_member(job->job, p->far.addr);
 	/* Answers: TCP's alone, because only there a socket has one peer. */
-	if (p.far.proto != IPPROTO_TCP || !is_peer(job, p.far.addr))
-		return false;
+	if (p->far.proto != IPPROTO_TCP || !is_peer(job, p->far.addr))
+		return PASS_NO;
 	if (sk->state == TCP_LISTENING)
-		return (p.flags & TCP_SYN_ACK) == TCP_SYN_ACK;
-	if (!r || !(r->flags & EGRET_REC_INBOUND) || r->port != p.far.port)
-		return false;
+		return (p->flags & TCP_SYN_ACK) == TCP_SYN_ACK;
+	if (!r || !(r->flags & EGRET_REC_INBOUND) || r->port != p->far.port)
+		return PASS_NO;
 	__builtin_memcpy(was, r->addr, sizeof(was));
-	if (was[0] != p.far.addr[0] || was[1] != p.far.addr[1] || was[2] != p.far.addr[2] ||
-	    was[3] != p.far.addr[3])
+	if (was[0] != p->far.addr[0] || was[1] != p->far.addr[1] || was[2] != p->far.addr[2] ||
+	    was[3] != p->far.addr[3])
+		return PASS_NO;
+	note_spoken(job, p);
+	return PASS_YES;
+}
+
+/* This very flow was let out a moment ago, and nothing has changed. Who may be sent to is heard. */
+static __always_inline bool was_seen(struct __sk_buff *skb, struct bpf_sock *sk, bool leaves)
+{
+	struct egret_seen *v = seen_of(sk);
+	__u8 flags;
+
+	if (!v)
 		return false;
-	note_spoken(job, &p);
-	return true;
+	if (skb->ifindex == LO_IFINDEX)
+		return !v->family;
+	return v->family && seen_is_flow(v, skb, 0, leaves, &flags);
+}
+
+/* A socket of the canary, which is out of the table by now. */
+static __always_inline bool is_canarys(struct bpf_sock *sk)
+{
+	struct egret_record *r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+
+	return r && r->job == EGRET_TRIAL_JOB;
 }
 
 /* 0 when the packet may pass, else the reason. */
@@ -138,6 +159,8 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	struct packet p = {};
 	struct bpf_sock *sk = skb->sk;
 	__u32 ifindex = skb->ifindex;
+	enum passes passes;
+	__u64 since;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
@@ -148,18 +171,30 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		if (r && (r->flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;
 	}
+	if (sk && was_seen(skb, sk, leaves))
+		return 0;
+	since = seen_begin(sk);
 	job = job_of_packet(skb);
 	if (is_others(job))
 		return 0;
-	if (!job || !job->job)
+	if (!job || !job->job) {
+		*ret_quiet = is_trial(job) || (sk && is_canarys(sk));
 		return EGRET_R_UNREGISTERED;
+	}
 	*ret_job = job->job;
 	*ret_quiet = is_trial(job);
-	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET))
+	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET)) {
+		if (sk)
+			seen_keep(sk, since, NULL);
 		return 0;
-	if (leaves)
-		return may_leave(skb, sk, job) ? 0 : EGRET_R_PACKET;
-	packet_read(skb, 0, false, &p);
+	}
+	packet_read(skb, 0, leaves, &p);
+	if (leaves) {
+		passes = may_leave(skb, sk, job, &p);
+		if (sk && passes == PASS_YES)
+			seen_keep(sk, since, &p);
+		return passes ? 0 : EGRET_R_PACKET;
+	}
 	if (!is_peer(job, p.far.addr)) {
 		if (!sk || !(job->flags & EGRET_CG_DIRECT))
 			return EGRET_R_INBOUND;

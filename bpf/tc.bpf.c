@@ -14,7 +14,7 @@
  * All else is dropped. A pass is TC_ACT_UNSPEC: filters of others behind this one still run.
  */
 #include "direct.h"
-#include "packet.h"
+#include "seen.h"
 
 #define ETH_HEAD 14
 #define ETH_IP bpf_htons(0x0800)
@@ -153,18 +153,26 @@ static __always_inline bool is_answer(const struct egret_link *link, const struc
 	return bpf_map_lookup_elem(&egret_spoken, &key) != NULL;
 }
 
-static __always_inline bool ip_passes(struct __sk_buff *skb, const struct egret_link *link,
-				      const struct packet *p)
+/* One receiver, no tag; a frame to all stations would be flooded to strangers too. */
+static __always_inline bool is_to_one(struct __sk_buff *skb)
 {
-	/* One receiver; a frame to all of them would be flooded to strangers too. */
-	if (!p->plain || skb->pkt_type == FRAME_BROADCAST || skb->pkt_type == FRAME_MULTICAST)
-		return false;
+	return !skb->vlan_present && skb->pkt_type != FRAME_BROADCAST &&
+	       skb->pkt_type != FRAME_MULTICAST;
+}
+
+static __always_inline enum passes ip_passes(const struct egret_link *link, const struct packet *p)
+{
+	enum passes direct;
+
+	if (!p->plain)
+		return PASS_NO;
 	if (p->far.proto != IPPROTO_TCP && p->far.proto != IPPROTO_UDP)
-		return false;
+		return PASS_NO;
 	if (is_member(link->job, p->far.addr))
 		return is_member(link->job, p->near);
-	if (is_direct(link->flags, link->policy, &p->far))
-		return is_member(link->job, p->near);
+	direct = is_direct(link->flags, link->policy, &p->far);
+	if (direct)
+		return is_member(link->job, p->near) ? direct : PASS_NO;
 	return is_answer(link, p) &&
 	       (is_member(link->job, p->near) || addr_class(p->near) == ADDR_LINK_LOCAL);
 }
@@ -203,27 +211,55 @@ static __always_inline void refuse(const struct egret_link *link, const struct p
 	event_send(e);
 }
 
+/* What is kept with the packet's socket, if the packet is of that flow and says no first word: kept
+ * there or not, the bytes of the frame alone decide. A frame of a packet socket has another one. */
+static __always_inline struct egret_seen *seen_frame(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct egret_seen *v = sk ? seen_of(sk) : NULL;
+	__u8 flags = 0;
+
+	if (!v || !v->family || skb->protocol != (v->family == AF_INET ? ETH_IP : ETH_IP6) ||
+	    !is_to_one(skb) || !seen_is_flow(v, skb, ETH_HEAD, true, &flags) || (flags & TCP_SYN))
+		return NULL;
+	return v;
+}
+
 SEC("tc")
 int egret_link(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex, type = skb->protocol;
-	struct egret_link *link = bpf_map_lookup_elem(&egret_links, &ifindex);
+	struct bpf_sock *sk = skb->sk;
+	enum passes passes = PASS_NO;
+	struct egret_link *link;
+	struct egret_seen *v;
 	struct packet p = {};
-	bool passes = false;
+	__u64 since;
 
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	v = seen_frame(skb, sk);
+	/* The common case first: let through here a moment ago, and nothing has changed. */
+	if (v && seen_is_now(v->link) && (__u32)v->link == ifindex)
+		return PASS;
+	since = seen_begin(sk);
+	link = bpf_map_lookup_elem(&egret_links, &ifindex);
 	if (!link) {
-		count_refused(EGRET_R_LINK);
+		if (ifindex != EGRET_TRIAL_LINK)
+			count_refused(EGRET_R_LINK);
 		return DROP;
 	}
-	/* The common case first. A tag is taken off the frame before it comes here. */
+	/* A tag is taken off the frame before it comes here. */
 	if (type == ETH_IP || type == ETH_IP6) {
 		packet_read(skb, ETH_HEAD, true, &p);
 		if ((p.far.family == AF_INET) != (type == ETH_IP))
 			p.plain = false;
-		if (!skb->vlan_present)
-			passes = ip_passes(skb, link, &p) ||
-				 (type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
-				  nd_passes(skb, link, &p));
+		if (is_to_one(skb))
+			passes = ip_passes(link, &p);
+		if (passes == PASS_YES && since && v)
+			*(volatile __u64 *)&v->link = (since & ~(__u64)0xffffffff) | ifindex;
+		if (!passes && type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
+		    !skb->vlan_present)
+			passes = nd_passes(skb, link, &p);
 	} else if (type == ETH_ARP && !skb->vlan_present) {
 		passes = arp_passes(skb, link);
 	}

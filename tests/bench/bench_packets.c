@@ -14,7 +14,8 @@
 #include <bpf/libbpf.h>
 
 #define BOUND_NS 150
-#define WINDOW 16 /* packets under way: a stream, not a ping */
+#define ELSEWHERE "198.51.100.10" /* where no rule leads: turned to the listener */
+#define WINDOW 16		  /* packets under way: a stream, not a ping */
 
 static unsigned trips = 30000;
 
@@ -87,6 +88,26 @@ static int trips_fn(void *arg)
 	return 0;
 }
 
+/* In the proxy's place: answers on what is turned to the job's listener. */
+static int proxy_fn(void *arg)
+{
+	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
+	char b;
+
+	alarm(300);
+	for (int one = 1;;) {
+		int at = poll(&p, 1, -1) == 1 ? accept4(p.fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+
+		if (at < 0)
+			return errno;
+		setsockopt(at, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		while (recv(at, &b, 1, 0) == 1)
+			if (send(at, "y", 1, MSG_NOSIGNAL) != 1)
+				break;
+		close(at);
+	}
+}
+
 static void way(const char *what, int from, const char *to, int type, uint32_t flags)
 {
 	struct dial on = { .ip = "::", .port = 5432, .type = type };
@@ -95,7 +116,8 @@ static void way(const char *what, int from, const char *to, int type, uint32_t f
 	pid_t pid;
 
 	flags_a(flags);
-	pid = serve(A2, &on);
+	pid = strcmp(to, ELSEWHERE) == 0 ? task_start(-1, -1, proxy_fn, &H[A2].ns.tcp4)
+					 : serve(A2, &on);
 	for (int i = 0; i < PROGRAMS; i++)
 		was[i] = runs_of(i);
 	need(task_run(H[from].cgroup, H[from].netns, trips_fn, &d), what);
@@ -131,6 +153,7 @@ static void test_packets(void **state)
 	walk_to(HOST);
 	need(bpf_tc_attach(&hook, &at), "nothing");
 	walk_to(HOUSES);
+	way("TCP turned to the proxy", A2, ELSEWHERE, SOCK_STREAM, 0);
 	way("TCP between members", A1, H[A2].four, SOCK_STREAM, EGRET_CG_SERVICES);
 	way("TCP between members, IPv6", A1, H[A2].six, SOCK_STREAM, EGRET_CG_SERVICES);
 	way("UDP between members", A1, H[A2].four, SOCK_DGRAM, EGRET_CG_SERVICES);

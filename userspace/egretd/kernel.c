@@ -30,6 +30,7 @@ struct kernel {
 	bool guard;	    /* LSM programs are loaded */
 	char no_guard[200]; /* why not, or not all; "": they are, and attached */
 	struct kernel_hold *hold;
+	struct kernel_change *change;
 	struct kernel_watch *watch;
 	char instance[64];
 };
@@ -237,6 +238,12 @@ int kernel_load(const struct kernel_where *w, struct kernel **ret, char *why, si
 	if (!r)
 		r = links_make(k, w, true, why, size);
 	if (!r) {
+		r = kernel_change_open(bpf_map__fd(k->skel->maps.egret_changes), &k->change);
+		if (r)
+			snprintf(why, size, "the counters of changes cannot be mapped (%s)",
+				 strerror(-r));
+	}
+	if (!r) {
 		r = kernel_hold_open(k, &k->hold);
 		if (r)
 			snprintf(why, size, "the ring of held tasks cannot be read (%s)",
@@ -278,7 +285,12 @@ int kernel_attach(struct kernel *k, const struct kernel_where *w, char *why, siz
 
 	kernel_watch_free(k->watch);
 	k->watch = kernel_watch_new();
-	r = links_make(k, w, false, why, size);
+	{
+		/* What other programs kept meanwhile, who may not count, is void. */
+		CHANGES(k);
+
+		r = links_make(k, w, false, why, size);
+	}
 	if (!r)
 		hold_attach(k);
 	/* So is this tier: where it does not stand, that is said, and the other walls do. */
@@ -328,6 +340,7 @@ struct kernel *kernel_free(struct kernel *k)
 	if (!k)
 		return NULL;
 	kernel_hold_close(k->hold);
+	kernel_change_close(k->change);
 	kernel_watch_free(k->watch);
 	egret_bpf__destroy(k->skel);
 	free(k);
@@ -394,6 +407,7 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 		[KERNEL_OWN] = k->skel->maps.egret_own,
 		[KERNEL_SPOKEN] = k->skel->maps.egret_spoken,
 		[KERNEL_CONTROL] = k->skel->maps.egret_control,
+		[KERNEL_HOSTADDRS] = k->skel->maps.egret_hostaddrs,
 	};
 
 	return bpf_map__fd(maps[which]);
@@ -406,6 +420,7 @@ int kernel_link_prog(struct kernel *k)
 
 int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner)
 {
+	(void)kernel_change_mend(k->change);
 	return kernel_watch_check(k->watch, k->instance, k->dir, fn, owner);
 }
 
@@ -414,8 +429,15 @@ struct kernel_hold *kernel_hold_of(struct kernel *k)
 	return k->hold;
 }
 
+struct kernel_change *kernel_change_of(struct kernel *k)
+{
+	return k->change;
+}
+
 int kernel_cgroup_put(struct kernel *k, uint64_t cgroup, const struct egret_cgroup *v)
 {
+	CHANGES(k);
+
 	if (!cgroup)
 		return -EINVAL;
 	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup, v, BPF_ANY);
@@ -441,6 +463,8 @@ bool kernel_cgroup_known(struct kernel *k, uint64_t cgroup)
 
 int kernel_cgroup_del(struct kernel *k, uint64_t cgroup)
 {
+	CHANGES(k);
+
 	return gone(bpf_map_delete_elem(bpf_map__fd(k->skel->maps.egret_cgroups), &cgroup));
 }
 
@@ -493,37 +517,6 @@ int kernel_listener_del(struct kernel *k, uint64_t job, uint64_t netns)
 		return gone(r);
 	r = gone(bpf_map_delete_elem(fd, &key));
 	return r ? r : ports_each(k, &key, &old, false);
-}
-
-int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n)
-{
-	int fd = bpf_map__fd(k->skel->maps.egret_hostaddrs);
-	uint8_t key[16], next[16], one = 1;
-	const void *at = NULL;
-	int r;
-
-	for (size_t i = 0; i < n; i++) {
-		r = bpf_map_update_elem(fd, addrs[i], &one, BPF_ANY);
-		if (r)
-			return r;
-	}
-	/* New ones are in: what is not among them goes. */
-	while (bpf_map_get_next_key(fd, at, next) == 0) {
-		bool keep = false;
-
-		for (size_t i = 0; i < n && !keep; i++)
-			keep = memcmp(addrs[i], next, sizeof(next)) == 0;
-		if (!keep) {
-			r = gone(bpf_map_delete_elem(fd, next));
-			if (r)
-				return r;
-			at = NULL; /* the walk starts anew: its place is gone */
-			continue;
-		}
-		memcpy(key, next, sizeof(key));
-		at = key;
-	}
-	return 0;
 }
 
 int kernel_accepted_fd(struct kernel *k, int *ret)

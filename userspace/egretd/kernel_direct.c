@@ -53,6 +53,7 @@ int kernel_direct_set(struct kernel *k, uint32_t policy, const struct kernel_dir
 	cleanup_free struct block *list = mem_new((n + 1) * sizeof(*list));
 	size_t count = 0;
 	uint32_t until;
+	CHANGES(k);
 
 	if (!policy)
 		return -EINVAL;
@@ -98,6 +99,7 @@ static bool is_stray(void *arg, const uint8_t *owner)
 int kernel_direct_keep(struct kernel *k, const uint32_t *policies, size_t n)
 {
 	struct kept kept = { policies, n };
+	CHANGES(k);
 
 	return kernel_trie_sweep(kernel_map_fd(k, KERNEL_DIRECT), is_stray, &kept);
 }

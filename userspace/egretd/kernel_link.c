@@ -21,6 +21,8 @@
 
 int kernel_link_set(struct kernel *k, uint32_t ifindex, const struct egret_link *v)
 {
+	CHANGES(k);
+
 	if (!ifindex || !v->job)
 		return -EINVAL;
 	return bpf_map_update_elem(kernel_map_fd(k, KERNEL_LINKS), &ifindex, v, BPF_ANY);
@@ -28,6 +30,7 @@ int kernel_link_set(struct kernel *k, uint32_t ifindex, const struct egret_link 
 
 int kernel_link_del(struct kernel *k, uint32_t ifindex)
 {
+	CHANGES(k);
 	int r = bpf_map_delete_elem(kernel_map_fd(k, KERNEL_LINKS), &ifindex);
 
 	return r == -ENOENT ? 0 : r;

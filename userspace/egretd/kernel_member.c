@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables by which the members of a job reach each other, and the walks over what the kernel
- * knows of jobs: for the sweep after a restart and for a job that is over. Called by egretd, with
- * numbers and addresses that the kernel or egretd itself made.
+ * The tables by which the members of a job reach each other, the host's addresses, and the walks
+ * over what the kernel knows of jobs: for the sweep after a restart and for a job that is over.
+ * Called by egretd, with numbers and addresses that the kernel or egretd itself made.
  */
 #include "egretd/kernel.h"
 #include "addr.h"
@@ -27,6 +27,8 @@ int kernel_member_set(struct kernel *k, uint64_t job, const uint8_t addr[16])
 
 	memcpy(key.addr, addr, sizeof(key.addr));
 	memcpy(w, addr, sizeof(w));
+	CHANGES(k);
+
 	if (!job)
 		return -EINVAL;
 	switch (addr_class(w)) {
@@ -46,7 +48,41 @@ int kernel_member_del(struct kernel *k, uint64_t job, const uint8_t addr[16])
 	struct egret_member_key key = { .job = job };
 
 	memcpy(key.addr, addr, sizeof(key.addr));
+	CHANGES(k);
+
 	return gone(bpf_map_delete_elem(kernel_map_fd(k, KERNEL_MEMBERS), &key));
+}
+
+int kernel_hostaddr_set(struct kernel *k, const uint8_t (*addrs)[16], size_t n)
+{
+	int fd = kernel_map_fd(k, KERNEL_HOSTADDRS);
+	uint8_t key[16], next[16], one = 1;
+	const void *at = NULL;
+	int r;
+	CHANGES(k);
+
+	for (size_t i = 0; i < n; i++) {
+		r = bpf_map_update_elem(fd, addrs[i], &one, BPF_ANY);
+		if (r)
+			return r;
+	}
+	/* New ones are in: what is not among them goes. */
+	while (bpf_map_get_next_key(fd, at, next) == 0) {
+		bool keep = false;
+
+		for (size_t i = 0; i < n && !keep; i++)
+			keep = memcmp(addrs[i], next, sizeof(next)) == 0;
+		if (!keep) {
+			r = gone(bpf_map_delete_elem(fd, next));
+			if (r)
+				return r;
+			at = NULL; /* the walk starts anew: its place is gone */
+			continue;
+		}
+		memcpy(key, next, sizeof(key));
+		at = key;
+	}
+	return 0;
 }
 
 int kernel_published_set(struct kernel *k, uint64_t job, uint16_t port, uint8_t ways)
@@ -134,6 +170,7 @@ int kernel_job_forget(struct kernel *k, uint64_t job)
 	struct egret_listener_key l;
 	size_t n = 0;
 	int r;
+	CHANGES(k);
 
 	_Static_assert(offsetof(struct egret_member_key, job) == 0, "key begins with the job");
 	_Static_assert(offsetof(struct egret_published_key, job) == 0, "key begins with the job");

@@ -47,11 +47,27 @@ enum kernel_map {
 	KERNEL_OWN,
 	KERNEL_SPOKEN,
 	KERNEL_CONTROL,
+	KERNEL_HOSTADDRS,
 };
 int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
 int kernel_link_prog(struct kernel *k);			    /* egret_link; borrowed */
 /* kernel_member.c: all keys of a hash, of `key` bytes each. The caller frees. */
 int kernel_keys(int fd, size_t key, uint8_t **ret, size_t *ret_n) MUST_CHECK;
+
+/* kernel_change.c: a change of a table by which the walls judge packets stands between begin and
+ * end; CHANGES(k) is that for the rest of a function. kernel_change_open waits where another is at
+ * it; kernel_change_mend, each second: what a killed writer left is made good. */
+struct kernel_change;
+int kernel_change_open(int fd, struct kernel_change **ret) MUST_CHECK;
+void kernel_change_close(struct kernel_change *c); /* accepts NULL */
+void kernel_change_begin(struct kernel_change *c);
+void kernel_change_end(struct kernel_change **c);
+bool kernel_change_mend(struct kernel_change *c); /* false: under way, or not known yet */
+struct kernel_change *kernel_change_of(struct kernel *k);
+#define CHANGES(k)                                                                       \
+	__attribute__((cleanup(kernel_change_end))) struct kernel_change *change_of_k_ = \
+		kernel_change_of(k);                                                     \
+	kernel_change_begin(change_of_k_)
 
 /* kernel_hold.c: the reader of the ring of held tasks. */
 struct kernel_hold;

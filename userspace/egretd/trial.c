@@ -112,7 +112,8 @@ static int place_make(struct nstask *t, void *arg)
 	return 0;
 }
 
-/* What an interrupted round left at this place. */
+/* What an interrupted round left at this place. A cgroup is out of the table only when no task can
+ * act in it any more: else what it still does would be counted and told. */
 static int sweep(struct kernel *k, int parent)
 {
 	cleanup_close int fd =
@@ -123,12 +124,20 @@ static int sweep(struct kernel *k, int parent)
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
-		r = kernel_cgroup_del(k, id);
-	if (r == 0)
 		r = cgroup_kill(fd);
 	if (r == 0)
 		r = cgroup_wait_empty(fd, SWEEP_MS);
-	return r < 0 ? r : cgroup_remove(parent, TRIAL_CGROUP);
+	if (r == 0)
+		r = cgroup_remove(parent, TRIAL_CGROUP);
+	return r < 0 ? r : kernel_cgroup_del(k, id);
+}
+
+static void stray(void *owner, uint64_t cgroup, const struct egret_cgroup *c)
+{
+	struct kernel *k = owner;
+
+	if (c->flags & EGRET_CG_TRIAL)
+		(void)!kernel_cgroup_del(k, cgroup);
 }
 
 int trial_open(struct kernel *k, const struct cgroups *cg, struct trial *ret, char *why, size_t n)
@@ -148,6 +157,8 @@ int trial_open(struct kernel *k, const struct cgroups *cg, struct trial *ret, ch
 		r = sweep(k, cg->jobs);
 	if (r == 0)
 		r = sweep(k, cg->proxies);
+	if (r == 0) /* killed between the one and the other */
+		r = kernel_cgroup_each(k, stray, k);
 	if (r == 0)
 		r = cgroup_make(cg->jobs, TRIAL_CGROUP, &t.cgroup, &t.cgroup_id);
 	if (r == 0)
@@ -183,8 +194,9 @@ static void cgroup_done(struct trial *t, int parent, int *fd, uint64_t id)
 	(void)!cgroup_wait_empty(*fd, SWEEP_MS);
 	close(*fd);
 	*fd = -1;
-	(void)!kernel_cgroup_del(t->k, id);
-	(void)!cgroup_remove(parent, TRIAL_CGROUP);
+	/* One that cannot go stays marked, for the next round's sweep. */
+	if (cgroup_remove(parent, TRIAL_CGROUP) == 0)
+		(void)!kernel_cgroup_del(t->k, id);
 }
 
 void trial_close(struct trial *t)
@@ -192,14 +204,14 @@ void trial_close(struct trial *t)
 	int *fds[] = { &t->netns, &t->udp, &t->holds[0], &t->holds[1] };
 	size_t i;
 
-	cgroup_done(t, t->cg->jobs, &t->cgroup, t->cgroup_id);
-	cgroup_done(t, t->cg->proxies, &t->caged, t->caged_id);
-	(void)!kernel_job_forget(t->k, TRIAL_JOB);
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
+	cgroup_done(t, t->cg->jobs, &t->cgroup, t->cgroup_id);
+	cgroup_done(t, t->cg->proxies, &t->caged, t->caged_id);
+	(void)!kernel_job_forget(t->k, TRIAL_JOB);
 }
 
 /* ---- acts ---- */
@@ -242,11 +254,16 @@ static int act_do(const struct trial *t, const struct act *a)
 			: socket(a->family,
 				 (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK,
 				 0);
+	const struct linger at_once = { .l_onoff = 1 };
 	struct sockaddr_storage ss;
 	socklen_t len = address(a->family, port, &ss);
 	int r = 0;
 
 	if (fd < 0)
+		return -errno;
+	/* A connection that was not refused ends with this task: what the kernel would repeat for
+	 * it afterwards would be an unknown cgroup's. */
+	if (stream && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) < 0)
 		return -errno;
 	switch (a->what) {
 	case CONNECT:

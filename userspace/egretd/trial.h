@@ -18,7 +18,7 @@
 #define TRIAL_CGROUP "egret-trial" /* below the attach point, and below the proxies' */
 
 /* The job that the canary's cgroups are registered as, with EGRET_CG_TRIAL. No real job has it. */
-#define TRIAL_JOB 1u
+#define TRIAL_JOB EGRET_TRIAL_JOB
 
 struct trial {
 	struct kernel *k;

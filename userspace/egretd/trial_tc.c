@@ -37,7 +37,7 @@
 
 /* Numbers that no kernel gives, and always the same: a round that was killed leaves an entry that
  * the next one takes away. */
-#define HOST_IFINDEX 0x7ffffff0u
+#define HOST_IFINDEX EGRET_TRIAL_LINK
 #define JOB_IFINDEX 0x7ffffff1u
 
 struct frame {
