@@ -83,6 +83,6 @@ like "$(events)" '"kind":"credential.lease"' "the lease is in the events, by nam
 
 printf '{ "name": "key", "provider": "store", "value": "never-set", "for": "any", "hosts": ["api.test"], "inject": [ { "header": "Authorization", "format": "{token}" } ] }' >"$CREDENTIAL"
 before=$(origin_log | wc -l)
-like "$(job "${get[@]}" -i https://api.test/hello.txt | head -n 1)" '^HTTP/1.1 502 egret could not get credential key' "a credential that cannot be had refuses the request"
+like "$(job "${get[@]}" --http1.1 -i https://api.test/hello.txt | head -n 1)" '^HTTP/1.1 502 egret could not get credential key' "a credential that cannot be had refuses the request"
 is "$(origin_log | wc -l)" "$before" "and the request was not sent"
 done_testing

@@ -14,7 +14,7 @@ rules=()
 for n in api expired wrongname selfsigned untrusted nowhere loop meta; do rules+=("\"allow\": \"GET https://$n.test/**\""); done
 policy "${rules[@]}" '"allow": "GET https://closed.test:444/**"' '"allow": "GET http://asked.test:8080/**"' '"allow": "GET http://rebind.test:8080/**"' \
 	'"allow": "GET https://absent.test/**"'
-get=(curl -sS -i --max-time 40)
+get=(curl -sS -i --http1.1 --max-time 40) # whose reason phrase has words
 first() { tr -d '\r' | head -n 1; }
 
 like "$(job "${get[@]}" https://expired.test/ | first)" '^HTTP/1.1 502 egret .*expired' "expired certificate"

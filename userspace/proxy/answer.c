@@ -6,6 +6,7 @@
  */
 #include "proxy/exchange.h"
 
+#include "proxy/onward.h"
 #include "proxy/refuse.h"
 
 #include <errno.h>
@@ -67,12 +68,41 @@ static struct str suggestion(struct session *s, struct buf *to)
 	return buf_str(to);
 }
 
+/* The words on a lane of HTTP/2, which has no reason phrase. */
+static int write_lane(struct session *s, const struct refusal *r, struct str accept, bool head_only)
+{
+	struct head h = { .status = r->status };
+	char length[24];
+	struct buf body;
+	struct str type;
+	int e;
+
+	buf_init(&body, 32768);
+	e = refusal_body(r, accept, &body, &type);
+	if (e == 0) {
+		snprintf(length, sizeof(length), "%zu", body.n);
+		head_add(&h, &s->arena, STR("date"), onward_date());
+		head_add(&h, &s->arena, STR("content-type"), type);
+		head_add(&h, &s->arena, STR("content-length"), str_of(length));
+		head_add(&h, &s->arena, STR("cache-control"), STR("no-store"));
+		e = h2_lane_answer(s->lane, &h, head_only);
+	}
+	if (e == 0 && !head_only)
+		e = h2_lane_write(s->lane, buf_str(&body));
+	if (e == 0 && !head_only)
+		e = h2_lane_end(s->lane, NULL, 0);
+	buf_done(&body);
+	return e;
+}
+
 static void on_numbered(void *owner, int err, uint64_t seq)
 {
 	struct session *s = owner;
 	struct exchange *x = &s->x;
 	const struct head *h = &s->req.head;
 	const struct field *accept = x->parsed ? head_find(h, "accept") : NULL;
+	struct str wants = accept ? accept->value : (struct str){ NULL, 0 };
+	bool head_only = x->parsed && str_is(h->method, "HEAD");
 	const struct policy *p = x->rq.policy	    ? x->rq.policy
 				 : s->px->npolicies ? s->px->policies
 						    : NULL;
@@ -109,13 +139,17 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 	x->close = !keep;
 	s->down.out.n = s->down.out_at = 0;
 	s->down.pending.n = 0;
-	e = refusal_write(&r, accept ? accept->value : (struct str){ NULL, 0 },
-			  x->parsed && str_is(h->method, "HEAD"), x->close, x->parsed && !h->minor,
-			  &s->down.out);
+	e = s->lane ? write_lane(s, &r, wants, head_only)
+		    : refusal_write(&r, wants, head_only, x->close, x->parsed && !h->minor,
+				    &s->down.out);
 	buf_done(&url);
 	buf_done(&allow);
 	if (e < 0) {
 		session_abort(s);
+		return;
+	}
+	if (s->lane) {
+		session_end(s);
 		return;
 	}
 	s->state = SESSION_ANSWER;

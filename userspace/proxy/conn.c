@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "proxy/address.h"
+#include "proxy/h2serve.h"
 #include "proxy/hand.h"
 #include "proxy/leaf.h"
 #include "proxy/names.h"
@@ -44,6 +45,7 @@ struct conn {
 	struct record_wait *wait;
 	struct upstream_want *want;
 	struct session *session;
+	struct h2serve *h2;
 	struct tunnel *tunnel;
 };
 
@@ -244,14 +246,19 @@ static void session_over(void *owner)
 	struct conn *c = owner;
 
 	c->session = NULL;
+	c->h2 = NULL;
 	conn_free(c);
 }
 
 static void open_session(struct conn *c, bool tls)
 {
+	bool h2 = tls && leaf_chose_h2(c->ssl);
 	struct stream *s = stream_new(c->px->loop, TAKE_FD(c->fd), TAKE_PTR(c->ssl));
 
-	c->session = session_start(c->px, s, tls, &c->o, session_over, c);
+	if (h2)
+		c->h2 = h2serve_start(c->px, s, &c->o, session_over, c);
+	else
+		c->session = session_start(c->px, s, tls, &c->o, session_over, c);
 }
 
 static bool is_rejection(int reason)
@@ -308,15 +315,19 @@ static void handshaken(void *owner, int err, int reason)
 	}
 }
 
-static void open_tls(struct conn *c, const struct hello *hello)
+/* refused: only words will be said, and HTTP/1.1 has a place for them that every client prints. */
+static void open_tls(struct conn *c, bool refused)
 {
 	struct str name = { c->o.name, c->o.name_n };
+	bool h2 = !refused && upstreams_speaks(c->px->upstreams, name, c->o.port) != SPEAKS_H1;
 
 	if (leaves_ssl(c->px->leaves, name, c->o.record.addr, &c->ssl) ||
 	    SSL_set_fd(c->ssl, c->fd) != 1) {
 		refuse(c, REASON_BAD_HELLO, "no certificate could be made for this name");
 		return;
 	}
+	if (h2)
+		leaf_prefer_h2(c->ssl);
 	c->hand = hand_start(c->px->loop, c->fd, c->ssl, c->px->limits.handshake_ms, handshaken, c);
 }
 
@@ -358,7 +369,7 @@ static void decide_tls(struct conn *c, const struct hello *hello)
 		keep_rule(c, v.rule);
 		refuse(c, REASON_NO_NAME, NULL);
 	} else if (way != CONN_PASS) {
-		open_tls(c, hello);
+		open_tls(c, way == CONN_REFUSE);
 	} else if (!sni.n && c->o.name_n) {
 		refuse(c, REASON_NO_NAME,
 		       "TLS is passed unopened only with a server name to check");
@@ -500,6 +511,8 @@ void conns_end_sessions(struct proxy *px)
 		next = c->next;
 		if (c->session)
 			session_stop(c->session, true);
+		else if (c->h2)
+			h2serve_stop(c->h2, true);
 	}
 }
 
@@ -510,6 +523,8 @@ static void conn_stop(struct conn *c, bool at_once)
 
 	if (c->session) {
 		session_stop(c->session, at_once);
+	} else if (c->h2) {
+		h2serve_stop(c->h2, at_once);
 	} else if (c->tunnel) {
 		if (!at_once)
 			return;

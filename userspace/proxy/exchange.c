@@ -196,8 +196,8 @@ static void on_upstream(void *owner, struct upstream *u, const struct upstream_f
 		return;
 	}
 	x->up = u;
-	s->up.to = u->stream;
-	s->down.from = u->stream;
+	s->up.to = s->down.from = u->stream;
+	s->up.to_lane = s->down.from_lane = u->lane;
 	if (s->tls && !u->verified) {
 		answer_fault(s, 502, REASON_CERTIFICATE, "could not verify the certificate of %.*s",
 			     (int)x->rq.host_n, x->rq.host);
@@ -221,7 +221,9 @@ void exchange_upstream(struct session *s, bool fresh)
 {
 	struct exchange *x = &s->x;
 	const struct request *rq = &x->rq;
-	struct upstream_ask ask = { .port = rq->q.port, .tls = s->tls, .fresh = fresh };
+	struct upstream_ask ask = {
+		.port = rq->q.port, .tls = s->tls, .h2 = s->tls, .fresh = fresh
+	};
 
 	if (rq->origin.name_n)
 		ask.host = rq->q.host;
@@ -287,6 +289,11 @@ void exchange_start(struct session *s)
 	session_want(s);
 	if (str_is(h->method, "CONNECT")) {
 		connect_start(s);
+		return;
+	}
+	if (s->lane && !str_is(h->scheme, s->tls ? "https" : "http")) {
+		answer_fault(s, 400, REASON_BAD_TARGET,
+			     "the request's scheme is not the connection's");
 		return;
 	}
 	if (!request_read(&s->origin, s->tls, h, &s->target, &x->rq, &x->fault)) {

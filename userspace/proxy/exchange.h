@@ -57,7 +57,8 @@ struct exchange {
 
 struct session {
 	struct proxy *px;
-	struct stream *client;
+	struct stream *client; /* NULL: HTTP/2, and there is */
+	struct h2_lane *lane;
 	bool tls;
 	bool stopping;
 	struct origin origin;

@@ -61,6 +61,7 @@ void flow_discard(struct flow *f)
 	f->pending.n = 0;
 	f->discard = true;
 	f->to = NULL;
+	f->to_lane = NULL;
 }
 
 static void rest(struct buf *b)
@@ -88,6 +89,8 @@ ssize_t flow_fill(struct flow *f)
 	size_t room;
 	ssize_t r;
 
+	if (f->from_lane) /* its connection reads */
+		return h2_lane_state(f->from_lane);
 	if (f->in_at == f->in.n)
 		f->in.n = f->in_at = 0;
 	room = f->in.size - f->in.n;
@@ -117,10 +120,16 @@ ssize_t flow_fill(struct flow *f)
 
 enum h1_event flow_parse(struct flow *f)
 {
+	enum h1_event ev;
 	size_t used;
-	enum h1_event ev =
-		h1_next(f->parser, f->arena, f->in.p + f->in_at, f->in.n - f->in_at, f->eof, &used);
 
+	if (f->from_lane) {
+		ev = h2_lane_next(f->from_lane, f->parser);
+		if (ev != H1_MORE)
+			f->read_total++; /* the peer has said something */
+		return ev;
+	}
+	ev = h1_next(f->parser, f->arena, f->in.p + f->in_at, f->in.n - f->in_at, f->eof, &used);
 	f->in_at += used;
 	return ev;
 }
@@ -129,6 +138,8 @@ int flow_flush(struct flow *f)
 {
 	ssize_t r;
 
+	if (f->to_lane)
+		return h2_lane_flush(f->to_lane);
 	while (f->out_at < f->out.n) {
 		r = stream_write(f->to, f->out.p + f->out_at, f->out.n - f->out_at);
 		if (r < 0)
@@ -153,8 +164,42 @@ int flow_flush(struct flow *f)
 	return 0;
 }
 
+static bool bodiless(const struct h1_out *o)
+{
+	return o->body == BODY_NONE || (o->body == BODY_LENGTH && !o->length);
+}
+
+int flow_request(struct flow *f, const struct head *h, bool tls, struct str target, struct str host,
+		 const struct h1_out *o)
+{
+	int r;
+
+	f->kind = o->body;
+	if (!f->to_lane)
+		return h1_write_request(&f->out, h, target, host, o);
+	r = h2_lane_request(f->to_lane, h, tls ? STR("https") : STR("http"), host, target,
+			    bodiless(o), f->secret);
+	if (r == 0)
+		f->written_total++;
+	return r;
+}
+
+int flow_answer(struct flow *f, const struct head *h, const struct h1_out *o)
+{
+	if (!f->to_lane)
+		return h1_write_response(&f->out, h, o);
+	return h2_lane_answer(f->to_lane, h, bodiless(o));
+}
+
+bool flow_has_output(const struct flow *f)
+{
+	return f->out.n > f->out_at || f->pending.n || (f->to_lane && h2_lane_queued(f->to_lane));
+}
+
 static bool emit(struct flow *f, struct str s, bool stays)
 {
+	if (f->to_lane)
+		return h2_lane_write(f->to_lane, s) == 0;
 	if (f->kind == BODY_CHUNKED)
 		return h1_write_chunk(&f->out, s) == 0;
 	if (stays && s.n + f->out.n > GATHER) {
@@ -177,10 +222,15 @@ static bool emit_scrubbed(struct flow *f, struct str s, bool last)
 	return ok;
 }
 
+static bool has_sink(const struct flow *f)
+{
+	return f->to || f->to_lane;
+}
+
 static bool body(struct flow *f)
 {
 	f->bytes += f->parser->body.n;
-	if (f->discard || !f->to)
+	if (f->discard || !has_sink(f))
 		return true;
 	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
 }
@@ -193,11 +243,11 @@ static bool end(struct flow *f)
 	f->ended = true;
 	f->parser->trailers = NULL;
 	f->parser->ntrailers = 0;
-	if (f->discard || !f->to)
+	if (f->discard || !has_sink(f))
 		return true;
 	if (f->scrub && f->window.n && !emit_scrubbed(f, STR(""), true))
 		return false;
-	if (f->kind != BODY_CHUNKED)
+	if (f->kind != BODY_CHUNKED && !f->to_lane)
 		return true;
 	for (size_t i = 0; f->scrub && i < n; i++) {
 		size_t sure;
@@ -206,13 +256,14 @@ static bool end(struct flow *f)
 		scrub_bytes(f->scrub, (char *)t[i].written.p, t[i].written.n, true, &sure);
 		scrub_bytes(f->scrub, (char *)t[i].value.p, t[i].value.n, true, &sure);
 	}
-	return h1_write_end(&f->out, t, n) == 0;
+	return f->to_lane ? h2_lane_end(f->to_lane, t, n) == 0 : h1_write_end(&f->out, t, n) == 0;
 }
 
 /* FLOW_READ: all that is there was parsed; FLOW_WRITE: enough to write first. */
 static enum flow_state parse(struct flow *f)
 {
-	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer) {
+	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer &&
+	       !(f->to_lane && h2_lane_queued(f->to_lane) >= f->buffer)) {
 		switch (flow_parse(f)) {
 		case H1_MORE:
 			return FLOW_READ;
@@ -249,7 +300,7 @@ enum flow_state flow_pump(struct flow *f, bool may_read)
 		st = parse(f);
 		if (st == FLOW_FAULT || st == FLOW_REFUSED)
 			return st;
-		e = f->to ? flow_flush(f) : 0;
+		e = has_sink(f) ? flow_flush(f) : 0;
 		if (e == -EAGAIN)
 			return FLOW_WRITE;
 		if (e < 0)

@@ -7,7 +7,8 @@
 #ifndef EGRET_PROXY_FLOW_H
 #define EGRET_PROXY_FLOW_H
 
-#include "http/h1.h"
+#include "http/h1_write.h"
+#include "http/h2.h"
 #include "proxy/scrub.h"
 #include "proxy/stream.h"
 
@@ -28,8 +29,11 @@ struct flow;
 typedef bool (*flow_head_fn)(struct flow *f, void *owner);
 
 struct flow {
-	struct stream *from, *to; /* borrowed; to may be NULL: bytes are thrown away */
-	struct h1 *parser;
+	/* Borrowed. A side is a stream, where HTTP/1.1 is spoken, or a lane of HTTP/2; neither to:
+	 * bytes are thrown away. */
+	struct stream *from, *to;
+	struct h2_lane *from_lane, *to_lane;
+	struct h1 *parser;   /* also where a lane's events are put */
 	struct arena *arena; /* for heads and trailers */
 	struct buf in;	     /* read, from in_at on not parsed */
 	size_t in_at;
@@ -67,6 +71,12 @@ enum h1_event flow_parse(struct flow *f);
 enum flow_state flow_pump(struct flow *f, bool may_read);
 /* Writes out and pending. 0; -EAGAIN; -errno. */
 int flow_flush(struct flow *f);
+/* The head of what follows, in the sink's own form. 0, -EMSGSIZE, -EPIPE. */
+int flow_request(struct flow *f, const struct head *h, bool tls, struct str target, struct str host,
+		 const struct h1_out *o) MUST_CHECK;
+int flow_answer(struct flow *f, const struct head *h, const struct h1_out *o) MUST_CHECK;
+/* Something waits to be written. */
+bool flow_has_output(const struct flow *f);
 static inline bool flow_has_input(const struct flow *f)
 {
 	return f->in.n > f->in_at;

@@ -37,8 +37,8 @@ static void forward_want(struct session *s)
 	struct exchange *x = &s->x;
 
 	session_want(s);
-	stream_want(x->up->stream, x->down_write_waits ? NULL : on_up_readable,
-		    x->up_write_waits ? on_up_writable : NULL, s);
+	upstream_want(x->up, x->down_write_waits ? NULL : on_up_readable,
+		      x->up_write_waits ? on_up_writable : NULL, s);
 }
 
 void forward_client_readable(struct session *s)
@@ -120,14 +120,13 @@ static bool write_request(struct session *s)
 		s->up.secret = true;
 	}
 	if (r == 0)
-		r = h1_write_request(&s->up.out, h, x->rq.target.whole,
-				     (struct str){ x->rq.host, x->rq.host_n }, &o);
+		r = flow_request(&s->up, h, s->tls, x->rq.target.whole,
+				 (struct str){ x->rq.host, x->rq.host_n }, &o);
 	inject_done(&x->inject);
 	h->fields = fields;
 	h->n = n;
 	h->room = room;
-	s->up.kind = o.body;
-	if (r == 0)
+	if (r == 0 || r == -EPIPE) /* that it takes nothing is found when it is written */
 		return true;
 	x->reusable = true;
 	if (r == -EMSGSIZE)
@@ -202,7 +201,8 @@ static bool retry(struct session *s)
 	bool ended = s->up.ended;
 	bool harmless =
 		h->body == BODY_NONE && (str_is(h->method, "GET") || str_is(h->method, "HEAD"));
-	bool untouched = !s->up.written_total && !s->up.bytes;
+	bool untouched = !s->up.bytes &&
+			 (!s->up.written_total || (x->up->lane && h2_lane_untouched(x->up->lane)));
 
 	if (!x->up->reused || x->retried || s->down.read_total || x->head_sent || x->interim ||
 	    !(harmless || untouched))
@@ -347,14 +347,15 @@ static bool refuse_answer(struct session *s, enum reason r, const char *what)
 static bool interim(struct session *s, struct head *h)
 {
 	struct h1_out o = { .body = BODY_NONE };
+	int r;
 
 	if (h->status == 101)
 		return refuse_answer(s, REASON_BAD_RESPONSE, "it changes the protocol unasked");
 	if (++s->x.interim > s->px->limits.interim_responses)
 		return refuse_answer(s, REASON_LIMIT, "too many interim answers");
 	/* HTTP/1.0 has none. */
-	return !s->req.head.minor || h1_write_response(&s->down.out, h, &o) == 0 ||
-	       refuse_answer(s, REASON_LIMIT, "its header section is too large");
+	r = s->req.head.minor ? flow_answer(&s->down, h, &o) : 0;
+	return r != -EMSGSIZE || refuse_answer(s, REASON_LIMIT, "its header section is too large");
 }
 
 static bool encoded(const struct head *h)
@@ -406,7 +407,7 @@ static bool on_answer_head(struct flow *f, void *owner)
 	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF;
 	o.close = x->close;
 	o.keep_alive = !x->close && !q->minor;
-	if (h1_write_response(&f->out, h, &o) < 0)
+	if (flow_answer(f, h, &o) == -EMSGSIZE)
 		return refuse_answer(s, REASON_LIMIT, "its header section is too large");
 	f->kind = o.body;
 	x->status = h->status;

@@ -48,12 +48,27 @@ struct leaves {
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 		       const unsigned char *in, unsigned in_n, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
+	static const unsigned char h1[] = "\x08http/1.1\x08http/1.0\x02h2";
+	static const unsigned char h2[] = "\x02h2\x08http/1.1\x08http/1.0";
 
-	if (SSL_select_next_proto((unsigned char **)out, out_n, ours, sizeof(ours) - 1, in, in_n) !=
-	    OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto((unsigned char **)out, out_n, SSL_get_app_data(ssl) ? h2 : h1,
+				  sizeof(h1) - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+void leaf_prefer_h2(SSL *ssl)
+{
+	SSL_set_app_data(ssl, ssl); /* anything: choose_alpn looks whether it is there */
+}
+
+bool leaf_chose_h2(const SSL *ssl)
+{
+	const unsigned char *p;
+	unsigned n;
+
+	SSL_get0_alpn_selected(ssl, &p, &n);
+	return n == 2 && !memcmp(p, "h2", 2);
 }
 
 static SSL_CTX *server_context(void)

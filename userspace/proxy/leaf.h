@@ -25,6 +25,10 @@ struct leaves *leaves_free(struct leaves *l); /* NULL */
 /* An SSL for a connection of the job, showing `name` (canonical), or the address when name.n is 0
  * (16 bytes, mapped form). 0 or -EIO. */
 int leaves_ssl(struct leaves *l, struct str name, const uint8_t *addr, SSL **ret) MUST_CHECK;
+/* Before its handshake: HTTP/2 is chosen where the client offers both. Without it only where the
+ * client offers nothing else. */
+void leaf_prefer_h2(SSL *ssl);
+bool leaf_chose_h2(const SSL *ssl); /* after it */
 /* The leaf alone, borrowed: valid until the next call. */
 int leaves_cert(struct leaves *l, struct str name, const uint8_t *addr, X509 **ret) MUST_CHECK;
 size_t leaves_count(const struct leaves *l); /* in the cache */

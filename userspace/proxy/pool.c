@@ -5,6 +5,8 @@
  */
 #include "proxy/pool.h"
 
+#include "http/h2.h"
+
 #include <stdlib.h>
 
 struct pool {
@@ -26,7 +28,10 @@ struct pool *pool_new(struct loop *l, size_t max, uint64_t idle_ms)
 
 void pooled_free(struct pooled *c)
 {
-	stream_free(c->u.stream);
+	if (c->u.lane)
+		h2_lane_close(c->u.lane);
+	else
+		stream_free(c->u.stream);
 	free(c);
 }
 
@@ -65,7 +70,7 @@ struct pool *pool_free(struct pool *p)
 	return NULL;
 }
 
-static bool same(const struct pool_key *a, const struct pool_key *b)
+bool pool_same(const struct pool_key *a, const struct pool_key *b)
 {
 	return a->port == b->port && a->tls == b->tls && a->host_n == b->host_n &&
 	       a->credential_n == b->credential_n && !memcmp(a->host, b->host, a->host_n) &&
@@ -79,7 +84,7 @@ struct pooled *pool_take(struct pool *p, const struct pool_key *key)
 
 	for (c = p->newest; c; c = older) {
 		older = c->older;
-		if (!same(&c->key, key))
+		if (!pool_same(&c->key, key))
 			continue;
 		if (stream_is_stale(c->u.stream)) {
 			drop(c);

@@ -30,6 +30,7 @@ struct pool *pool_free(struct pool *p); /* NULL; closes all that wait */
 struct pooled *pool_take(struct pool *p, const struct pool_key *key); /* NULL: none */
 void pool_put(struct pool *p, struct pooled *c);		      /* takes it over */
 void pooled_free(struct pooled *c);
+bool pool_same(const struct pool_key *a, const struct pool_key *b);
 size_t pool_count(const struct pool *p);
 
 #endif

@@ -136,24 +136,35 @@ static int json_body(const struct refusal *r, const char *phrase, struct buf *b)
 	return e < 0 ? e : buf_add_str(b, STR("}\n"));
 }
 
+int refusal_body(const struct refusal *r, struct str accept, struct buf *to, struct str *ret_type)
+{
+	char phrase[REFUSAL_PHRASE_MAX + 1];
+
+	if (!names_json(accept)) {
+		*ret_type = STR("text/plain; charset=utf-8");
+		return text_body(r, to);
+	}
+	refusal_phrase(r, phrase);
+	*ret_type = STR("application/problem+json");
+	return json_body(r, phrase, to);
+}
+
 int refusal_write(const struct refusal *r, struct str accept, bool head_only, bool close,
 		  bool keep_alive, struct buf *to)
 {
 	char phrase[REFUSAL_PHRASE_MAX + 1];
-	bool json = names_json(accept);
 	struct buf body;
+	struct str type;
 	int e;
 
 	refusal_phrase(r, phrase);
 	buf_init(&body, 32768);
-	e = json ? json_body(r, phrase, &body) : text_body(r, &body);
+	e = refusal_body(r, accept, &body, &type);
 	if (e == 0)
 		e = buf_addf(to,
-			     "HTTP/1.1 %03u %s\r\nDate: %s\r\nContent-Type: %s\r\n"
+			     "HTTP/1.1 %03u %s\r\nDate: %s\r\nContent-Type: %.*s\r\n"
 			     "Content-Length: %zu\r\nCache-Control: no-store\r\n%s\r\n",
-			     r->status, phrase, onward_date().p,
-			     json ? "application/problem+json" : "text/plain; charset=utf-8",
-			     body.n,
+			     r->status, phrase, onward_date().p, STR_ARG(type), body.n,
 			     close	  ? "Connection: close\r\n"
 			     : keep_alive ? "Connection: keep-alive\r\n"
 					  : "");

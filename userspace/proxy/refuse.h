@@ -22,7 +22,10 @@ struct refusal {
 
 /* The whole reason phrase, printable ASCII, at most REFUSAL_PHRASE_MAX bytes; to holds one more. */
 size_t refusal_phrase(const struct refusal *r, char *to);
-/* The whole answer. accept: the request's Accept, n = 0 if none. */
+/* The body and its type alone; accept: the request's Accept, n = 0 if none. */
+int refusal_body(const struct refusal *r, struct str accept, struct buf *to,
+		 struct str *ret_type) MUST_CHECK;
+/* The whole answer in HTTP/1.1. accept: the request's Accept, n = 0 if none. */
 int refusal_write(const struct refusal *r, struct str accept, bool head_only, bool close,
 		  bool keep_alive, struct buf *to) MUST_CHECK;
 

@@ -16,6 +16,7 @@
 
 static void on_readable(void *owner);
 static void on_writable(void *owner);
+static void on_gone(void *owner);
 
 static session_connect_fn on_connect;
 
@@ -53,7 +54,11 @@ void session_want(struct session *s)
 	case SESSION_REFUSE:
 		break;
 	}
-	stream_want(s->client, read ? on_readable : NULL, write ? on_writable : NULL, s);
+	if (s->lane)
+		h2_lane_want(s->lane, read ? on_readable : NULL, write ? on_writable : NULL,
+			     on_gone, s);
+	else
+		stream_want(s->client, read ? on_readable : NULL, write ? on_writable : NULL, s);
 }
 
 /* ---- deadlines ---- */
@@ -130,7 +135,7 @@ static void read_head(struct session *s, bool may_read)
 	enum h1_event ev = H1_MORE;
 	ssize_t r;
 
-	if (may_read) {
+	if (may_read && !s->lane) {
 		r = flow_fill(&s->up);
 		if (r == -EAGAIN)
 			return;
@@ -139,7 +144,7 @@ static void read_head(struct session *s, bool may_read)
 			return;
 		}
 	}
-	if (flow_has_input(&s->up))
+	if (s->lane || flow_has_input(&s->up))
 		ev = flow_parse(&s->up);
 	if (ev != H1_MORE) {
 		head_event(s, ev);
@@ -210,16 +215,25 @@ static void on_writable(void *owner)
 		answer_client_writable(s);
 }
 
+/* The client took its request back, or its connection ended. */
+static void on_gone(void *owner)
+{
+	struct session *s = owner;
+
+	if (s->x.recorded && s->state != SESSION_ANSWER)
+		exchange_over(s, REASON_CLIENT_LOST, NULL);
+	session_end(s);
+}
+
 /* ---- life ---- */
 
-struct session *session_start(struct proxy *px, struct stream *client, bool tls,
-			      const struct origin *o, void (*done)(void *owner), void *owner)
+static struct session *session_new(struct proxy *px, bool tls, const struct origin *o,
+				   void (*done)(void *owner), void *owner)
 {
 	const struct limits *l = &px->limits;
 	struct session *s = mem_new(sizeof(*s));
 
 	s->px = px;
-	s->client = client;
 	s->tls = tls;
 	s->origin = *o;
 	if (o->addr)
@@ -238,8 +252,6 @@ struct session *session_start(struct proxy *px, struct stream *client, bool tls,
 	s->up.parser = &s->req;
 	s->down.parser = &s->res;
 	s->up.arena = s->down.arena = &s->arena;
-	s->up.from = client;
-	s->down.to = client;
 	/* Two heads, two trailer sections and a few interim heads: each is bounded by header_bytes,
 	 * copied with an index; the limit is past what they can need. */
 	arena_init(&s->arena, (size_t)(l->interim_responses + 8) *
@@ -248,6 +260,25 @@ struct session *session_start(struct proxy *px, struct stream *client, bool tls,
 	s->x.credential = -1;
 	s->state = SESSION_HEAD;
 	session_deadline(s, l->header_ms);
+	return s;
+}
+
+struct session *session_start(struct proxy *px, struct stream *client, bool tls,
+			      const struct origin *o, void (*done)(void *owner), void *owner)
+{
+	struct session *s = session_new(px, tls, o, done, owner);
+
+	s->client = s->up.from = s->down.to = client;
+	session_want(s);
+	return s;
+}
+
+struct session *session_lane(struct proxy *px, struct h2_lane *lane, bool tls,
+			     const struct origin *o, void (*done)(void *owner), void *owner)
+{
+	struct session *s = session_new(px, tls, o, done, owner);
+
+	s->lane = s->up.from_lane = s->down.to_lane = lane;
 	session_want(s);
 	return s;
 }
@@ -266,11 +297,12 @@ void exchange_drop(struct session *s)
 			told_given_up(s->px, x->rq.q.host, x->up->addr, x->rq.q.port);
 	}
 	if (x->up) {
-		stream_want(x->up->stream, NULL, NULL, NULL);
 		upstream_put(s->px, TAKE_PTR(x->up), x->reusable);
 	}
 	s->up.to = NULL;
+	s->up.to_lane = NULL;
 	s->down.from = NULL;
+	s->down.from_lane = NULL;
 	inject_done(&x->inject);
 }
 
@@ -282,7 +314,10 @@ void session_end(struct session *s)
 	exchange_drop(s);
 	timer_del(&s->timer);
 	timer_del(&s->kick);
-	stream_free(s->client);
+	if (s->lane)
+		h2_lane_close(s->lane);
+	else
+		stream_free(s->client);
 	flow_done(&s->up);
 	flow_done(&s->down);
 	scrub_free(s->scrub);
@@ -295,14 +330,15 @@ void session_end(struct session *s)
 
 void session_abort(struct session *s)
 {
-	stream_reset(s->client);
+	if (s->client)
+		stream_reset(s->client);
 	session_end(s);
 }
 
 void session_linger(struct session *s)
 {
 	exchange_drop(s);
-	if (stream_shutdown(s->client) < 0 || s->up.eof) {
+	if (s->lane || stream_shutdown(s->client) < 0 || s->up.eof) {
 		session_end(s);
 		return;
 	}
@@ -317,7 +353,7 @@ void session_next(struct session *s)
 	size_t limit = s->arena.limit;
 
 	exchange_drop(s);
-	if (s->x.close || s->stopping || (s->up.eof && !flow_has_input(&s->up))) {
+	if (s->lane || s->x.close || s->stopping || (s->up.eof && !flow_has_input(&s->up))) {
 		session_linger(s);
 		return;
 	}

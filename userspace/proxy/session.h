@@ -9,6 +9,7 @@
 #include "proxy/proxy.h"
 #include "proxy/stream.h"
 
+struct h2_lane;
 struct session;
 
 /* Takes over the stream. `tls`: the stream is opened TLS (scheme https). The session frees itself
@@ -16,6 +17,10 @@ struct session;
  * copied. For plain HTTP the name may still be empty: then Host gives it. */
 struct session *session_start(struct proxy *px, struct stream *client, bool tls,
 			      const struct origin *o, void (*done)(void *owner), void *owner);
+/* One request of a connection that speaks HTTP/2: the session takes over the lane, reads its head,
+ * and is over with it. */
+struct session *session_lane(struct proxy *px, struct h2_lane *lane, bool tls,
+			     const struct origin *o, void (*done)(void *owner), void *owner);
 /* egretd ends the job, or a reload: stop after the current request (drain) or at once. */
 void session_stop(struct session *s, bool at_once);
 

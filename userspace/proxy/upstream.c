@@ -8,6 +8,7 @@
 
 #include "proxy/address.h"
 #include "proxy/dial.h"
+#include "proxy/h2pool.h"
 #include "proxy/pool.h"
 #include "base/resolve.h"
 #include "proxy/uptls.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 
 #define HOST_ADDRS 8
+#define LEARNED 256 /* hosts, of which it is known what they speak */
 
 struct host {
 	char name[HOST_MAX + 1];
@@ -24,10 +26,21 @@ struct host {
 	unsigned naddrs;
 };
 
+struct learned {
+	char host[HOST_MAX + 1];
+	size_t n;
+	uint16_t port;
+	enum upstream_speaks speaks;
+};
+
 struct upstreams {
 	struct resolve *resolve;
 	struct uptls *tls;
 	struct pool *pool;
+	struct h2pool *h2;
+	struct learned learned[LEARNED];
+	unsigned learned_at;
+	struct upstream_want *dialling; /* that could become connections for others too */
 	struct host *hosts;
 	size_t nhosts;
 	struct address_block *blocks; /* allow, local, synthetic */
@@ -42,7 +55,10 @@ struct upstream_want {
 	struct dial *dial;
 	struct pooled *ready;
 	struct upstream_fault fault;
-	bool recorded;
+	bool recorded, h2;
+	/* Asks of one key wait for the first one's dial: it may serve them all. */
+	struct upstream_want *next; /* in dialling, or among those that wait for one of these */
+	struct upstream_want *leader, *waiting;
 	upstream_fn fn;
 	void *owner;
 };
@@ -103,6 +119,7 @@ int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstr
 	int r;
 
 	u->tls = uptls_new(s->root_fds, s->nroots, px->limits.chain_bytes);
+	u->h2 = h2pool_new(px);
 	u->pool = pool_new(px->loop, px->limits.upstream_idle, px->limits.upstream_idle_ms);
 	r = read_setup(u, s);
 	if (!r)
@@ -121,6 +138,7 @@ void upstreams_free(struct upstreams *u)
 	if (!u)
 		return;
 	pool_free(u->pool);
+	h2pool_free(u->h2);
 	resolve_free(u->resolve);
 	uptls_free(u->tls);
 	free(u->hosts);
@@ -136,8 +154,75 @@ bool upstreams_host(const struct upstreams *u, struct str name)
 	return false;
 }
 
+/* ---- what a host speaks ---- */
+
+static struct learned *find_learned(const struct upstreams *u, struct str host, uint16_t port)
+{
+	for (unsigned i = 0; i < LEARNED; i++) {
+		const struct learned *l = &u->learned[i];
+
+		if (l->n && l->port == port && str_eq((struct str){ l->host, l->n }, host))
+			return (struct learned *)l;
+	}
+	return NULL;
+}
+
+enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host, uint16_t port)
+{
+	const struct learned *l = host.n ? find_learned(u, host, port) : NULL;
+
+	return l ? l->speaks : SPEAKS_UNKNOWN;
+}
+
+static void learn(struct upstreams *u, const struct pool_key *key, enum upstream_speaks speaks)
+{
+	struct str host = { key->host, key->host_n };
+	struct learned *l = host.n ? find_learned(u, host, key->port) : NULL;
+
+	if (!l && host.n) {
+		l = &u->learned[u->learned_at++ % LEARNED];
+		memcpy(l->host, host.p, host.n);
+		l->n = host.n;
+		l->port = key->port;
+	}
+	if (l)
+		l->speaks = speaks;
+}
+
+/* ---- asks that wait for another's dial ---- */
+
+static void ask_again(struct timer *t);
+static void finish_later(struct timer *t);
+
+static void leave(struct upstream_want **list, struct upstream_want *w)
+{
+	while (*list && *list != w)
+		list = &(*list)->next;
+	if (*list)
+		*list = w->next;
+	w->next = NULL;
+}
+
+/* The dial of w is over, or given up: those that waited for it look again, or fail as it did. */
+static void release(struct upstream_want *w, bool failed)
+{
+	struct upstream_want *one;
+
+	leave(&w->px->upstreams->dialling, w);
+	while ((one = w->waiting)) {
+		w->waiting = one->next;
+		one->next = one->leader = NULL;
+		if (failed)
+			one->fault = w->fault;
+		timer_set(w->px->loop, &one->now, 0, failed ? finish_later : ask_again, one);
+	}
+}
+
 static void want_free(struct upstream_want *w)
 {
+	if (w->leader)
+		leave(&w->leader->waiting, w);
+	release(w, false);
 	timer_del(&w->now);
 	free(w);
 }
@@ -149,6 +234,7 @@ static void finish(struct upstream_want *w)
 	upstream_fn fn = w->fn;
 	void *owner = w->owner;
 
+	release(w, !ready);
 	want_free(w);
 	fn(owner, ready ? &ready->u : NULL, ready ? NULL : &fault);
 }
@@ -171,7 +257,15 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 	struct pooled *c;
 
 	w->dial = NULL;
-	if (s) {
+	if (s && w->key.tls && uptls_verified(stream_ssl(s)) && uptls_chose_h2(stream_ssl(s))) {
+		learn(w->px->upstreams, &w->key, SPEAKS_H2);
+		h2pool_add(w->px->upstreams->h2, s, &w->key, addr);
+		w->ready = h2pool_take(w->px->upstreams->h2, &w->key);
+		if (!w->ready)
+			fail(w, REASON_UPSTREAM_LOST, "it closed the connection");
+	} else if (s) {
+		if (w->h2)
+			learn(w->px->upstreams, &w->key, SPEAKS_H1);
 		c = mem_new(sizeof(*c));
 		c->u.stream = s;
 		memcpy(c->u.addr, addr, 16);
@@ -217,6 +311,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .tls = w->key.tls ? u->tls : NULL,
 			       .host = { w->key.host, w->key.host_n },
 			       .recorded = w->recorded,
+			       .h2 = w->h2,
 			       .connect_ms = px->limits.connect_ms,
 			       .handshake_ms = px->limits.handshake_ms };
 	enum address_class class, refused = ADDRESS_PUBLIC;
@@ -289,6 +384,41 @@ static void find_addresses(struct upstream_want *w)
 	w->ask = resolve_get(u->resolve, name, resolved, w);
 }
 
+/* From the pools, or by another's dial, or by one of its own. */
+static void look(struct upstream_want *w, bool fresh)
+{
+	struct upstreams *u = w->px->upstreams;
+	struct str host = { w->key.host, w->key.host_n };
+	struct upstream_want *d;
+
+	if (!fresh && w->h2)
+		w->ready = h2pool_take(u->h2, &w->key);
+	if (!fresh && !w->ready)
+		w->ready = pool_take(u->pool, &w->key);
+	if (w->ready) {
+		timer_set(w->px->loop, &w->now, 0, finish_later, w);
+		return;
+	}
+	if (w->h2 && upstreams_speaks(u, host, w->key.port) != SPEAKS_H1) {
+		for (d = u->dialling; d && !pool_same(&d->key, &w->key); d = d->next)
+			;
+		if (d) {
+			w->leader = d;
+			w->next = d->waiting;
+			d->waiting = w;
+			return;
+		}
+		w->next = u->dialling;
+		u->dialling = w;
+	}
+	find_addresses(w);
+}
+
+static void ask_again(struct timer *t)
+{
+	look(t->owner, false);
+}
+
 struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,
 				   void *owner)
 {
@@ -300,6 +430,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->key.port = ask->port;
 	w->key.tls = ask->tls;
 	w->recorded = ask->recorded;
+	w->h2 = ask->h2 && ask->tls;
 	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
 	    (!ask->host.n && !ask->addr)) {
 		fail(w, REASON_BAD_NAME, "there is neither a name nor an address to dial");
@@ -314,12 +445,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	if (ask->credential.n)
 		memcpy(w->key.credential, ask->credential.p, ask->credential.n);
 	w->key.credential_n = ask->credential.n;
-	if (!ask->fresh)
-		w->ready = pool_take(px->upstreams->pool, &w->key);
-	if (w->ready)
-		timer_set(px->loop, &w->now, 0, finish_later, w);
-	else
-		find_addresses(w);
+	look(w, ask->fresh);
 	return w;
 }
 
@@ -337,11 +463,23 @@ void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 {
 	struct pooled *c = (struct pooled *)u;
 
+	if (u->lane) {
+		pooled_free(c);
+		return;
+	}
 	stream_want(u->stream, NULL, NULL, NULL);
 	if (reusable && !px->stopping)
 		pool_put(px->upstreams->pool, c);
 	else
 		pooled_free(c);
+}
+
+void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner)
+{
+	if (u->lane)
+		h2_lane_want(u->lane, on_read, on_write, NULL, owner);
+	else
+		stream_want(u->stream, on_read, on_write, owner);
 }
 
 struct stream *upstream_take(struct proxy *px, struct upstream *u)

@@ -8,6 +8,7 @@
 #define EGRET_PROXY_UPSTREAM_H
 
 #include "event/event.h"
+#include "http/h2.h"
 #include "proxy/proxy.h"
 #include "proxy/stream.h"
 
@@ -18,13 +19,16 @@ struct upstream_ask {
 	uint16_t port;
 	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
+	bool h2;	       /* may speak HTTP/2 */
 	bool fresh;	       /* not from the pool */
 	bool recorded;	       /* what it is for is in the ring already */
 };
 
 struct upstream {
-	struct stream *stream; /* ready to use; borrowed from the upstream */
-	uint8_t addr[16];      /* what was dialled */
+	/* Ready to use; borrowed from the upstream. A lane where the server speaks HTTP/2. */
+	struct stream *stream;
+	struct h2_lane *lane;
+	uint8_t addr[16]; /* what was dialled */
 	bool reused; /* it came from the pool: a failure before any answer byte may be retried when
 			safe */
 	bool verified; /* TLS, and the certificate was verified for host */
@@ -45,6 +49,10 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 void upstream_cancel(struct upstream_want *w); /* fn will not be called */
 /* Gives it back: to the pool when reusable, else it is closed. */
 void upstream_put(struct proxy *px, struct upstream *u, bool reusable);
+void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner);
+enum upstream_speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
+/* What this host was last seen to speak at this port, by TLS. */
+enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host, uint16_t port);
 /* Takes the stream out for a tunnel; the upstream itself is freed. */
 struct stream *upstream_take(struct proxy *px, struct upstream *u);
 

@@ -230,6 +230,15 @@ const char *uptls_lost(const SSL *ssl)
 	return j && j->refused ? "demands a client certificate, and egret has none" : NULL;
 }
 
+bool uptls_chose_h2(const SSL *ssl)
+{
+	const unsigned char *p;
+	unsigned n;
+
+	SSL_get0_alpn_selected(ssl, &p, &n);
+	return n == 2 && !memcmp(p, "h2", 2);
+}
+
 bool uptls_verified(const SSL *ssl)
 {
 	return SSL_get_verify_result(ssl) == X509_V_OK && SSL_is_init_finished(ssl) &&

@@ -21,6 +21,7 @@ const char *uptls_why(const SSL *ssl);
 /* In clear (NULL) or without a word for it: NULL. Else why the peer ended it, behind "it" or "the
  * server": it demands a client certificate. */
 const char *uptls_lost(const SSL *ssl);
+bool uptls_chose_h2(const SSL *ssl); /* after a handshake: does it speak HTTP/2? */
 /* After a handshake: was the certificate verified for the host? */
 bool uptls_verified(const SSL *ssl);
 

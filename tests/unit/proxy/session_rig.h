@@ -152,6 +152,11 @@ void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 		rig.idle = u;
 }
 
+void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner)
+{
+	stream_want(u->stream, on_read, on_write, owner);
+}
+
 struct stream *upstream_take(struct proxy *px, struct upstream *u)
 {
 	struct stream *s = u->stream;

@@ -198,6 +198,8 @@ static void chain(void **state)
 }
 
 /* Both ends in memory: 1 when the handshake ended well. */
+static bool prefer; /* leaf_prefer_h2 */
+
 static int shake(struct leaves *l, SSL_CTX *ctx, const char *host, const char *alpn,
 		 SSL **ret_client)
 {
@@ -206,6 +208,8 @@ static int shake(struct leaves *l, SSL_CTX *ctx, const char *host, const char *a
 	int r = 0;
 
 	assert_int_equal(leaves_ssl(l, str_of(host), NULL, &server), 0);
+	if (prefer)
+		leaf_prefer_h2(server);
 	BIO_new_bio_pair(&a, 65536, &b, 65536);
 	SSL_set_bio(server, a, a);
 	SSL_set_bio(client, b, b);
@@ -243,8 +247,17 @@ static void handshakes(void **state)
 	assert_int_equal(n, 8);
 	assert_memory_equal(proto, "http/1.1", 8);
 	SSL_free(client);
-	assert_int_equal(shake(l, ctx, "api.shop.test", "\2h2", &client), 0);
+	/* Nothing else offered. */
+	assert_int_equal(shake(l, ctx, "api.shop.test", "\2h2", &client), 1);
+	assert_true(leaf_chose_h2(client));
 	SSL_free(client);
+	assert_int_equal(shake(l, ctx, "api.shop.test", "\2h3", &client), 0);
+	SSL_free(client);
+	prefer = true;
+	assert_int_equal(shake(l, ctx, "api.shop.test", "\2h2\x08http/1.1", &client), 1);
+	assert_true(leaf_chose_h2(client));
+	SSL_free(client);
+	prefer = false;
 	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 	assert_int_equal(shake(l, ctx, "api.shop.test", NULL, &client), 1);
 	assert_string_equal(SSL_get_version(client), "TLSv1.2");

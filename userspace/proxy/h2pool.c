@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/2 towards upstreams: see h2pool.h. A connection that says goodbye, or breaks, is no longer
+ * found here; its requests are told by their lanes. Hostile bytes: the upstream's, read by
+ * http/h2.c.
+ */
+#include "proxy/h2pool.h"
+
+#include "base/clock.h"
+#include "proxy/h2conn.h"
+#include "proxy/h2serve.h"
+
+#include <stdlib.h>
+
+struct shared {
+	struct h2pool *pool;
+	struct shared *next;
+	struct h2conn conn;
+	struct pool_key key;
+	uint8_t addr[16];
+	struct timer idle;
+	uint64_t last;
+	bool used; /* by a first request */
+};
+
+struct h2pool {
+	struct proxy *px;
+	struct shared *first;
+};
+
+struct h2pool *h2pool_new(struct proxy *px)
+{
+	struct h2pool *p = mem_new(sizeof(*p));
+
+	p->px = px;
+	return p;
+}
+
+static void over(void *owner)
+{
+	struct shared *s = owner, **at;
+
+	/* First: who is told by its lane may ask for another at once. */
+	for (at = &s->pool->first; *at != s; at = &(*at)->next)
+		;
+	*at = s->next;
+	timer_del(&s->idle);
+	h2conn_done(&s->conn);
+	free(s);
+}
+
+struct h2pool *h2pool_free(struct h2pool *p)
+{
+	if (!p)
+		return NULL;
+	while (p->first)
+		over(p->first);
+	free(p);
+	return NULL;
+}
+
+static void on_idle(struct timer *t)
+{
+	struct shared *s = t->owner;
+	uint64_t limit = s->pool->px->limits.upstream_idle_ms, idle = clock_now() - s->last;
+
+	if (h2_lanes(s->conn.h2))
+		timer_set(s->pool->px->loop, &s->idle, limit, on_idle, s);
+	else if (idle < limit)
+		timer_set(s->pool->px->loop, &s->idle, limit - idle, on_idle, s);
+	else
+		over(s);
+}
+
+void h2pool_add(struct h2pool *p, struct stream *stream, const struct pool_key *key,
+		const uint8_t addr[16])
+{
+	struct h2_limits limits = h2_limits_of(p->px);
+	struct shared *s = mem_new(sizeof(*s));
+
+	s->pool = p;
+	s->key = *key;
+	memcpy(s->addr, addr, sizeof(s->addr));
+	s->last = clock_now();
+	s->next = p->first;
+	p->first = s;
+	h2conn_init(&s->conn, p->px->loop, stream, false, &limits, over, NULL, NULL, s);
+	timer_set(p->px->loop, &s->idle, p->px->limits.upstream_idle_ms, on_idle, s);
+}
+
+struct pooled *h2pool_take(struct h2pool *p, const struct pool_key *key)
+{
+	struct pooled *c;
+	struct shared *s;
+	bool going;
+
+	for (s = p->first; s; s = s->next)
+		if (pool_same(&s->key, key) && h2_room(s->conn.h2, &going))
+			break;
+	if (!s)
+		return NULL;
+	s->last = clock_now();
+	c = mem_new(sizeof(*c));
+	c->key = *key;
+	memcpy(c->u.addr, s->addr, sizeof(c->u.addr));
+	c->u.verified = true; /* or upstream.c had not added it */
+	c->u.reused = s->used;
+	c->u.lane = h2_open(s->conn.h2);
+	s->used = true;
+	return c;
+}
