@@ -161,7 +161,7 @@ bare() { # the same command without egret
 	timeout -k 5 "${JOB_TIMEOUT:-100}" nsenter --net="/run/netns/$HOSTNS" unshare -m --propagation private bash -c '
 		mount --bind "$0/bare.hosts" /etc/hosts; mount --bind "$0/outside.pem" /etc/ssl/certs/ca-certificates.crt
 		C=$0/outside.pem
-		export SSL_CERT_FILE=$C CURL_CA_BUNDLE=$C GIT_SSL_CAINFO=$C REQUESTS_CA_BUNDLE=$C PIP_CERT=$C NODE_EXTRA_CA_CERTS=$C
+		export SSL_CERT_FILE=$C CURL_CA_BUNDLE=$C GIT_SSL_CAINFO=$C REQUESTS_CA_BUNDLE=$C PIP_CERT=$C NODE_EXTRA_CA_CERTS=$C CARGO_HTTP_CAINFO=$C
 		export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$0/bare.p12 -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=changeit"
 		unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 		exec "$@"' "$TMP" "$@"

@@ -45,3 +45,34 @@ make_git() { # https://git.test/repo.git, as files
 	(cd "$TMP" && git init -q -b main src && cd src && git -c user.name=t -c user.email=t@t.test commit -q --allow-empty -m first &&
 		git clone -q --bare . "$TMP/www/git.test/repo.git" && git -C "$TMP/www/git.test/repo.git" update-server-info) 2>/dev/null
 }
+make_crate() { # the crate egret_hello 1.0.0 at https://cargo.test/index/, a sparse registry
+	local d=$TMP/crate/egret_hello-1.0.0 t=$TMP/www/cargo.test
+	mkdir -p "$d/src" "$t/index/eg/re" "$t/crates/egret_hello"
+	printf '[package]\nname = "egret_hello"\nversion = "1.0.0"\nedition = "2021"\n' >"$d/Cargo.toml"
+	echo 'pub const SAID: &str = "hello from a crate";' >"$d/src/lib.rs"
+	tar -C "$TMP/crate" -czf "$t/crates/egret_hello/1.0.0.crate" egret_hello-1.0.0
+	printf '{"dl":"https://cargo.test/crates/{crate}/{version}.crate"}' >"$t/index/config.json"
+	printf '{"name":"egret_hello","vers":"1.0.0","deps":[],"cksum":"%s","features":{},"yanked":false}\n' \
+		"$(sha256sum "$t/crates/egret_hello/1.0.0.crate" | cut -d' ' -f1)" >"$t/index/eg/re/egret_hello"
+}
+make_module() { # the Go module example.test/Hello v1.0.0 at https://go.test, a GOPROXY; a capital letter is written !h
+	local d=$TMP/module t="$TMP/www/go.test/example.test/!hello/@v"
+	mkdir -p "$d/example.test/Hello@v1.0.0" "$t"
+	echo 'module example.test/Hello' | tee "$d/example.test/Hello@v1.0.0/go.mod" >"$t/v1.0.0.mod"
+	printf 'package hello\n\nconst Said = "hello from a module"\n' >"$d/example.test/Hello@v1.0.0/hello.go"
+	echo v1.0.0 >"$t/list"
+	echo '{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}' >"$t/v1.0.0.info"
+	(cd "$d" && python3 -c 'import sys,zipfile,os
+z=zipfile.ZipFile(sys.argv[1],"w")
+[z.write(os.path.join(r,f)) for r,_,fs in os.walk("example.test") for f in fs]
+z.close()' "$t/v1.0.0.zip")
+}
+make_maven() { # the parent POM test.egret:parent:1.0 at https://maven.test/m2
+	local t=$TMP/www/maven.test/m2/test/egret/parent/1.0
+	mkdir -p "$t"
+	cat >"$t/parent-1.0.pom" <<-'POM'
+		<project><modelVersion>4.0.0</modelVersion><groupId>test.egret</groupId><artifactId>parent</artifactId><version>1.0</version><packaging>pom</packaging>
+		<name>hello from a parent</name></project>
+	POM
+	sha1sum "$t/parent-1.0.pom" | cut -d' ' -f1 >"$t/parent-1.0.pom.sha1"
+}
