@@ -6,8 +6,8 @@
  * It answers for a packet only if nothing that the whole check asks can have changed: the same
  * addresses and ports, TCP, whole and without options; no change of a table has begun since
  * (egret_changes, which egretd counts before and after each); the socket's record is as it was (who
- * writes it forgets this); and the socket does not listen. Everything else takes the whole check, so
- * do packets without a socket, other protocols, and each flow anew after some time. What is kept
+ * writes it forgets this); and the socket does not listen. Everything else takes the whole check,
+ * so do packets without a socket, other protocols, and each flow anew after some time. What is kept
  * never changes but for its stamps, a word each: a new flow makes a new one.
  */
 #ifndef EGRET_SEEN_H
@@ -109,8 +109,7 @@ static __always_inline bool seen_is_flow(const struct egret_seen *v, struct __sk
 		return false;
 	__builtin_memcpy(&got, &six->tcp, sizeof(got));
 	*ret_flags = six->tcp.flags;
-	return got == ports && seen_same(six->ip.source, source) &&
-	       seen_same(six->ip.dest, dest) &&
+	return got == ports && seen_same(six->ip.source, source) && seen_same(six->ip.dest, dest) &&
 	       (six->ip.version_flow & bpf_htonl(0xf0000000)) == bpf_htonl(0x60000000) &&
 	       six->ip.next == IPPROTO_TCP && bpf_ntohs(six->ip.len) + sizeof(six->ip) == whole &&
 	       tcp_is_whole(&six->tcp, whole - sizeof(six->ip));

@@ -92,22 +92,70 @@ static void line_close(void)
 
 /* ---- what is taken away ---- */
 
-static void member_two(void) { member_a(A2, false); }
-static void member_one(void) { member_a(A1, false); }
-static void flags_none(void) { flags_a(0); }
-static void host_net(void) { flags_a(EGRET_CG_HOST_NET); }
-static void job_one(void) { need(kernel_cgroup_del(W.k, W.a), "del"); }
-static void job_two(void) { need(kernel_cgroup_del(W.k, H[A2].id), "del"); }
-static void nobodys(void) { need(kernel_cgroup_set(W.k, W.a, 0, 0), "set"); }
-static void others(void) { need(kernel_cgroup_set(W.k, W.a, JOB_B, BOTH), "set"); }
-static void link_one(void) { need(kernel_link_del(W.k, H[A1].link), "del"); }
-static void link_two(void) { need(kernel_link_del(W.k, H[A2].link), "del"); }
-static void no_hosts(void) { need(kernel_hostaddr_set(W.k, NULL, 0), "host"); }
-static void no_rules(void) { need(kernel_direct_del(W.k, POLICY), "rules"); }
-static void other_port(void) { RULES(POLICY, rule(FAR4, PORT + 1, PORT + 1, false)); }
-static void policy_gone(void) { has_policy(EGRET_CG_DIRECT, OTHER); }
-static void link_policy(void) { link_has(EGRET_CG_DIRECT, OTHER); }
-static void forgotten(void) { need(kernel_job_forget(W.k, JOB_A), "forget"); }
+static void member_two(void)
+{
+	member_a(A2, false);
+}
+static void member_one(void)
+{
+	member_a(A1, false);
+}
+static void flags_none(void)
+{
+	flags_a(0);
+}
+static void host_net(void)
+{
+	flags_a(EGRET_CG_HOST_NET);
+}
+static void job_one(void)
+{
+	need(kernel_cgroup_del(W.k, W.a), "del");
+}
+static void job_two(void)
+{
+	need(kernel_cgroup_del(W.k, H[A2].id), "del");
+}
+static void nobodys(void)
+{
+	need(kernel_cgroup_set(W.k, W.a, 0, 0), "set");
+}
+static void others(void)
+{
+	need(kernel_cgroup_set(W.k, W.a, JOB_B, BOTH), "set");
+}
+static void link_one(void)
+{
+	need(kernel_link_del(W.k, H[A1].link), "del");
+}
+static void link_two(void)
+{
+	need(kernel_link_del(W.k, H[A2].link), "del");
+}
+static void no_hosts(void)
+{
+	need(kernel_hostaddr_set(W.k, NULL, 0), "host");
+}
+static void no_rules(void)
+{
+	need(kernel_direct_del(W.k, POLICY), "rules");
+}
+static void other_port(void)
+{
+	RULES(POLICY, rule(FAR4, PORT + 1, PORT + 1, false));
+}
+static void policy_gone(void)
+{
+	has_policy(EGRET_CG_DIRECT, OTHER);
+}
+static void link_policy(void)
+{
+	link_has(EGRET_CG_DIRECT, OTHER);
+}
+static void forgotten(void)
+{
+	need(kernel_job_forget(W.k, JOB_A), "forget");
+}
 
 static void as_before(uint32_t flags)
 {

@@ -220,6 +220,19 @@ static void test_late_packet(void **state)
 
 #define OTHER_LINK 4711
 
+static int shell(const char *command)
+{
+	pid_t pid = fork();
+	int st = -1;
+
+	if (pid == 0) {
+		execlp("bash", "bash", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &st, 0);
+	return st;
+}
+
 static int frames(const char *from, int n)
 {
 	const struct sockaddr_ll to = { .sll_family = AF_PACKET,
@@ -255,8 +268,7 @@ static int late_frames_fn(void *arg)
 		 "ip link add ours index %u type veth peer name o && "
 		 "ip link add others index %d type veth peer name p",
 		 EGRET_TRIAL_LINK, OTHER_LINK);
-	if (system(line) ||
-	    system("for l in ours o others p; do ip link set $l up || exit 1; done"))
+	if (shell(line) || shell("for l in ours o others p; do ip link set $l up || exit 1; done"))
 		return EPROTO;
 	r = -kernel_link_attach(W.k, EGRET_TRIAL_LINK);
 	if (!r)

@@ -51,7 +51,8 @@ bool kernel_change_mend(struct kernel_change *c)
 
 int kernel_change_open(int fd, struct kernel_change **ret)
 {
-	struct egret_changes *at = mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct egret_changes *at =
+		mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	struct kernel_change *c;
 
 	if (at == MAP_FAILED)
