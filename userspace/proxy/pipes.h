@@ -10,11 +10,17 @@
 
 #include "base/bytes.h"
 
-/* Both ends non-blocking; [0] reads. 0; -EMFILE, -ENFILE. */
-int pipes_take(int ret[2]) MUST_CHECK;
-/* It must be empty. ends become -1. */
-void pipes_give(int ends[2]);
-/* With whatever it holds. ends become -1; accepts -1. */
-void pipes_drop(int ends[2]);
+struct pipe {
+	int ends[2]; /* [0] reads; -1: none */
+	bool large;
+};
+#define NO_PIPE ((struct pipe){ .ends = { -1, -1 } })
+
+/* Both ends non-blocking. 0; -EMFILE, -ENFILE. */
+int pipes_take(struct pipe *ret) MUST_CHECK;
+/* Takes it back; it must be empty. */
+void pipes_give(struct pipe *p);
+/* Closes it with whatever it holds; none is fine. */
+void pipes_drop(struct pipe *p);
 
 #endif

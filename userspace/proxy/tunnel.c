@@ -33,7 +33,7 @@ struct side {
 
 struct way {
 	struct side *from, *to;
-	int pipe[2]; /* -1 while nothing is held */
+	struct pipe pipe; /* none while nothing is held */
 	size_t held;
 	uint64_t moved;
 	bool ended; /* no more will come */
@@ -63,7 +63,7 @@ static void way_drop(struct way *w)
 {
 	held_all -= w->held;
 	w->held = 0;
-	pipes_drop(w->pipe);
+	pipes_drop(&w->pipe);
 	w->ended = w->done = true;
 }
 
@@ -135,10 +135,10 @@ static ssize_t way_take(struct way *w, bool *written)
 {
 	ssize_t r;
 
-	if (w->pipe[0] < 0 && pipes_take(w->pipe))
+	if (w->pipe.ends[0] < 0 && pipes_take(&w->pipe))
 		return way_copy(w, written);
-	r = splice(w->from->fd, NULL, w->pipe[1], NULL, held_all < HELD_MANY ? GO_BYTES : FEW_BYTES,
-		   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	r = splice(w->from->fd, NULL, w->pipe.ends[1], NULL,
+		   held_all < HELD_MANY ? GO_BYTES : FEW_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (r < 0)
 		return -errno;
 	w->held = (size_t)r;
@@ -148,7 +148,7 @@ static ssize_t way_take(struct way *w, bool *written)
 
 static void way_send(struct way *w)
 {
-	ssize_t r = splice(w->pipe[0], NULL, w->to->fd, NULL, w->held,
+	ssize_t r = splice(w->pipe.ends[0], NULL, w->to->fd, NULL, w->held,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 	if (r > 0) {
@@ -196,8 +196,8 @@ static bool way_move(struct way *w)
 		else
 			way_read(w);
 	}
-	if (!w->held && w->pipe[0] >= 0)
-		pipes_give(w->pipe);
+	if (!w->held && w->pipe.ends[0] >= 0)
+		pipes_give(&w->pipe);
 	if (w->done)
 		return false;
 	if (w->to->err) {
@@ -308,8 +308,8 @@ int tunnel_start(struct loop *l, int a, int b, uint64_t idle_ms, tunnel_fn fn, v
 	int r;
 
 	t->loop = l;
-	t->out = (struct way){ .from = &t->a, .to = &t->b, .pipe = { -1, -1 } };
-	t->in = (struct way){ .from = &t->b, .to = &t->a, .pipe = { -1, -1 } };
+	t->out = (struct way){ .from = &t->a, .to = &t->b, .pipe = NO_PIPE };
+	t->in = (struct way){ .from = &t->b, .to = &t->a, .pipe = NO_PIPE };
 	r = side_start(t, &t->a, a);
 	if (!r)
 		r = side_start(t, &t->b, b);
