@@ -4,7 +4,9 @@
  * more specific, and a pass-through beside a rule that needs the connection opened. Called by
  * compile.c with the rules of one image, includes among them.
  */
-#include "policy/model.h"
+#include "policy/image.h"
+
+#include <stdlib.h>
 
 static bool ports_overlap(const struct rule *a, const struct rule *b)
 {
@@ -84,23 +86,69 @@ static void report(const struct load *l, const struct rule *at, const struct rul
 		 STR_ARG(other->id), STR_ARG(at->id), why);
 }
 
+/* What tells most pairs apart at once: a policy of 10,000 rules has 50 million of them. */
+struct checked {
+	const struct rule *r;
+	uint32_t host, rank, literal; /* bytes of the path that every match begins with */
+	bool opens;
+};
+
+static void prepare(const struct rule *r, struct checked *ret)
+{
+	const struct host_pattern *h = &r->host;
+	const char *star = r->path.p ? memchr(r->path.p, '*', r->path.n) : NULL;
+	struct str host = h->name;
+
+	if (h->kind == HOST_ADDR)
+		host = (struct str){ (const char *)h->addr, sizeof(h->addr) };
+	*ret = (struct checked){
+		.r = r, .host = HASH_START, .rank = path_rank(r->path), .opens = opens(r)
+	};
+	for (size_t i = 0; i < host.n; i++)
+		ret->host = hash_step(ret->host, host.p[i]);
+	ret->literal = (uint32_t)(star ? (size_t)(star - r->path.p) : r->path.n);
+	if (star && ret->literal > 1)
+		ret->literal--; /* a deep star takes its slash with it */
+}
+
+static bool apart(const struct checked *a, const struct checked *b)
+{
+	size_t n = a->literal < b->literal ? a->literal : b->literal;
+
+	return a->host != b->host || a->rank != b->rank ||
+	       (n && memcmp(a->r->path.p, b->r->path.p, n) != 0);
+}
+
+static void check_pair(const struct load *l, const struct checked *a, const struct checked *b)
+{
+	/* Between a policy and what it includes, two rules that do the same are no quarrel. */
+	if (!apart(a, b) && tie(a->r, b->r) &&
+	    (a->r->file == b->r->file || !same_outcome(a->r, b->r)))
+		report(l, b->r, a->r,
+		       "allow the same request and neither is more specific; make one of them "
+		       "narrower");
+	if (a->opens != b->opens &&
+	    (pass_against_open(a->r, b->r) || pass_against_open(b->r, a->r)))
+		report(l, b->r, a->r,
+		       "name one host and port, and one of them passes it through unopened; the "
+		       "other could not be judged");
+}
+
 void check_rules(const struct load *l, const struct rule *rules)
 {
-	for (const struct rule *b = rules; b; b = b->next) {
-		for (const struct rule *a = rules; a != b; a = a->next) {
-			/* Between a policy and what it includes, two rules that do the same are no
-			 * quarrel. */
-			if (tie(a, b) && ((a->file == b->file) || !same_outcome(a, b)))
-				report(l, b, a,
-				       "allow the same request and neither is more specific; make "
-				       "one of them narrower");
-			if (pass_against_open(a, b) || pass_against_open(b, a))
-				report(l, b, a,
-				       "name one host and port, and one of them passes it through "
-				       "unopened; "
-				       "the other could not be judged");
+	cleanup_free struct checked *all = NULL;
+	size_t n = 0;
+
+	for (const struct rule *r = rules; r; r = r->next)
+		n++;
+	all = mem_new(n * sizeof(*all));
+	n = 0;
+	for (const struct rule *r = rules; r; r = r->next)
+		prepare(r, &all[n++]);
+	for (size_t b = 0; b < n; b++)
+		for (size_t a = 0; a < b; a++) {
+			check_pair(l, &all[a], &all[b]);
 			if (l->errors->count >= DIAG_COUNT_MAX)
 				return;
 		}
-	}
 }

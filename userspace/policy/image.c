@@ -13,7 +13,7 @@ static const size_t records[POLICY_TABLES] = {
 	[TABLE_VALUE] = sizeof(struct img_str),	  [TABLE_RULE] = sizeof(struct img_rule),
 	[TABLE_ENTRY] = sizeof(struct img_entry), [TABLE_GROUP] = sizeof(struct img_group),
 	[TABLE_SLOT] = sizeof(uint32_t),	  [TABLE_PORT] = sizeof(struct img_port),
-	[TABLE_BLOCK] = sizeof(struct img_block),
+	[TABLE_BLOCK] = sizeof(struct img_block), [TABLE_PATH] = sizeof(uint32_t),
 };
 
 static void head_get(const struct policy *p, struct img_policy *ret)
@@ -38,7 +38,22 @@ static bool entries_ok(const uint8_t *p, const struct img_policy *h)
 		    !range_ok(e.query, e.nquery, t[TABLE_VALUE].n) || !str_ok(e.path, h->strings) ||
 		    e.path.n > PATTERN_MAX || e.literal > e.path.n ||
 		    e.schemes >= 1u << (SCHEME_DIRECT_UDP + 1) || e.flags >= ENTRY_REFS * 2 ||
-		    e.nquery > QUERY_MAX || e.nports > PORTS_MAX)
+		    e.nquery > QUERY_MAX || e.nports > PORTS_MAX ||
+		    (e.next && (e.next > t[TABLE_ENTRY].n || e.next - 1 <= i)))
+			return false;
+	}
+	return true;
+}
+
+static bool slots_ok(const uint8_t *p, struct img_table slots, uint32_t most)
+{
+	uint32_t slot;
+
+	if (slots.n == 0 || (slots.n & (slots.n - 1)))
+		return false;
+	for (uint32_t i = 0; i < slots.n; i++) {
+		IMG_GET(p, slots, i, &slot);
+		if (slot > most)
 			return false;
 	}
 	return true;
@@ -48,7 +63,6 @@ static bool groups_ok(const uint8_t *p, const struct img_policy *h)
 {
 	const struct img_table *t = h->tables;
 	struct img_group g;
-	uint32_t slot;
 
 	for (uint32_t i = 0; i < t[TABLE_GROUP].n; i++) {
 		IMG_GET(p, t[TABLE_GROUP], i, &g);
@@ -57,14 +71,8 @@ static bool groups_ok(const uint8_t *p, const struct img_policy *h)
 		    !range_ok(g.entry + g.ndeny, g.nallow, t[TABLE_ENTRY].n))
 			return false;
 	}
-	if (t[TABLE_SLOT].n == 0 || (t[TABLE_SLOT].n & (t[TABLE_SLOT].n - 1)))
-		return false;
-	for (uint32_t i = 0; i < t[TABLE_SLOT].n; i++) {
-		IMG_GET(p, t[TABLE_SLOT], i, &slot);
-		if (slot > t[TABLE_GROUP].n)
-			return false;
-	}
-	return true;
+	return slots_ok(p, t[TABLE_SLOT], t[TABLE_GROUP].n) &&
+	       slots_ok(p, t[TABLE_PATH], t[TABLE_ENTRY].n);
 }
 
 static bool rules_ok(const uint8_t *p, const struct img_policy *h)

@@ -12,7 +12,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "images are little-endian");
 
-#define POLICY_MAGIC 0x32504745u     /* "EGP2" */
+#define POLICY_MAGIC 0x33504745u     /* "EGP3" */
 #define CREDENTIAL_MAGIC 0x31434745u /* "EGC1" */
 #define PACK_MAGIC 0x314b4745u	     /* "EGK1" */
 #define DIGEST_TEXT_N 71	     /* "sha256:" and 64 digits */
@@ -33,6 +33,7 @@ enum policy_table {
 	TABLE_ENTRY,
 	TABLE_GROUP,
 	TABLE_SLOT, /* u32: group + 1, or 0; a power of two of them */
+	TABLE_PATH, /* u32: entry + 1, or 0; a power of two of them; see path_slot */
 	TABLE_PORT,
 	TABLE_BLOCK,
 	POLICY_TABLES
@@ -75,7 +76,7 @@ struct img_entry {
 	struct img_str path;
 	uint32_t literal;	/* bytes of path before its first star */
 	uint32_t query, nquery; /* with ENTRY_REFS: its patterns */
-	uint32_t rank, pad;
+	uint32_t rank, next;	/* of a chain in TABLE_PATH: entry + 1, a later one, or 0 */
 };
 #define DIRECT_TCP 1u
 #define DIRECT_UDP 2u
@@ -134,6 +135,16 @@ static inline uint32_t hash_slot(uint32_t h, unsigned kind)
 	return h * 0x2c1b3c6du;
 }
 #define HASH_START 2166136261u
+
+/* Entries of one group whose paths begin with the same whole segments, PATH_DEPTH of them at most,
+ * lie in one chain in their order: `hash` is over these segments, each with its slash. Entries
+ * whose path cannot be told by its beginning (none, a star in the first segment, git's) have depth
+ * 0. */
+#define PATH_DEPTH 6
+static inline uint32_t path_slot(uint32_t group_entry, bool deny, unsigned depth, uint32_t hash)
+{
+	return hash_slot(hash ^ (group_entry * 2 + deny) * 0x9e3779b9u, depth);
+}
 
 /* image_for.c: the `for` part, the same in both kinds */
 struct for_view {

@@ -177,6 +177,65 @@ static void write_slots(struct image_out *o)
 	free(slots);
 }
 
+/* The whole segments before the first star, PATH_DEPTH at most, and their hash. */
+static unsigned path_begins(const struct image_out *o, const struct img_entry *e, uint32_t *ret)
+{
+	const char *p = o->strings.p + e->path.off, *star;
+	uint32_t hash = HASH_START;
+	unsigned depth = 0;
+	size_t n, end;
+
+	*ret = hash;
+	if (!(e->flags & ENTRY_PATH) || (e->flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH)))
+		return 0;
+	star = memchr(p, '*', e->path.n);
+	n = star ? (size_t)(star - p) : e->path.n;
+	for (size_t at = 0; at < n && depth < PATH_DEPTH; at = end) {
+		for (end = at + 1; end < n && p[end] != '/';)
+			end++;
+		if (end == n && star)
+			break; /* the star's own segment */
+		for (; at < end; at++)
+			hash = hash_step(hash, p[at]);
+		depth++;
+	}
+	*ret = hash;
+	return depth;
+}
+
+static void write_paths(struct image_out *o)
+{
+	struct table_out *groups = &o->tables[TABLE_GROUP], *entries = &o->tables[TABLE_ENTRY];
+	uint32_t size = 4, *slots;
+
+	while (size < entries->n)
+		size *= 2;
+	slots = mem_new(size * sizeof(*slots));
+	/* From the last to the first, so that each chain is in the order of its entries. */
+	for (uint32_t i = groups->n; i > 0 && !o->failed; i--) {
+		struct img_group g;
+
+		memcpy(&g, groups->bytes.p + (size_t)(i - 1) * sizeof(g), sizeof(g));
+		for (uint32_t k = g.entry + g.ndeny + g.nallow; k > g.entry; k--) {
+			char *at = entries->bytes.p + (size_t)(k - 1) * sizeof(struct img_entry);
+			uint32_t hash, *slot;
+			struct img_entry e;
+			unsigned depth;
+
+			memcpy(&e, at, sizeof(e));
+			depth = path_begins(o, &e, &hash);
+			slot = &slots[path_slot(g.entry, e.flags & ENTRY_DENY, depth, hash) &
+				      (size - 1)];
+			e.next = *slot;
+			*slot = k;
+			memcpy(at, &e, sizeof(e));
+		}
+	}
+	for (uint32_t i = 0; i < size; i++)
+		image_row(o, TABLE_PATH, &slots[i]);
+	free(slots);
+}
+
 int policy_image(struct arena *a, const struct policy_model *m, struct str name,
 		 const struct rule *rules, const struct for_entry *fors, struct str *ret)
 {
@@ -185,7 +244,7 @@ int policy_image(struct arena *a, const struct policy_model *m, struct str name,
 		[TABLE_VALUE] = sizeof(struct img_str),	  [TABLE_RULE] = sizeof(struct img_rule),
 		[TABLE_ENTRY] = sizeof(struct img_entry), [TABLE_GROUP] = sizeof(struct img_group),
 		[TABLE_SLOT] = sizeof(uint32_t),	  [TABLE_PORT] = sizeof(struct img_port),
-		[TABLE_BLOCK] = sizeof(struct img_block),
+		[TABLE_BLOCK] = sizeof(struct img_block), [TABLE_PATH] = sizeof(uint32_t),
 	};
 	struct img_policy head = { .magic = POLICY_MAGIC,
 				   .mode = m->mode,
@@ -215,6 +274,7 @@ int policy_image(struct arena *a, const struct policy_model *m, struct str name,
 	write_groups(&o, sorted, nsorted, &head.kinds);
 	free(sorted);
 	write_slots(&o);
+	write_paths(&o);
 	image_fors(&o, fors, TABLE_FOR, TABLE_COND, TABLE_VALUE);
 	r = image_finish(&o, a, &head, sizeof(head), head.tables, POLICY_TABLES, &head.strings,
 			 ret);

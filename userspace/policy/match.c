@@ -145,17 +145,19 @@ void policy_request(const struct policy *p, const struct request_query *q, struc
 	uint64_t bit = method_bit(q->method), deny_bit = bit;
 	struct hit_at at = { 0 };
 	struct img_entry e;
+	struct path_begin begin;
 	struct hits h;
 
 	*ret = (struct verdict){ .rule_index = UINT32_MAX };
 	find(p, q->host, q->addr, &h);
+	path_begin(q->path, &begin);
 	/* The handshake is a GET, too: who denies that denies both. */
 	if (bit == METHODS_WEBSOCKET)
 		deny_bit |= METHODS_GET;
 	/* A denied connection is denied in every request on it. */
 	if (q->scheme == SCHEME_HTTPS)
 		deny_schemes |= SCHEME_BIT(SCHEME_TLS);
-	while (hits_each(&h, true, &at, &e)) {
+	while (hits_path(&h, true, &begin, &at, &e)) {
 		bool connection = e.schemes & (SCHEME_BIT(SCHEME_TCP) | SCHEME_BIT(SCHEME_TLS));
 
 		if (!(e.schemes & deny_schemes) || !entry_port(&h, &e, q->port) ||
@@ -173,7 +175,7 @@ void policy_request(const struct policy *p, const struct request_query *q, struc
 		return;
 	}
 	at = (struct hit_at){ 0 };
-	while (hits_each(&h, false, &at, &e)) {
+	while (hits_path(&h, false, &begin, &at, &e)) {
 		bool git = e.flags & (ENTRY_GIT_FETCH | ENTRY_GIT_PUSH);
 
 		if (!(e.schemes & schemes) || !entry_port(&h, &e, q->port) ||

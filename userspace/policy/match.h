@@ -32,8 +32,17 @@ bool entry_refs(const struct hits *h, const struct img_entry *e, const struct re
  * Start with *at = { 0 }. */
 struct hit_at {
 	uint32_t group, entry, block;
+	uint32_t chains[PATH_DEPTH + 1]; /* hits_path: entry + 1 */
 };
 bool hits_each(const struct hits *h, bool deny, struct hit_at *at, struct img_entry *ret);
+/* The same, without entries whose path cannot fit: of many paths on one host few are looked at. */
+struct path_begin {
+	unsigned n; /* segments, counted to PATH_DEPTH */
+	uint32_t hashes[PATH_DEPTH + 1];
+};
+void path_begin(struct str path, struct path_begin *ret);
+bool hits_path(const struct hits *h, bool deny, const struct path_begin *b, struct hit_at *at,
+	       struct img_entry *ret);
 void verdict_rule(const struct hits *h, const struct img_entry *e, struct verdict *ret);
 struct str verdict_nearest(const struct hits *h, const struct img_entry *e);
 

@@ -8,6 +8,8 @@
 #include "policy/match.h"
 #include "base/clock.h"
 
+#define FEW 8 /* entries of a group are looked at one by one */
+
 static bool group_find(const struct hits *h, uint32_t hash, unsigned kind, struct str name,
 		       struct img_group *ret)
 {
@@ -69,16 +71,9 @@ void entry_get(const struct hits *h, uint32_t i, struct img_entry *ret)
 	IMG_GET(h->p, h->head.tables[TABLE_ENTRY], i, ret);
 }
 
-bool hits_each(const struct hits *h, bool deny, struct hit_at *at, struct img_entry *ret)
+/* Address rules, behind those that name a host. */
+static bool hits_block(const struct hits *h, bool deny, struct hit_at *at, struct img_entry *ret)
 {
-	for (; at->group < h->n; at->group++, at->entry = 0) {
-		const struct img_group *g = &h->groups[at->group];
-
-		if (at->entry < (deny ? g->ndeny : g->nallow)) {
-			entry_get(h, g->entry + (deny ? 0 : g->ndeny) + at->entry++, ret);
-			return true;
-		}
-	}
 	while (h->by_addr && at->block < h->head.tables[TABLE_BLOCK].n) {
 		struct img_block b;
 
@@ -90,6 +85,94 @@ bool hits_each(const struct hits *h, bool deny, struct hit_at *at, struct img_en
 			return true;
 	}
 	return false;
+}
+
+bool hits_each(const struct hits *h, bool deny, struct hit_at *at, struct img_entry *ret)
+{
+	for (; at->group < h->n; at->group++, at->entry = 0) {
+		const struct img_group *g = &h->groups[at->group];
+
+		if (at->entry < (deny ? g->ndeny : g->nallow)) {
+			entry_get(h, g->entry + (deny ? 0 : g->ndeny) + at->entry++, ret);
+			return true;
+		}
+	}
+	return hits_block(h, deny, at, ret);
+}
+
+void path_begin(struct str path, struct path_begin *ret)
+{
+	uint32_t hash = HASH_START;
+	size_t end;
+
+	ret->n = 0;
+	ret->hashes[0] = hash;
+	for (size_t at = 0; at < path.n && ret->n < PATH_DEPTH; at = end) {
+		end = at;
+		do
+			hash = hash_step(hash, path.p[end++]);
+		while (end < path.n && path.p[end] != '/');
+		ret->hashes[++ret->n] = hash;
+	}
+}
+
+/* The next entry of a large group, first to last, over the chains that the path's beginnings lead
+ * to. A chain may hold others by chance; whoever asks looks at each entry as a whole. */
+static bool chains_next(const struct hits *h, uint32_t first, uint32_t end, unsigned n,
+			struct hit_at *at, struct img_entry *ret)
+{
+	struct img_entry entries[PATH_DEPTH + 1];
+	uint32_t best = UINT32_MAX;
+
+	for (unsigned d = 0; d <= n; d++) {
+		uint32_t *next = &at->chains[d];
+
+		for (; *next; *next = entries[d].next) {
+			if (*next - 1 >= end)
+				break;
+			entry_get(h, *next - 1, &entries[d]);
+			if (*next - 1 >= first)
+				break;
+		}
+		if (*next && *next - 1 < end && *next < best) {
+			best = *next;
+			*ret = entries[d];
+		}
+	}
+	if (best == UINT32_MAX)
+		return false;
+	for (unsigned d = 0; d <= n; d++)
+		if (at->chains[d] == best)
+			at->chains[d] = ret->next;
+	return true;
+}
+
+bool hits_path(const struct hits *h, bool deny, const struct path_begin *b, struct hit_at *at,
+	       struct img_entry *ret)
+{
+	const struct img_table slots = h->head.tables[TABLE_PATH];
+
+	for (; at->group < h->n; at->group++, at->entry = 0) {
+		const struct img_group *g = &h->groups[at->group];
+		uint32_t first = g->entry + (deny ? 0 : g->ndeny), n = deny ? g->ndeny : g->nallow;
+
+		if (n <= FEW) {
+			if (at->entry == n)
+				continue;
+			entry_get(h, first + at->entry++, ret);
+			return true;
+		}
+		if (!at->entry) {
+			for (unsigned d = 0; d <= b->n; d++)
+				IMG_GET(h->p, slots,
+					path_slot(g->entry, deny, d, b->hashes[d]) & (slots.n - 1),
+					&at->chains[d]);
+			at->entry = 1;
+		}
+		if (chains_next(h, first, first + n, b->n, at, ret))
+			return true;
+	}
+	return hits_block(h, deny, at, ret);
 }
 
 bool entry_port(const struct hits *h, const struct img_entry *e, uint16_t port)

@@ -11,7 +11,7 @@
 #include "policy/credential.h"
 #include "policy/scan.h"
 
-#define RULES_MAX 8192 /* in one policy, includes counted */
+#define RULES_MAX 16384 /* in one policy, includes counted */
 #define PORTS_MAX 32
 #define QUERY_MAX 64
 #define REFS_MAX 64
