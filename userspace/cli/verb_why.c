@@ -132,6 +132,8 @@ static int explain(struct buf *to, const struct json_line *l, uint64_t seq)
 	if (!r)
 		r = add_row(to, "said", json_text(l, "message"));
 	if (!r)
+		r = add_row(to, "refs", json_text(l, "git.refs"));
+	if (!r)
 		r = add_row(to, "policy", json_text(l, "policy.name"));
 	if (!r)
 		r = add_row(to, "credential", json_text(l, "credential.name"));

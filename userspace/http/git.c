@@ -111,54 +111,55 @@ static const char *command(struct str line, size_t id_n, struct git_command *ret
 	return NULL;
 }
 
+/* One packet of the list; NULL, or what is wrong with it. */
+static const char *list_line(struct str line, struct git_push *p)
+{
+	const char *nul, *why;
+
+	if (line.p[line.n - 1] == '\n')
+		line.n--;
+	nul = line.n ? memchr(line.p, 0, line.n) : NULL;
+	if (nul) {
+		capabilities((struct str){ nul + 1, (size_t)(line.p + line.n - nul) - 1 },
+			     &p->says);
+		line.n = (size_t)(nul - line.p);
+	}
+	if (str_starts(line, "shallow "))
+		return !nul && id_ok((struct str){ line.p + 8, line.n - 8 })
+			       ? NULL
+			       : "its list of refs has a shallow line without an object name";
+	if (str_is(line, "push-cert"))
+		return "it is signed, and the refs in its certificate are not read";
+	why = command(line, p->n ? p->commands[0].old_id.n : 0, &p->commands[p->n]);
+	p->n += !why;
+	return why;
+}
+
 int git_list_read(struct str list, struct arena *a, struct git_push *ret, const char **ret_why)
 {
-	size_t count = 0, id_n = 0;
+	const char *packets = "its list of refs is not made of packet lines";
+	size_t count = 0;
 	int n;
 
 	*ret = (struct git_push){ 0 };
-	*ret_why = "its list of refs is not made of packet lines";
+	*ret_why = packets;
 	for (size_t at = 0; at + PKT_HEAD <= list.n; at += (size_t)n, count++)
 		if ((n = pkt_length(list.p + at)) <= 0)
 			break;
 	ret->commands = arena_new(a, (count + 1) * sizeof(*ret->commands));
-	for (size_t at = 0;; at += (size_t)n) {
-		struct str line, id;
-		const char *nul;
-
-		if (at + PKT_HEAD > list.n || (n = pkt_length(list.p + at)) < 0 ||
-		    (size_t)n > list.n - at)
+	for (size_t at = 0; at + PKT_HEAD <= list.n; at += (size_t)n) {
+		n = pkt_length(list.p + at);
+		if (n < 0 || (size_t)n > list.n - at)
 			return -EBADMSG;
 		if (n == 0)
 			return at + PKT_HEAD == list.n ? 0 : -EBADMSG;
-		line = (struct str){ list.p + at + PKT_HEAD, (size_t)n - PKT_HEAD };
-		if (line.p[line.n - 1] == '\n')
-			line.n--;
-		nul = line.n ? memchr(line.p, 0, line.n) : NULL;
-		if (nul) {
-			capabilities((struct str){ nul + 1, (size_t)(line.p + line.n - nul) - 1 },
-				     &ret->says);
-			line.n = (size_t)(nul - line.p);
-		}
-		if (str_starts(line, "shallow ")) {
-			id = (struct str){ line.p + 8, line.n - 8 };
-			if (nul || !id_ok(id)) {
-				*ret_why = "its list of refs has a shallow line without an object "
-					   "name";
-				return -EBADMSG;
-			}
-			continue;
-		}
-		if (str_is(line, "push-cert")) {
-			*ret_why = "it is signed, and the refs in its certificate are not read";
-			return -EBADMSG;
-		}
-		*ret_why = command(line, id_n, &ret->commands[ret->n]);
+		*ret_why = list_line((struct str){ list.p + at + PKT_HEAD, (size_t)n - PKT_HEAD },
+				     ret);
 		if (*ret_why)
 			return -EBADMSG;
-		id_n = ret->commands[ret->n++].old_id.n;
-		*ret_why = "its list of refs is not made of packet lines";
+		*ret_why = packets;
 	}
+	return -EBADMSG;
 }
 
 /* ---- the answer ---- */

@@ -4,16 +4,16 @@
  * words, then what is left of the request's body is thrown away so that the client reads the answer
  * instead of a reset. Called by session.c, exchange.c and forward.c.
  */
-#include "proxy/exchange.h"
-
+#include "proxy/git.h"
 #include "proxy/onward.h"
-#include "proxy/refuse.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define DRAIN_MAX (64u << 10) /* bodies up to this are read, and the connection goes on */
+/* git reads no answer before its whole push is taken. */
+#define DRAIN_PUSH_MAX (4ull << 30)
 #define ANSWER_MS 30000u
 
 static void pump_answer(struct session *s, bool may_read);
@@ -77,7 +77,7 @@ static int write_lane(struct session *s, const struct refusal *r, struct str acc
 	struct str type;
 	int e;
 
-	buf_init(&body, 32768);
+	buf_init(&body, 1u << 18);
 	e = refusal_body(r, accept, &body, &type);
 	if (e == 0) {
 		snprintf(length, sizeof(length), "%zu", body.n);
@@ -110,7 +110,7 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 			     .reason = x->fault.reason,
 			     .sentence = str_of(x->fault.sentence),
 			     .event = err < 0 ? 0 : seq };
-	struct buf url, allow;
+	struct buf url, allow, report;
 	bool keep;
 	int e;
 
@@ -128,11 +128,15 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 		r.nearest = x->rq.verdict.nearest;
 		r.allow = suggestion(s, &allow);
 	}
+	buf_init(&report, 1u << 18);
+	if (x->git)
+		git_refusal(s, &r, &report);
+	x->drain = r.body.n ? DRAIN_PUSH_MAX : DRAIN_MAX;
 	/* The connection goes on only where the end of this request is certain and near. */
 	keep = x->parsed && s->req.at != H1_AT_FAULT && h->keep_alive && !s->stopping &&
 	       (h->body == BODY_NONE ||
 		(h->body == BODY_LENGTH && s->req.left <= DRAIN_MAX && !head_find(h, "expect")));
-	if (x->up_done)
+	if (x->up_done || r.body.n)
 		keep = x->parsed && h->keep_alive && !s->stopping;
 	else if (r.status == 408)
 		keep = false; /* it had its time */
@@ -144,6 +148,7 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 				    &s->down.out);
 	buf_done(&url);
 	buf_done(&allow);
+	buf_done(&report);
 	if (e < 0) {
 		session_abort(s);
 		return;
@@ -240,10 +245,12 @@ static void pump_answer(struct session *s, bool may_read)
 			x->up_done = true;
 		if (st != FLOW_READ && st != FLOW_DONE)
 			x->close = true;
-		if (s->up.bytes - s->drained > DRAIN_MAX) {
+		if (s->up.bytes - s->drained > x->drain) {
 			x->close = true;
 			x->up_done = true;
 		}
+		if (x->drain > DRAIN_MAX)
+			session_deadline(s, ANSWER_MS); /* since the last bytes */
 	}
 	e = flow_flush(&s->down);
 	if (e < 0 && e != -EAGAIN) {

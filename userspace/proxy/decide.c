@@ -67,6 +67,7 @@ void decide_request(const struct proxy *px, const struct request_query *q, struc
 		    const struct policy **ret_policy)
 {
 	struct verdict v;
+	bool refs;
 
 	if (!px->npolicies) {
 		nothing_decides(ret, ret_policy);
@@ -76,6 +77,7 @@ void decide_request(const struct proxy *px, const struct request_query *q, struc
 	*ret_policy = &px->policies[0];
 	for (unsigned i = 1; i < px->npolicies && !refuses(ret); i++) {
 		policy_request(&px->policies[i], q, &v);
+		refs = ret->refs || v.refs; /* one of them asks about refs: all are asked */
 		if (refuses(&v)) {
 			narrowed(ret, &v);
 			*ret_policy = &px->policies[i];
@@ -86,8 +88,6 @@ void decide_request(const struct proxy *px, const struct request_query *q, struc
 			ret->credential = credential;
 			*ret_policy = &px->policies[i];
 		}
+		ret->refs = refs;
 	}
-	/* Nothing here reads the refs that a push names: what hangs on them is not allowed. */
-	if (ret->refs && !refuses(ret))
-		nothing_decides(ret, ret_policy);
 }

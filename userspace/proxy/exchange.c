@@ -5,7 +5,7 @@
  * upstream. A denied request never touches an upstream. Called by session.c with a parsed head;
  * each step may wait, and each wait has one way out that refuses.
  */
-#include "proxy/exchange.h"
+#include "proxy/git.h"
 #include "proxy/override.h"
 
 #include <errno.h>
@@ -35,6 +35,8 @@ void exchange_event(const struct session *s, struct event *e, enum event_kind ki
 			event_text(e, FIELD_HTTP_URL, buf_str(&url));
 		buf_done(&url);
 	}
+	if (kind == EVENT_HTTP_REQUEST && x->refs.n)
+		event_text(e, FIELD_GIT_REFS, x->refs);
 	if (x->credential >= 0) {
 		struct credential c = creds_at(s->px->creds, x->credential);
 		const struct lease *l = creds_now(s->px->creds, x->credential);
@@ -305,6 +307,16 @@ void exchange_start(struct session *s)
 		answer_refuse(s);
 		return;
 	}
+	if (x->rq.verdict.refs)
+		git_start(s);
+	else
+		exchange_allowed(s);
+}
+
+void exchange_allowed(struct session *s)
+{
+	struct exchange *x = &s->x;
+
 	if (!choose_credential(s))
 		return;
 	if (x->credential >= 0 && !creds_now(s->px->creds, x->credential))

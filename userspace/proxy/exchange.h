@@ -3,6 +3,7 @@
  * Private to the session's files:
  *
  *   session.c    the connection: reading heads, timers, the end
+ *   git.c        the refs of a push, read before they are decided about
  *   exchange.c   one request up to its first byte: decide, credential, upstream, record (promise
  * P7) forward.c    the request out, the answer back answer.c     refusals: record, words, draining
  *
@@ -23,6 +24,7 @@
 
 enum session_state {
 	SESSION_HEAD,	/* between requests, or inside a head */
+	SESSION_LIST,	/* reads what the decision needs of the body (git.c) */
 	SESSION_DECIDE, /* waits for a credential, an upstream or the ring; nothing is read */
 	SESSION_FORWARD,
 	SESSION_REFUSE, /* waits for the record's number */
@@ -34,10 +36,13 @@ enum session_state {
 /* One request and its answer. Zeroed for each. */
 struct exchange {
 	struct request rq;
-	bool parsed;	/* the head was read: method and framing are known */
-	bool named;	/* rq holds a canonical name and target */
-	bool recorded;	/* http.request is written */
-	int credential; /* index in px->creds, -1: none */
+	bool parsed;	     /* the head was read: method and framing are known */
+	bool named;	     /* rq holds a canonical name and target */
+	bool recorded;	     /* http.request is written */
+	int credential;	     /* index in px->creds, -1: none */
+	struct git_ask *git; /* a push that is judged by its refs */
+	struct str refs;     /* what it moves; n = 0: not read */
+	struct str first;    /* read of the body already: sent before the rest */
 	struct inject inject;
 	struct creds_want *want_credential;
 	struct upstream_want *want_upstream;
@@ -49,8 +54,9 @@ struct exchange {
 	bool up_write_waits, down_write_waits;
 	bool head_sent; /* the answer's head is on its way */
 	unsigned status, interim;
-	bool reusable; /* the upstream, after this */
-	bool close;    /* our connection, after this */
+	uint64_t drain; /* of the body behind a refusal, before the connection is closed */
+	bool reusable;	/* the upstream, after this */
+	bool close;	/* our connection, after this */
 	struct request_fault fault;
 	uint64_t start_us, sent_us, first_us;
 };
@@ -93,7 +99,8 @@ void exchange_drop(
 	struct session *s); /* cancels what the exchange waits for, gives the upstream back */
 
 /* exchange.c */
-void exchange_start(struct session *s); /* a head is in s->req.head */
+void exchange_start(struct session *s);	  /* a head is in s->req.head */
+void exchange_allowed(struct session *s); /* the verdict stands */
 void exchange_upstream(struct session *s, bool fresh);
 /* Fields that each event of the exchange has. */
 void exchange_event(const struct session *s, struct event *e, enum event_kind kind,

@@ -235,6 +235,12 @@ static bool body(struct flow *f)
 	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
 }
 
+bool flow_put(struct flow *f, struct str s)
+{
+	f->bytes += s.n;
+	return emit(f, s, false);
+}
+
 static bool end(struct flow *f)
 {
 	struct field *t = f->parser->trailers;

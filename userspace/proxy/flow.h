@@ -69,6 +69,8 @@ ssize_t flow_fill(struct flow *f);
 enum h1_event flow_parse(struct flow *f);
 /* Moves what can be moved. may_read: the source is worth a try. */
 enum flow_state flow_pump(struct flow *f, bool may_read);
+/* Bytes of the message's body that were parsed before its head was written. */
+bool flow_put(struct flow *f, struct str s);
 /* Writes out and pending. 0; -EAGAIN; -errno. */
 int flow_flush(struct flow *f);
 /* The head of what follows, in the sink's own form. 0, -EMSGSIZE, -EPIPE. */

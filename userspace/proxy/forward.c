@@ -155,6 +155,11 @@ void forward_start(struct session *s)
 	}
 	if (!write_request(s))
 		return;
+	if (x->first.n && !flow_put(&s->up, x->first)) {
+		x->reusable = true;
+		answer_fault(s, 413, REASON_LIMIT, "what was read of its body does not fit");
+		return;
+	}
 	s->down.on_head = on_answer_head;
 	s->down.owner = s;
 	s->down.eof = false;

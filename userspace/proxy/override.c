@@ -146,6 +146,12 @@ static bool judge(const struct proxy *px, struct request *r, const struct other 
 			q.query = t->target.query;
 	}
 	decide_request(px, &q, &v, &policy);
+	if (v.refs && v.verdict == VERDICT_ALLOW) {
+		/* Whether its refs may be pushed is found out for requests that say what they are.
+		 */
+		v.verdict = proxy_audits(px) ? VERDICT_WOULD_DENY : VERDICT_DENY;
+		v.rule = (struct str){ NULL, 0 };
+	}
 	if (v.verdict == VERDICT_ALLOW)
 		return true;
 	if (v.verdict == VERDICT_WOULD_DENY) {

@@ -15,7 +15,7 @@
 
 static const char *lead(unsigned status)
 {
-	if (status == 403 || status == 421)
+	if (status == 403 || status == 421 || status == 200)
 		return "Blocked by egret: ";
 	return status < 500 ? "egret refused the request: " : "egret ";
 }
@@ -140,6 +140,10 @@ int refusal_body(const struct refusal *r, struct str accept, struct buf *to, str
 {
 	char phrase[REFUSAL_PHRASE_MAX + 1];
 
+	if (r->body.n) {
+		*ret_type = r->type;
+		return buf_add_str(to, r->body);
+	}
 	if (!names_json(accept)) {
 		*ret_type = STR("text/plain; charset=utf-8");
 		return text_body(r, to);
@@ -158,7 +162,7 @@ int refusal_write(const struct refusal *r, struct str accept, bool head_only, bo
 	int e;
 
 	refusal_phrase(r, phrase);
-	buf_init(&body, 32768);
+	buf_init(&body, 1u << 18);
 	e = refusal_body(r, accept, &body, &type);
 	if (e == 0)
 		e = buf_addf(to,

@@ -18,6 +18,7 @@ struct refusal {
 	struct str method, url;			 /* n = 0: not known */
 	struct str policy, rule, nearest, allow; /* n = 0: none; allow is a JSON line */
 	uint64_t event;				 /* number in the stream; 0: not known */
+	struct str type, body; /* the client's own protocol instead of the words; n = 0: none */
 };
 
 /* The whole reason phrase, printable ASCII, at most REFUSAL_PHRASE_MAX bytes; to holds one more. */

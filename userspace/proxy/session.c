@@ -5,7 +5,7 @@
  * when the last answer is written. Trusts no byte of the client; every wait has a deadline from the
  * one table.
  */
-#include "proxy/exchange.h"
+#include "proxy/git.h"
 #include "proxy/told.h"
 
 #include <errno.h>
@@ -39,6 +39,7 @@ void session_want(struct session *s)
 
 	switch (s->state) {
 	case SESSION_HEAD:
+	case SESSION_LIST:
 	case SESSION_LINGER:
 		read = true;
 		break;
@@ -75,6 +76,9 @@ static void on_deadline(struct timer *t)
 		}
 		s->x = (struct exchange){ .credential = -1, .start_us = clock_now_us() };
 		answer_fault(s, 408, REASON_TIMEOUT, "its head took too long");
+		return;
+	case SESSION_LIST:
+		answer_fault(s, 408, REASON_TIMEOUT, "its list of refs took too long");
 		return;
 	case SESSION_FORWARD:
 		forward_idle(s);
@@ -189,6 +193,9 @@ static void on_readable(void *owner)
 	switch (s->state) {
 	case SESSION_HEAD:
 		read_head(s, true);
+		return;
+	case SESSION_LIST:
+		git_readable(s);
 		return;
 	case SESSION_FORWARD:
 		forward_client_readable(s);
