@@ -275,6 +275,8 @@ enum proto_tag {
 	TAG_CHAIN,
 	TAG_STATE_DIR,
 	TAG_PROXY_CGROUP, /* u64: the id of the cgroup that the job's proxies run in */
+	TAG_PARENT,	  /* upstream.proxy */
+	TAG_NO_PROXY,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

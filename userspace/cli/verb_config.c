@@ -123,6 +123,9 @@ static void show(const struct config *c)
 	hosts(&c->hosts);
 	text("ca_file", c->upstream_ca_file, ", ");
 	list("ca_extra", &c->upstream_ca_extra, ", ");
+	if (c->upstream_proxy.n)
+		text("proxy", c->upstream_proxy, ", ");
+	list("no_proxy", &c->no_proxy, ", ");
 	list("allow_private", &c->allow_private, " },\n  ");
 	list("synthetic", &c->synthetic, ",\n  ");
 	printf("\"audit\": { \"sync\": \"%s\" },\n", c->audit_sync_each ? "each" : "batch");

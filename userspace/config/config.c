@@ -7,7 +7,6 @@
 #include "policy/sha256.h"
 #include "policy/model.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,54 +76,6 @@ static bool is_wall(struct str s)
 	       str_is(s, "confined");
 }
 
-static bool is_addr(struct str s)
-{
-	unsigned char to[16];
-	char text[64];
-
-	if (s.n == 0 || s.n >= sizeof(text))
-		return false;
-	snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
-	return inet_pton(AF_INET, text, to) == 1 || inet_pton(AF_INET6, text, to) == 1;
-}
-
-static bool is_block(struct str s)
-{
-	const char *slash = memchr(s.p, '/', s.n);
-	struct str addr = { s.p, slash ? (size_t)(slash - s.p) : s.n };
-	uint64_t prefix = 0;
-
-	if (slash && (str_u64((struct str){ slash + 1, s.n - addr.n - 1 }, &prefix) < 0 ||
-		      prefix > (memchr(addr.p, ':', addr.n) ? 128u : 32u)))
-		return false;
-	return is_addr(addr);
-}
-
-/* "ip", "v4:port" or "[v6]:port" */
-static bool is_nameserver(struct str s)
-{
-	const char *end;
-	struct str addr = s, port = { NULL, 0 };
-	uint64_t number;
-
-	if (is_addr(s))
-		return true;
-	if (s.n > 2 && s.p[0] == '[') {
-		end = memchr(s.p, ']', s.n);
-		if (!end || end + 1 >= s.p + s.n || end[1] != ':')
-			return false;
-		addr = (struct str){ s.p + 1, (size_t)(end - s.p - 1) };
-		port = (struct str){ end + 2, (size_t)(s.p + s.n - end - 2) };
-	} else {
-		end = memchr(s.p, ':', s.n);
-		if (!end)
-			return false;
-		addr.n = (size_t)(end - s.p);
-		port = (struct str){ end + 1, s.n - addr.n - 1 };
-	}
-	return is_addr(addr) && str_u64(port, &number) == 0 && number > 0 && number < 65536;
-}
-
 #define AT(field) offsetof(struct config, field)
 static const struct key keys[] = {
 	{ "", "$schema", KEY_TEXT, SIZE_MAX, NULL, NULL },
@@ -138,14 +89,18 @@ static const struct key keys[] = {
 	  "\"kubepods\", or the path of a cgroup as /kubepods.slice" },
 	{ "", "require", KEY_LIST, AT(require), is_wall, "walls: tc, lsm, unix, netns, confined" },
 	{ "", "upstream", KEY_OBJECT, 0, NULL, NULL },
-	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), is_nameserver,
+	{ "upstream", "nameservers", KEY_LIST, AT(nameservers), form_nameserver,
 	  "addresses, with a port if it is not 53" },
-	{ "upstream", "hosts", KEY_HOSTS, AT(hosts), is_addr, "lists of addresses" },
+	{ "upstream", "hosts", KEY_HOSTS, AT(hosts), form_addr, "lists of addresses" },
 	{ "upstream", "ca_file", KEY_TEXT, AT(upstream_ca_file), is_path, "an absolute path" },
 	{ "upstream", "ca_extra", KEY_LIST, AT(upstream_ca_extra), is_path, "absolute paths" },
-	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), is_block,
+	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), form_block,
 	  "address blocks, as 10.0.5.0/24" },
-	{ "", "synthetic", KEY_LIST, AT(synthetic), is_block, "one IPv4 and one IPv6 block" },
+	{ "upstream", "proxy", KEY_TEXT, AT(upstream_proxy), form_parent,
+	  "\"http://HOST:PORT\", without a user or a path" },
+	{ "upstream", "no_proxy", KEY_LIST, AT(no_proxy), form_no_proxy,
+	  "names, as example.com or .example.com, one an entry" },
+	{ "", "synthetic", KEY_LIST, AT(synthetic), form_block, "one IPv4 and one IPv6 block" },
 	{ "", "audit", KEY_OBJECT, 0, NULL, NULL },
 	{ "audit", "sync", KEY_WORD, AT(audit_sync_each), NULL, "batch|each" },
 	{ "", "managed", KEY_MANAGED, 0, NULL, NULL },
@@ -212,7 +167,7 @@ static void load_hosts(const struct loading *l, const struct key *k, const struc
 		bool good = host->kind == NODE_ARRAY && host->count > 0 && host->key.n <= 253;
 
 		for (at = good ? host->first : NULL; good && at; at = at->next) {
-			good = at->kind == NODE_STRING && is_addr(at->text) &&
+			good = at->kind == NODE_STRING && form_addr(at->text) &&
 			       (size_t)len + at->text.n + 2 < sizeof(line);
 			if (good)
 				len += snprintf(line + len, sizeof(line) - (size_t)len, "%s%.*s",
@@ -442,7 +397,7 @@ static void load_resolv(struct config *c)
 			continue;
 		if (take && !strcmp(word, "nameserver")) {
 			word = strtok_r(NULL, " \t\r\n", &save);
-			if (word && is_addr(str_of(word)))
+			if (word && form_addr(str_of(word)))
 				add(c, &c->nameservers, word);
 		} else if (!strcmp(word, "search") || !strcmp(word, "domain")) {
 			c->search.n = 0;

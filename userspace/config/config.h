@@ -68,6 +68,8 @@ struct config {
 	struct str upstream_ca_file;	/* instead of the system's roots; n = 0: the system's */
 	struct config_list upstream_ca_extra;
 	struct config_list allow_private;
+	struct str upstream_proxy;   /* "http://HOST:PORT": a parent proxy; n = 0: none */
+	struct config_list no_proxy; /* names that it is not asked for */
 	struct config_list synthetic;
 	struct config_list search; /* resolver suffixes: of /etc/resolv.conf */
 	char digest[65]; /* SHA-256 of what was read, in hex: two egretds with one digest decide

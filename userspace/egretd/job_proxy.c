@@ -82,6 +82,9 @@ static int tell(struct job *j)
 	put_list(&m, TAG_NAMESERVER, &c->nameservers);
 	put_list(&m, TAG_HOSTS, &c->hosts);
 	put_list(&m, TAG_ALLOW_PRIVATE, &c->allow_private);
+	if (c->upstream_proxy.n)
+		msg_put_str(&m, TAG_PARENT, c->upstream_proxy);
+	put_list(&m, TAG_NO_PROXY, &c->no_proxy);
 	put_list(&m, TAG_SEARCH, &c->search);
 	put_list(&m, TAG_SYNTHETIC, &c->synthetic);
 	put_local(&m);

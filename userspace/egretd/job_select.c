@@ -185,8 +185,52 @@ static int nameserver_of(const char *text, struct kernel_dial *ret)
 	return 0;
 }
 
-/* What this job's proxy may dial inside the ranges that the cage closes: the nameservers, what the
- * configuration allows to all, and the address blocks that the job's own rules name. */
+/* The parent proxy, by the addresses that the configuration itself says: its own, or those of its
+ * name in upstream.hosts. One that only nameservers know must be public, or in allow_private. */
+static void add_parent(const struct config *c, struct kernel_dial *list, size_t *n)
+{
+	char text[300], name[300];
+	struct kernel_dial at;
+	char *slash, *colon;
+	unsigned i;
+
+	if (c->upstream_proxy.n < 8)
+		return;
+	snprintf(text, sizeof(text), "%s", c->upstream_proxy.p + 7);
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = 0;
+	if (nameserver_of(text, &at) == 0) {
+		at.flags = 0;
+		list[(*n)++] = at;
+		return;
+	}
+	colon = strrchr(text, ':');
+	if (!colon)
+		return;
+	snprintf(name, sizeof(name), "%.*s=", (int)(colon - text), text);
+	for (i = 0; i < c->hosts.n; i++) {
+		char addrs[1024], *save = NULL, *one;
+
+		if (strncasecmp(c->hosts.at[i].p, name, strlen(name)) != 0)
+			continue;
+		snprintf(addrs, sizeof(addrs), "%s", c->hosts.at[i].p + strlen(name));
+		for (one = strtok_r(addrs, ",", &save); one && *n < DIALS_MAX / 2;
+		     one = strtok_r(NULL, ",", &save)) {
+			uint64_t port;
+
+			if (dial_of(one, &at) < 0 || str_u64(str_of(colon + 1), &port) < 0)
+				continue;
+			at.flags = 0;
+			at.port_lo = at.port_hi = (uint16_t)port;
+			list[(*n)++] = at;
+		}
+	}
+}
+
+/* What this job's proxy may dial inside the ranges that the cage closes: the nameservers, the
+ * parent proxy, what the configuration allows to all, and the address blocks that the job's own
+ * rules name. */
 static int list_dials(struct job *j, const struct policy *p)
 {
 	const struct config *c = &j->d->config;
@@ -198,6 +242,7 @@ static int list_dials(struct job *j, const struct policy *p)
 	for (i = 0; i < c->nameservers.n; i++)
 		if (nameserver_of(c->nameservers.at[i].p, &j->dials[n]) == 0)
 			n++;
+	add_parent(c, j->dials, &n);
 	for (i = 0; i < c->allow_private.n; i++) {
 		if (dial_of(c->allow_private.at[i].p, &j->dials[n]) == 0) {
 			j->dials[n].port_lo = 1;

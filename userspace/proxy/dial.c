@@ -5,8 +5,10 @@
  */
 #include "proxy/dial.h"
 
+#include "base/clock.h"
 #include "proxy/address.h"
 #include "proxy/hand.h"
+#include "proxy/parent.h"
 #include "proxy/race.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,6 +25,8 @@ struct dial {
 	struct loop *loop;
 	struct dial_want want;
 	struct race *race;
+	struct parent_ask *ask;
+	uint64_t deadline; /* of connecting, the parent's answer included */
 	int fd;
 	uint8_t addr[16]; /* what was connected to, or told last */
 	SSL *ssl;
@@ -41,6 +45,7 @@ struct dial *dial_cancel(struct dial *d)
 		d->told = true;
 	if (d->told && !d->over && !d->want.recorded)
 		told_given_up(d->px, d->want.host, d->addr, d->want.port);
+	parent_ask_cancel(d->ask);
 	hand_cancel(d->hand);
 	SSL_free(d->ssl);
 	if (d->fd >= 0)
@@ -96,6 +101,12 @@ static const char *words(int err)
 	}
 }
 
+/* The one that is dialled. */
+static uint16_t port_of(const struct dial_want *w)
+{
+	return w->parent ? w->parent->port : w->port;
+}
+
 static void connect_failed(struct dial *d, int err)
 {
 	struct upstream_fault f = { .reason = REASON_CONNECT };
@@ -117,8 +128,9 @@ static void connect_failed(struct dial *d, int err)
 	if (d->want.n > 1)
 		(void)snprintf(others, sizeof(others), " (none of its %u addresses answered)",
 			       d->want.n);
-	(void)snprintf(f.text, sizeof(f.text), "%s port %u: %s%s", addr, d->want.port, words(err),
-		       others);
+	(void)snprintf(f.text, sizeof(f.text), "%s%s port %u: %s%s",
+		       d->want.parent ? "the parent proxy " : "", addr, port_of(&d->want),
+		       words(err), others);
 	fail(d, &f);
 }
 
@@ -193,6 +205,27 @@ static void reached(struct dial *d)
 	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, handshaken, d);
 }
 
+static uint64_t left(const struct dial *d)
+{
+	uint64_t now = clock_now();
+
+	return now < d->deadline ? d->deadline - now : 0;
+}
+
+static void answered(void *owner, int err, const char *why)
+{
+	struct upstream_fault f = { .reason = err == -ETIMEDOUT ? REASON_TIMEOUT : REASON_CONNECT };
+	struct dial *d = owner;
+
+	d->ask = NULL;
+	if (!err) {
+		reached(d);
+		return;
+	}
+	(void)snprintf(f.text, sizeof(f.text), "the parent proxy %s", why);
+	fail(d, &f);
+}
+
 static void connected(void *owner, int err, int fd, const uint8_t addr[16])
 {
 	struct dial *d = owner;
@@ -207,7 +240,11 @@ static void connected(void *owner, int err, int fd, const uint8_t addr[16])
 	}
 	d->fd = fd;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	reached(d);
+	if (d->want.parent)
+		d->ask = parent_ask_start(d->loop, fd, d->want.host, d->want.port, left(d),
+					  answered, d);
+	else
+		reached(d);
 }
 
 struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner)
@@ -215,7 +252,7 @@ struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn 
 	struct dial *d = mem_new(sizeof(*d));
 	struct race_want race = { .addrs = want->addrs,
 				  .n = want->n,
-				  .port = want->port,
+				  .port = port_of(want),
 				  .what = { want->host, want->port, want->recorded },
 				  .ms = want->connect_ms };
 
@@ -223,6 +260,7 @@ struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn 
 	d->loop = px->loop;
 	d->want = *want;
 	d->fd = -1;
+	d->deadline = clock_now() + want->connect_ms;
 	d->fn = fn;
 	d->owner = owner;
 	d->race = race_start(px, &race, connected, d);

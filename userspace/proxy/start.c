@@ -161,13 +161,15 @@ static const char *open_names(struct msg_in *m, struct proxy *px, const struct s
 static const char *open_upstreams(struct msg_in *m, struct proxy *px, struct str *synthetic,
 				  unsigned nsynthetic)
 {
-	static struct str nameservers[LIST_MAX], hosts[LIST_MAX], allow[LIST_MAX], local[LIST_MAX];
+	static struct str nameservers[LIST_MAX], hosts[LIST_MAX], allow[LIST_MAX], local[LIST_MAX],
+		except[LIST_MAX];
 	int roots[MSG_FDS_MAX];
 	struct upstream_setup s = { .root_fds = roots,
 				    .nameservers = nameservers,
 				    .hosts = hosts,
 				    .allow_private = allow,
 				    .local = local,
+				    .no_proxy = except,
 				    .synthetic = synthetic,
 				    .nsynthetic = nsynthetic };
 
@@ -176,8 +178,11 @@ static const char *open_upstreams(struct msg_in *m, struct proxy *px, struct str
 	s.nhosts = strings(m, TAG_HOSTS, hosts);
 	s.nallow_private = strings(m, TAG_ALLOW_PRIVATE, allow);
 	s.nlocal = strings(m, TAG_LOCAL_ADDR, local);
+	s.nno_proxy = strings(m, TAG_NO_PROXY, except);
+	if (msg_get(m, TAG_PARENT, &s.parent))
+		s.parent.n = 0;
 	return upstreams_new(px, &s, &px->upstreams)
-		       ? "nameservers, hosts or address ranges are malformed"
+		       ? "nameservers, hosts, address ranges or the parent proxy are malformed"
 		       : NULL;
 }
 

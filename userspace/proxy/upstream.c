@@ -9,6 +9,7 @@
 #include "proxy/address.h"
 #include "proxy/dial.h"
 #include "proxy/h2pool.h"
+#include "proxy/parent.h"
 #include "proxy/pool.h"
 #include "base/resolve.h"
 #include "proxy/uptls.h"
@@ -41,6 +42,7 @@ struct upstreams {
 	struct learned learned[LEARNED];
 	unsigned learned_at;
 	struct upstream_want *dialling; /* that could become connections for others too */
+	struct parent *parent;		/* NULL: none */
 	struct host *hosts;
 	size_t nhosts;
 	struct address_block *blocks; /* allow, local, synthetic */
@@ -59,6 +61,7 @@ struct upstream_want {
 	/* Asks of one key wait for the first one's dial: it may serve them all. */
 	struct upstream_want *next; /* in dialling, or among those that wait for one of these */
 	struct upstream_want *leader, *waiting;
+	bool by_parent;
 	upstream_fn fn;
 	void *owner;
 };
@@ -122,6 +125,8 @@ int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstr
 	u->h2 = h2pool_new(px);
 	u->pool = pool_new(px->loop, px->limits.upstream_idle, px->limits.upstream_idle_ms);
 	r = read_setup(u, s);
+	if (!r && s->parent.n)
+		r = parent_new(s->parent, s->no_proxy, s->nno_proxy, &u->parent);
 	if (!r)
 		r = resolve_new(px->loop, s->nameservers, s->nnameservers, px->limits.resolve_ms,
 				&u->resolve);
@@ -141,17 +146,29 @@ void upstreams_free(struct upstreams *u)
 	h2pool_free(u->h2);
 	resolve_free(u->resolve);
 	uptls_free(u->tls);
+	parent_free(u->parent);
 	free(u->hosts);
 	free(u->blocks);
 	free(u);
 }
 
+/* NULL: the configuration gives it no address. */
+static const struct host *host_of(const struct upstreams *u, struct str name)
+{
+	for (size_t i = 0; name.n && i < u->nhosts; i++)
+		if (str_eq((struct str){ u->hosts[i].name, u->hosts[i].n }, name))
+			return &u->hosts[i];
+	return NULL;
+}
+
+static struct str parent_name(const struct upstreams *u)
+{
+	return (struct str){ u->parent->host, u->parent->host_n };
+}
+
 bool upstreams_host(const struct upstreams *u, struct str name)
 {
-	for (size_t i = 0; i < u->nhosts; i++)
-		if (str_eq((struct str){ u->hosts[i].name, u->hosts[i].n }, name))
-			return true;
-	return false;
+	return host_of(u, name) != NULL;
 }
 
 /* ---- what a host speaks ---- */
@@ -310,18 +327,22 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 	struct dial_want d = { .port = w->key.port,
 			       .tls = w->key.tls ? u->tls : NULL,
 			       .host = { w->key.host, w->key.host_n },
+			       .parent = w->by_parent ? u->parent : NULL,
 			       .recorded = w->recorded,
 			       .h2 = w->h2,
 			       .connect_ms = px->limits.connect_ms,
 			       .handshake_ms = px->limits.handshake_ms };
 	enum address_class class, refused = ADDRESS_PUBLIC;
+	uint16_t port = w->by_parent ? u->parent->port : w->key.port;
+	/* The configuration's own word, and in the cage with its port: nothing is left to judge. */
+	bool named = w->by_parent && (!u->parent->host_n || host_of(u, parent_name(u)));
 	const uint8_t *bad = NULL;
 	char text[46];
 
 	for (unsigned i = 0; i < n && d.n < RESOLVE_MAX; i++) {
-		class = address_judge(&u->rules, addrs[i]);
+		class = named ? ADDRESS_PUBLIC : address_judge(&u->rules, addrs[i]);
 		if (class != ADDRESS_PUBLIC &&
-		    (class == ADDRESS_SYNTHETIC || !named_by_rule(px, addrs[i], w->key.port))) {
+		    (class == ADDRESS_SYNTHETIC || !named_by_rule(px, addrs[i], port))) {
 			refused = class;
 			bad = addrs[i];
 			continue;
@@ -351,7 +372,9 @@ static void resolved(void *owner, int err, const uint8_t (*addrs)[16], unsigned 
 
 	w->ask = NULL;
 	if (err == -ENOENT)
-		fail(w, REASON_RESOLVE, "there is no such name");
+		fail(w, REASON_RESOLVE,
+		     w->by_parent ? "there is no such name as the parent proxy's"
+				  : "there is no such name");
 	else if (err == -ETIMEDOUT)
 		fail(w, REASON_TIMEOUT, "the nameservers did not answer in time");
 	else if (err)
@@ -366,22 +389,25 @@ static void find_addresses(struct upstream_want *w)
 {
 	struct upstreams *u = w->px->upstreams;
 	struct str name = { w->key.host, w->key.host_n };
+	const uint8_t(*addrs)[16] = (const uint8_t(*)[16])w->key.addr;
+	const struct host *h = host_of(u, name);
+	unsigned n = 1;
 
-	if (!name.n) {
-		if (start_dial(w, (const uint8_t(*)[16])w->key.addr, 1))
-			timer_set(w->px->loop, &w->now, 0, finish_later, w);
-		return;
+	/* Addresses and the configuration's own hosts are dialled by us. */
+	if (!h && parent_takes(u->parent, name, w->key.port)) {
+		w->by_parent = true;
+		name = parent_name(u);
+		addrs = (const uint8_t(*)[16])u->parent->addr;
+		h = host_of(u, name);
 	}
-	for (size_t i = 0; i < u->nhosts; i++) {
-		const struct host *h = &u->hosts[i];
-
-		if (!str_eq((struct str){ h->name, h->n }, name))
-			continue;
-		if (start_dial(w, (const uint8_t(*)[16])h->addrs, h->naddrs))
-			timer_set(w->px->loop, &w->now, 0, finish_later, w);
-		return;
+	if (h) {
+		addrs = (const uint8_t(*)[16])h->addrs;
+		n = h->naddrs;
 	}
-	w->ask = resolve_get(u->resolve, name, resolved, w);
+	if (name.n && !h)
+		w->ask = resolve_get(u->resolve, name, resolved, w);
+	else if (start_dial(w, addrs, n))
+		timer_set(w->px->loop, &w->now, 0, finish_later, w);
 }
 
 /* From the pools, or by another's dial, or by one of its own. */

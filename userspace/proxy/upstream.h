@@ -69,6 +69,9 @@ struct upstream_setup {
 	unsigned nlocal;
 	struct str *synthetic; /* our own ranges: never dialled */
 	unsigned nsynthetic;
+	struct str parent; /* "http://HOST:PORT", or n = 0 */
+	struct str *no_proxy;
+	unsigned nno_proxy;
 };
 int upstreams_new(struct proxy *px, const struct upstream_setup *s,
 		  struct upstreams **ret) MUST_CHECK;

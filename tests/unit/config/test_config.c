@@ -66,6 +66,8 @@ static void test_keys(void **state)
 			    "  \"upstream\": { \"nameservers\": [\"192.0.2.1:54\", "
 			    "\"[2001:db8::1]:53\"],\n"
 			    "    \"hosts\": { \"a.test\": [\"198.51.100.1\", \"2001:db8::2\"] },\n"
+			    "    \"proxy\": \"http://[2001:db8::3]:3128/\", \"no_proxy\": "
+			    "[\".test\", \"*\"],\n"
 			    "    \"allow_private\": [\"10.0.0.0/8\"] },\n"
 			    "  \"audit\": { \"sync\": \"each\" }, \"limits\": { \"connections\": 7 "
 			    "},\n"
@@ -77,6 +79,8 @@ static void test_keys(void **state)
 	assert_string_equal(c.run_policy.p, "dev");
 	assert_int_equal(c.nameservers.n, 2);
 	assert_string_equal(c.hosts.at[0].p, "a.test=198.51.100.1,2001:db8::2");
+	assert_string_equal(c.upstream_proxy.p, "http://[2001:db8::3]:3128/");
+	assert_int_equal(c.no_proxy.n, 2);
 	assert_true(c.audit_sync_each);
 	assert_int_equal(c.limits.connections, 7);
 	config_instance(&c, name, sizeof(name));
@@ -181,6 +185,13 @@ static void test_faults(void **state)
 		{ "{ \"upstream\": { \"allow_private\": [\"10.0.0.0/33\"] } }",
 		  "must hold: address blocks" },
 		{ "{ \"upstream\": { \"hosts\": { \"a\": [] } } }", "at least one address" },
+		{ "{ \"upstream\": { \"proxy\": \"http://me:secret@10.0.0.1:3128\" } }",
+		  "must be: \"http://HOST:PORT\", without a user or a path" },
+		{ "{ \"upstream\": { \"proxy\": \"https://10.0.0.1:3128\" } }", "must be: \"http" },
+		{ "{ \"upstream\": { \"proxy\": \"http://10.0.0.1\" } }", "must be: \"http" },
+		{ "{ \"upstream\": { \"proxy\": \"http://[2001:db8::1:3128\" } }",
+		  "must be: \"http" },
+		{ "{ \"upstream\": { \"no_proxy\": [\"a.test,b.test\"] } }", "one an entry" },
 		{ "{ \"require\": [\"lsn\"] }", "must hold: walls" },
 		{ "{ \"synthetic\": [\"198.18.0.0/15\"] }", "one IPv4 and one IPv6 block" },
 		{ "{ \"limits\": { \"ring_bytes\": 65537 } }", "power of two" },
