@@ -356,10 +356,10 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 	w->fault.reason = REASON_ADDRESS;
 	if (bad) {
 		address_text(bad, text);
-		(void)snprintf(
-			w->fault.text, sizeof(w->fault.text),
-			"it leads to %s (%s), which is never dialled unless allow_private names it",
-			text, address_class_name(refused));
+		(void)snprintf(w->fault.text, sizeof(w->fault.text),
+			       "%s %s (%s), which is never dialled unless allow_private names it",
+			       w->by_parent ? "the parent proxy is at" : "it leads to", text,
+			       address_class_name(refused));
 	} else {
 		fail(w, REASON_RESOLVE, "the name has no address");
 	}
