@@ -68,7 +68,7 @@ cat >"$TMP/ask.sh" <<'SH'
 #!/bin/bash
 for u; do
 	printf '%s ' "$u"
-	curl -s -i --max-time 20 "$u" | tr -d '\r' | sed -n '1p; $p' | tr '\n' ' '
+	curl -s -i --http1.1 --max-time 20 "$u" | tr -d '\r' | sed -n '1p; $p' | tr '\n' ' '
 	echo
 done
 exec 3<>/dev/tcp/banner.test/2222 && read -r -t 5 line <&3 && echo hello >&3 && read -r -t 5 more <&3 && echo "banner $line, $more"

@@ -127,7 +127,7 @@ for u; do # @HOST: does not wait for the answer
 	most=20
 	[[ $u != @* ]] || most=0.6
 	printf '%s ' "$u"
-	curl -s -i --max-time $most -w ' took %{time_total}' "https://${u#@}/" | tr -d '\r' | sed -n '1p; $p' | tr '\n' ' '
+	curl -s -i --http1.1 --max-time $most -w ' took %{time_total}' "https://${u#@}/" | tr -d '\r' | sed -n '1p; $p' | tr '\n' ' '
 	echo
 done
 SH
