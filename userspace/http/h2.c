@@ -215,6 +215,10 @@ static int head_came(struct h2 *h, struct h2_lane *l, bool ends)
 			return reset(h, l, NGHTTP2_PROTOCOL_ERROR);
 		return 0;
 	}
+	if (!h->server && c->status < 100) {
+		refused(h, "the answer's status is none");
+		return reset(h, l, NGHTTP2_PROTOCOL_ERROR);
+	}
 	if (h->server) {
 		join_cookies(l);
 		if (!join_host(l)) {
