@@ -200,6 +200,8 @@ static bool emit(struct flow *f, struct str s, bool stays)
 {
 	if (f->to_lane)
 		return h2_lane_write(f->to_lane, s) == 0;
+	if (f->kind == BODY_NONE)
+		return false; /* its end was said with the head */
 	if (f->kind == BODY_CHUNKED)
 		return h1_write_chunk(&f->out, s) == 0;
 	if (stays && s.n + f->out.n > GATHER) {

@@ -404,9 +404,12 @@ static bool on_answer_head(struct flow *f, void *owner)
 		return refuse_answer(
 			s, REASON_SCRUB,
 			"it came encoded and could not be searched for the credential");
-	if (h->body == BODY_CHUNKED || h->body == BODY_EOF)
+	/* HTTP/2 can end such an answer behind its head: nothing of a body may follow it here. */
+	if (bodiless)
+		o.body = BODY_NONE;
+	else if (h->body == BODY_CHUNKED || h->body == BODY_EOF)
 		o.body = q->minor ? BODY_CHUNKED : BODY_EOF;
-	else if (h->body == BODY_NONE && !bodiless)
+	else if (h->body == BODY_NONE)
 		o.body = BODY_LENGTH; /* of 0: said, or the client would wait for more */
 	o.keep_length = bodiless && h->status != 204;
 	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF;
