@@ -119,7 +119,7 @@ for line in sys.stdin:
     except Exception as e: print('failed', repr(e), flush=True)
 PY
 mkfifo "$TMP/in" "$TMP/out"
-job python3 "$TMP/job.py" <"$TMP/in" >"$TMP/out" 2>"$TMP/job.err" &
+JOB_TIMEOUT=590 job python3 "$TMP/job.py" <"$TMP/in" >"$TMP/out" 2>"$TMP/job.err" &
 PIDS+=($!)
 exec 8>"$TMP/in" 9<"$TMP/out"
 ask() {
