@@ -32,8 +32,9 @@ async def reset(r, w):
     if how == 'reset-me':
         w.write(b'x' * 20000); await w.drain(); await asyncio.sleep(0.2)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); w.transport.abort(); return
-    try: n = len(await r.read()); end = 'end'
-    except ConnectionResetError: n, end = 0, 'reset'
+    if how != 'stay': w.close(); return # who asked whether the port is open
+    try: await r.read(); end = 'end'
+    except ConnectionResetError: end = 'reset'
     open(tmp + '/saw', 'w').write('%s\n' % end); w.close()
 async def stuck(r, w):
     r._transport.pause_reading()
