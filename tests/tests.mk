@@ -103,7 +103,7 @@ soak: build test-build upgrade-build ## 2,000 jobs, 1,000 rounds of chance, 100 
 	@ROUNDS=1000 tests/chaos/rounds.sh
 	@UPGRADES=100 tests/chaos/upgrade.sh
 	@GIB=10 tests/e2e/tunnels.sh
-	@FLOOD_NAMES=10000 FLOOD_STALLS=17 FLOOD_WAIT=600 tests/e2e/floods.sh
+	@FLOOD_NAMES=10000 FLOOD_STALLS=17 WAIT=600 tests/e2e/floods.sh
 	@VM_FULL=1 VM_LIMIT=3000 tests/vm/run.sh
 	@BLOB_MB=1024 CLIENTS_FETCH=1 tests/run e2e/registry e2e/registries
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
