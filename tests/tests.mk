@@ -34,6 +34,14 @@ $(MISBEHAVE): tests/misbehave/act.c $(BUILD)/obj/proxy/main.o $(call archive,pro
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes $(LDFLAGS) -Wl,--wrap=upstream_get -Wl,--wrap=jail_calls -o $@ $(filter %.c %.o,$^) \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
+# And one whose memory ends, for tests/e2e/alloc.sh.
+MISBEHAVE_ALLOC := $(BUILD)/misbehave/alloc/egret-proxy
+$(MISBEHAVE_ALLOC): tests/misbehave/alloc.c $(BUILD)/obj/proxy/main.o $(call archive,proxy) $(LIBARCH)
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  LINK    $@")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fno-builtin -Wno-missing-prototypes $(LDFLAGS) -Wl,--wrap=conn_start -o $@ $(filter %.c %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
 # Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
@@ -87,7 +95,7 @@ upgrade-build: $(POINTS)/bin/egretd $(ABI3)/bin/egretd
 -include $(wildcard $(POINTS)/obj/*.d $(ABI3)/obj/*.d)
 
 .PHONY: test-build fuzz-build upgrade-build
-test-build: $(MISBEHAVE) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
+test-build: $(MISBEHAVE) $(if $(filter 1,$(ASAN)),,$(MISBEHAVE_ALLOC)) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
 fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
 
 test: ## everything, test packages included (root)
@@ -104,6 +112,7 @@ soak: build test-build upgrade-build ## 2,000 jobs, 1,000 rounds of chance, 100 
 	@UPGRADES=100 tests/chaos/upgrade.sh
 	@GIB=10 tests/e2e/tunnels.sh
 	@FLOOD_NAMES=10000 FLOOD_STALLS=17 WAIT=600 tests/e2e/floods.sh
+	@ALLOC_STEP=1 ALLOC_TIMEOUT=3600 tests/e2e/alloc.sh
 	@VM_FULL=1 VM_LIMIT=3000 tests/vm/run.sh
 	@BLOB_MB=1024 CLIENTS_FETCH=1 tests/run e2e/registry e2e/registries
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
