@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define PULL 32768u
+#define CRUMB 256
 
 /* ---- memory that is wiped ---- */
 
@@ -263,12 +264,20 @@ int h2_lane_answer(struct h2_lane *l, const struct head *h, bool ends)
 
 /* ---- the wire ---- */
 
+/* As little as the peer's window had room for: who opens it byte by byte gets no credit for it. */
+static bool crumb(nghttp2_session *session, const nghttp2_frame *frame)
+{
+	return frame->hd.length < CRUMB &&
+	       (nghttp2_session_get_remote_window_size(session) <= 0 ||
+		nghttp2_session_get_stream_remote_window_size(session, frame->hd.stream_id) <= 0);
+}
+
 int h2_on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2 *h = arg;
 	bool message = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
 
-	if (frame->hd.type == NGHTTP2_DATA)
+	if (frame->hd.type == NGHTTP2_DATA && !crumb(session, frame))
 		h2_credit(h, 2);
 	if (h->server && message && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		h2_credit(h, H2_CREDIT);

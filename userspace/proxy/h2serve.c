@@ -49,12 +49,12 @@ static void over(void *owner)
 	void (*done)(void *owner) = s->done;
 	void *theirs = s->owner;
 
-	timer_del(&s->timer);
 	if (h2_flooded(s->conn.h2))
 		note(s, EVENT_LIMIT_HIT, REASON_LIMIT,
 		     "limits.h2_idle_frames: the connection was ended");
 	s->stopping = true;
 	h2conn_done(&s->conn);
+	timer_del(&s->timer); /* the last request that ended with it may have set it */
 	free(s);
 	done(theirs);
 }
