@@ -46,6 +46,7 @@ flood_begin() { # command that is no attack: after it the proxy is taken for one
 	memory=$(rss)
 }
 attack() {
+	kill -0 $ATTACKER 2>/dev/null || { fail "the attacker's job is there for: $1" "$(tail -n 5 "$TMP/attack.out")"; exit 1; }
 	rm -f "$TMP/www/upload/said"
 	# shellcheck disable=SC2016
 	timeout "$WAIT" bash -c 'echo "$1" >"$0/next"' "$TMP" "$1" && wait_for "$WAIT" "[ -e '$TMP/www/upload/said' ]" ||
