@@ -16,13 +16,14 @@
 /* A connection that speaks when it is asked to: shared with the task that has it. */
 static struct {
 	volatile unsigned ask, done;
-	volatile int r;
+	volatile int r, wait_ms;
 } * line;
 static struct dial on = { .ip = "::", .port = PORT, .type = SOCK_STREAM };
 
 static int speak(int fd)
 {
-	struct timeval tv = { .tv_sec = slow() ? 4 : 0, .tv_usec = slow() ? 0 : 400000 };
+	struct timeval tv = { .tv_sec = line->wait_ms / 1000,
+			      .tv_usec = line->wait_ms % 1000 * 1000 };
 	char b;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
@@ -55,14 +56,27 @@ static int line_fn(void *arg)
 	}
 }
 
-static int ask(void)
+static int ask_for(int ms)
 {
-	unsigned n = ++line->ask;
+	unsigned n = line->ask + 1;
 
+	line->wait_ms = ms;
+	line->ask = n;
 	for (int i = 0; i < 100000 && line->done != n; i++)
 		usleep(200);
 	assert_int_equal(line->done, n);
 	return line->r;
+}
+
+/* There is an answer, or none comes. */
+static int ask(void)
+{
+	return ask_for(10000);
+}
+
+static int ask_in_vain(void)
+{
+	return ask_for(slow() ? 1000 : 400);
 }
 
 static pid_t server_pid, client_pid;
@@ -226,14 +240,16 @@ static void test_next_packet(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const int way = rows[i].way;
 		uint64_t before;
-		int r;
 		bool by_lsm;
+		int r;
 
+		if (slow() && way == MEMBERS6)
+			continue;
 		as_before(ways[way].flags);
 		line_open(ways[way].from, ways[way].at, ways[way].to);
 		before = refused(rows[i].reason);
 		rows[i].change();
-		r = ask();
+		r = ask_in_vain();
 		/* Whose task is not the job's any more is refused before there is a packet. */
 		by_lsm = r == EPERM && !kernel_no_guard(W.k);
 		if (!by_lsm && (r != ETIMEDOUT || refused(rows[i].reason) == before)) {
@@ -285,18 +301,18 @@ static struct egret_changes *changes(void)
 
 /* Does a packet pass that the table does not let pass any more? In some rounds: what is kept may
  * just have become too old. */
-static bool is_kept(void)
+static bool is_kept(int rounds)
 {
 	bool kept = false;
 
-	for (int i = 0; i < 5 && !kept; i++) {
+	for (int i = 0; i < rounds && !kept; i++) {
 		as_before(ways[MEMBERS].flags);
 		line_open(A1, A2, H[A2].four);
 		member_unseen(false);
-		kept = ask() == 0;
+		kept = ask_in_vain() == 0;
 		if (kept) {
 			usleep(KEPT_MS * 1000);
-			assert_int_equal(ask(), ETIMEDOUT);
+			assert_int_equal(ask_in_vain(), ETIMEDOUT);
 		}
 		line_close();
 	}
@@ -307,7 +323,7 @@ static bool is_kept(void)
 static void test_kept_a_moment(void **state)
 {
 	(void)state;
-	assert_true(is_kept());
+	assert_true(is_kept(5));
 }
 
 /* A writer that was killed in the middle of a change: each packet is checked whole until egretd
@@ -319,12 +335,12 @@ static void test_stuck_writer(void **state)
 
 	assert_int_equal(c->begun, c->done);
 	__atomic_fetch_add(&c->begun, 1, __ATOMIC_SEQ_CST);
-	assert_false(is_kept());
+	assert_false(is_kept(2));
 	assert_int_equal(c->begun, c->done + 1);
 	need(kernel_links_check(W.k, NULL, NULL), "check");
 	need(kernel_links_check(W.k, NULL, NULL), "check");
 	assert_int_equal(c->begun, c->done);
-	assert_true(is_kept());
+	assert_true(is_kept(5));
 	munmap(c, sizeof(*c));
 }
 
@@ -339,12 +355,12 @@ static void test_rule_ends(void **state)
 
 	as_before(ways[DIRECT].flags);
 	clock_gettime(CLOCK_REALTIME, &now);
-	d.until_us = (uint64_t)(now.tv_sec + (slow() ? 20 : 3)) * 1000000;
+	d.until_us = (uint64_t)(now.tv_sec + (slow() ? 8 : 3)) * 1000000;
 	need(kernel_direct_set(W.k, POLICY, &d, 1), "rule");
 	line_open(A1, STRANGER, FAR4);
 	for (;;) {
 		clock_gettime(CLOCK_BOOTTIME, &boot);
-		if (ask() != 0)
+		if (ask_in_vain() != 0)
 			break;
 		passed = boot.tv_sec;
 		usleep(20000);

@@ -216,14 +216,15 @@ void trial_close(struct trial *t)
 
 /* ---- acts ---- */
 
-enum what { CONNECT, SEND, BIND, PING };
+enum what { CONNECT, SEND, BIND, PING, JOIN };
 
 struct act {
 	enum what what;
 	int family;
 };
 
-static const char *const whats[] = { "connect()", "sendto()", "bind()", "socket() for ICMP" };
+static const char *const whats[] = { "connect()", "sendto()", "bind()", "socket() for ICMP",
+				     "setsockopt() for a group" };
 
 struct acts {
 	const struct trial *t;
@@ -242,6 +243,20 @@ static int icmp_socket(int family)
 	if (fd < 0)
 		errno = EPERM;
 	return fd;
+}
+
+/* A group of the loopback device, of which nobody hears. */
+static int join(int fd, int family)
+{
+	const struct ip_mreqn four = { .imr_multiaddr.s_addr =
+					       htonl(0xefffffed), /* 239.255.255.237 */
+				       .imr_ifindex = 1 };
+	const struct ipv6_mreq six = { .ipv6mr_multiaddr.s6_addr = { 0xff, 0x01, [15] = 0xed },
+				       .ipv6mr_interface = 1 };
+
+	return family == AF_INET
+		       ? setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof(four))
+		       : setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &six, sizeof(six));
 }
 
 static int act_do(const struct trial *t, const struct act *a)
@@ -276,6 +291,9 @@ static int act_do(const struct trial *t, const struct act *a)
 		r = bind(fd, (void *)&ss, len);
 		break;
 	case PING:
+		break;
+	case JOIN:
+		r = join(fd, a->family);
 		break;
 	}
 	/* On its way is not refused. */
@@ -350,9 +368,8 @@ int trial_turn(const struct trial *t, char *why, size_t n)
 int trial_sockets(const struct trial *t, char *why, size_t n)
 {
 	static const struct act list[] = {
-		{ PING, AF_INET },
-		{ BIND, AF_INET },
-		{ BIND, AF_INET6 },
+		{ PING, AF_INET }, { BIND, AF_INET },  { BIND, AF_INET6 },
+		{ JOIN, AF_INET }, { JOIN, AF_INET6 },
 	};
 	const struct egret_listener kept = { .tcp4_be = htons(KEPT_PORT),
 					     .tcp6_be = htons(KEPT_PORT) };
