@@ -66,7 +66,9 @@ static int write_head(struct buf *to, const struct head *h, const struct str *fi
 		p = put(p, STR("Transfer-Encoding: chunked\r\n"));
 	else if (o->body == BODY_LENGTH)
 		p += snprintf(p, 48, "Content-Length: %llu\r\n", (unsigned long long)o->length);
-	if (o->close)
+	if (o->websocket)
+		p = put(p, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+	else if (o->close)
 		p = put(p, STR("Connection: close\r\n"));
 	else if (o->keep_alive)
 		p = put(p, STR("Connection: keep-alive\r\n"));

@@ -13,6 +13,7 @@ struct h1_out {
 	enum head_body body; /* how the end of what follows is known */
 	uint64_t length;
 	bool keep_length; /* answers without a body (HEAD, 304) say the length as it came */
+	bool websocket;	  /* Connection: Upgrade, Upgrade: websocket */
 	bool close;	  /* Connection: close */
 	bool keep_alive;  /* Connection: keep-alive, for HTTP/1.0 clients */
 };

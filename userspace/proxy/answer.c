@@ -118,7 +118,7 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 	buf_init(&url, 2 * s->limits.target_bytes + 512);
 	buf_init(&allow, 2 * s->limits.target_bytes + 512);
 	if (x->parsed)
-		r.method = h->method;
+		r.method = x->named ? x->rq.q.method : h->method;
 	if (x->named && request_url(&x->rq, &url) == 0)
 		r.url = buf_str(&url);
 	if (p)

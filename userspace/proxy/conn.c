@@ -493,6 +493,10 @@ void conns_judge(struct proxy *px)
 
 	for (c = conns; c; c = next) {
 		next = c->next;
+		if (c->session) {
+			session_judge(c->session); /* may end it, and c with it */
+			continue;
+		}
 		if (!c->tunnel || decide(c, c->scheme, &v, &decided) == CONN_PASS ||
 		    passed_by_mark(c))
 			continue;

@@ -28,7 +28,7 @@ void exchange_event(const struct session *s, struct event *e, enum event_kind ki
 	if (x->up && !s->origin.addr)
 		event_addr(e, FIELD_DEST_IP, x->up->addr);
 	if (x->parsed)
-		event_text(e, FIELD_HTTP_METHOD, s->req.head.method);
+		event_text(e, FIELD_HTTP_METHOD, x->named ? rq->q.method : s->req.head.method);
 	if (x->named) {
 		buf_init(&url, 2 * s->limits.target_bytes + 512);
 		if (request_url(rq, &url) == 0)
@@ -224,7 +224,7 @@ void exchange_upstream(struct session *s, bool fresh)
 	struct exchange *x = &s->x;
 	const struct request *rq = &x->rq;
 	struct upstream_ask ask = {
-		.port = rq->q.port, .tls = s->tls, .h2 = s->tls, .fresh = fresh
+		.port = rq->q.port, .tls = s->tls, .h2 = s->tls && !rq->websocket, .fresh = fresh
 	};
 
 	if (rq->origin.name_n)

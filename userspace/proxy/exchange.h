@@ -18,6 +18,7 @@
 #include "proxy/creds.h"
 #include "proxy/flow.h"
 #include "proxy/inject.h"
+#include "proxy/relay.h"
 #include "proxy/request.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
@@ -27,10 +28,11 @@ enum session_state {
 	SESSION_LIST,	/* reads what the decision needs of the body (git.c) */
 	SESSION_DECIDE, /* waits for a credential, an upstream or the ring; nothing is read */
 	SESSION_FORWARD,
-	SESSION_REFUSE, /* waits for the record's number */
-	SESSION_ANSWER, /* a refusal is being written, the request's body thrown away */
-	SESSION_LINGER	/* our side is closed; what the client still sends is thrown away for a
-			   moment */
+	SESSION_REFUSE,	  /* waits for the record's number */
+	SESSION_ANSWER,	  /* a refusal is being written, the request's body thrown away */
+	SESSION_UPGRADED, /* a WebSocket: the relay has the streams */
+	SESSION_LINGER	  /* our side is closed; what the client still sends is thrown away for a
+			     moment */
 };
 
 /* One request and its answer. Zeroed for each. */
@@ -53,6 +55,7 @@ struct exchange {
 	bool up_lost;		 /* the upstream takes no more of the request */
 	bool up_write_waits, down_write_waits;
 	bool head_sent; /* the answer's head is on its way */
+	bool upgraded;	/* it was a 101 that was asked for */
 	unsigned status, interim;
 	uint64_t drain; /* of the body behind a refusal, before the connection is closed */
 	bool reusable;	/* the upstream, after this */
@@ -81,7 +84,9 @@ struct session {
 	char scrub_host[HOST_MAX + 1];
 	struct timer timer; /* the state's deadline */
 	struct timer kick;  /* bytes are there already */
-	uint64_t progress;  /* clock_now of the last byte */
+	struct relay *relay;
+	size_t relay_head; /* bytes of the 101, which is no part of what the two say */
+	uint64_t progress; /* clock_now of the last byte */
 	uint64_t drained;
 	uint64_t requests;
 	struct exchange x;
@@ -113,6 +118,10 @@ void forward_start(struct session *s); /* the record is written */
 void forward_client_readable(struct session *s);
 void forward_client_writable(struct session *s);
 void forward_idle(struct session *s); /* a deadline passed */
+
+/* upgraded.c */
+void upgraded_start(struct session *s);
+void upgraded_stop(struct session *s, enum reason r, const char *message);
 
 /* answer.c */
 /* Refuses the request by x.fault; verdict: what the record says of it. */

@@ -8,6 +8,7 @@
 #include "proxy/exchange.h"
 
 #include "http/h1_write.h"
+#include "proxy/websocket.h"
 #include "proxy/onward.h"
 #include "proxy/uptls.h"
 
@@ -94,7 +95,8 @@ static bool write_request(struct session *s)
 	size_t n = h->n, room = h->room;
 	bool sized = head_find(h, "content-length") != NULL;
 	struct h1_out o = { .body = h->body == BODY_NONE && sized ? BODY_LENGTH : h->body,
-			    .length = h->length };
+			    .length = h->length,
+			    .websocket = x->rq.websocket };
 	int r;
 
 	/* A retry writes the same head again, and values put in now are gone by then: work on a
@@ -328,7 +330,10 @@ static void forward_down(struct session *s, bool may_read)
 				      s->res.why ? s->res.why : "it passes a bound");
 		return;
 	case FLOW_REFUSED:
-		answer_refuse(s);
+		if (x->upgraded)
+			upgraded_start(s);
+		else
+			answer_refuse(s);
 		return;
 	case FLOW_READ_LOST:
 		upstream_lost(s);
@@ -349,11 +354,35 @@ static bool refuse_answer(struct session *s, enum reason r, const char *what)
 	return false;
 }
 
+/* false, as for a refusal: what comes behind it is not to be parsed. */
+static bool upgraded(struct session *s, struct head *h)
+{
+	struct exchange *x = &s->x;
+	struct h1_out o = { .body = BODY_NONE, .websocket = true };
+	const char *why;
+
+	if (s->lane) /* nghttp2 lets no handshake through, so this is only said twice */
+		return refuse_answer(s, REASON_BAD_RESPONSE, "HTTP/2 makes no upgrade");
+	if (!x->up_done)
+		return refuse_answer(s, REASON_BAD_RESPONSE,
+				     "it changes the protocol before the request is over");
+	if (!websocket_agreed(&s->req.head, h, &why))
+		return refuse_answer(s, REASON_BAD_RESPONSE, why);
+	if (h1_write_response(&s->down.out, h, &o) < 0)
+		return refuse_answer(s, REASON_LIMIT, "its header section is too large");
+	x->upgraded = x->head_sent = true;
+	x->status = h->status;
+	x->first_us = clock_now_us();
+	return false;
+}
+
 static bool interim(struct session *s, struct head *h)
 {
 	struct h1_out o = { .body = BODY_NONE };
 	int r;
 
+	if (h->status == 101 && s->x.rq.websocket)
+		return upgraded(s, h);
 	if (h->status == 101)
 		return refuse_answer(s, REASON_BAD_RESPONSE, "it changes the protocol unasked");
 	if (++s->x.interim > s->px->limits.interim_responses)
@@ -400,6 +429,10 @@ static bool on_answer_head(struct flow *f, void *owner)
 	onward_answer(h, &s->arena);
 	if (h->status / 100 == 1)
 		return interim(s, h);
+	/* The rule allows a WebSocket and not the GET that the handshake would then have been. */
+	if (x->rq.websocket && h->status / 100 == 2)
+		return refuse_answer(s, REASON_BAD_RESPONSE,
+				     "it took a WebSocket's handshake for a plain request");
 	if (f->scrub && h->body != BODY_NONE && encoded(h))
 		return refuse_answer(
 			s, REASON_SCRUB,

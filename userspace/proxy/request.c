@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "http/fields.h"
 #include "proxy/onward.h"
+#include "proxy/websocket.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -37,21 +38,22 @@ static bool fault(struct request_fault *f, unsigned status, enum reason r, const
 	return false;
 }
 
-/* h2c and TLS upgrades are offers that a server may leave; clients make them unasked. Others change
- * what the bytes mean. */
-static bool upgrade_ok(const struct head *h)
+/* A handshake is judged as what it asks for, not as the GET that it looks like. */
+static bool read_upgrade(struct request *r, const struct head *h, struct request_fault *f)
 {
-	const struct field *f;
-	struct str s;
+	const char *why;
+	enum upgrade u = upgrade_asked(h, &why);
 
-	for (size_t at = 0; (f = head_each(h, "upgrade", &at));) {
-		for (size_t i = 0; list_each (f->value, &i, &s);) {
-			if (!str_eq_nocase(s, STR("h2c")) &&
-			    !(s.n > 4 && str_eq_nocase((struct str){ s.p, 4 }, STR("TLS/"))))
-				return false;
-		}
-	}
-	return true;
+	r->websocket = u == UPGRADE_WEBSOCKET;
+	if (r->websocket && why)
+		return fault(f, 400, REASON_UPGRADE, why);
+	if (r->websocket)
+		r->q.method = STR(METHOD_WEBSOCKET);
+	if (u != UPGRADE_OTHER)
+		return true;
+	request_fault(f, 403, REASON_UPGRADE, "no rule names an upgrade to %.*s",
+		      STR_ARG(head_find(h, "upgrade")->value));
+	return false;
 }
 
 static uint16_t default_port(bool tls)
@@ -250,11 +252,10 @@ bool request_read(const struct origin *o, bool tls, struct head *h, struct buf *
 	}
 	if (str_is(h->method, "TRACE"))
 		return fault(f, 403, REASON_BAD_REQUEST, "TRACE is never sent");
-	if (!upgrade_ok(h)) {
-		request_fault(f, 403, REASON_UPGRADE, "no rule names an upgrade to %.*s",
-			      STR_ARG(head_find(h, "upgrade")->value));
+	if (str_is(h->method, METHOD_WEBSOCKET))
+		return fault(f, 501, REASON_BAD_REQUEST, "WEBSOCKET is no method");
+	if (!read_upgrade(ret, h, f))
 		return false;
-	}
 	if (str_is(h->path, "*"))
 		return fault(f, 400, REASON_BAD_TARGET, "the target is *: ask for a path");
 	if (!onward_request(h, f))

@@ -22,6 +22,7 @@ struct request {
 				 had none */
 	struct target target; /* in the session's buffer: matched and sent */
 	struct request_query q;
+	bool websocket;		  /* its handshake, well formed */
 	char host[HOST_MAX + 64]; /* the Host field as it is sent: canonical name or address, port
 				     if it was given */
 	size_t host_n;

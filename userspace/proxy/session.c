@@ -38,6 +38,8 @@ void session_want(struct session *s)
 	bool read = false, write = false;
 
 	switch (s->state) {
+	case SESSION_UPGRADED:
+		return;
 	case SESSION_HEAD:
 	case SESSION_LIST:
 	case SESSION_LINGER:
@@ -89,6 +91,7 @@ static void on_deadline(struct timer *t)
 		return;
 	case SESSION_DECIDE:
 	case SESSION_REFUSE:
+	case SESSION_UPGRADED:
 		/* Their waits have deadlines of their own. */
 		return;
 	}
@@ -208,6 +211,7 @@ static void on_readable(void *owner)
 		return;
 	case SESSION_DECIDE:
 	case SESSION_REFUSE:
+	case SESSION_UPGRADED:
 		return;
 	}
 }
@@ -386,6 +390,10 @@ void session_next(struct session *s)
 
 void session_stop(struct session *s, bool at_once)
 {
+	if (at_once && s->relay) {
+		upgraded_stop(s, REASON_SHUTDOWN, NULL);
+		return;
+	}
 	if (at_once) {
 		if (s->x.recorded)
 			exchange_over(s, REASON_SHUTDOWN, NULL);

@@ -21,6 +21,8 @@ struct session *session_start(struct proxy *px, struct stream *client, bool tls,
  * and is over with it. */
 struct session *session_lane(struct proxy *px, struct h2_lane *lane, bool tls,
 			     const struct origin *o, void (*done)(void *owner), void *owner);
+/* The policy was changed: a WebSocket that it does not allow any more is ended. */
+void session_judge(struct session *s);
 /* egretd ends the job, or a reload: stop after the current request (drain) or at once. */
 void session_stop(struct session *s, bool at_once);
 

@@ -134,8 +134,15 @@ static void test_hosts_and_targets(void **state)
 		{ "GET /repos/a HTTP/1.1\r\nHost: api.test\r\nConnection: authorization\r\n\r\n",
 		  "400 egret refused the request: Connection names authorization" },
 		{ "GET /repos/a HTTP/1.1\r\nHost: api.test\r\nConnection: upgrade\r\nUpgrade: "
+		  "tunnel\r\n\r\n",
+		  "403 Blocked by egret: no rule names an upgrade to tunnel" },
+		{ "GET /repos/a HTTP/1.1\r\nHost: api.test\r\nConnection: upgrade\r\nUpgrade: "
 		  "websocket\r\n\r\n",
-		  "403 Blocked by egret: no rule names an upgrade to websocket" },
+		  "400 egret refused the request: only version 13" },
+		{ "GET /repos/a HTTP/1.1\r\nHost: api.test\r\nConnection: upgrade\r\nUpgrade: "
+		  "websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+		  "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		  "403 Blocked by egret: no rule allows WEBSOCKET api.test/repos/a" },
 		{ "GET /repos/a HTTP/1.1\nHost: api.test\n\n", "400 egret refused" },
 		{ "GET /repos/a HTTP/2.0\r\nHost: api.test\r\n\r\n",
 		  "505 egret refused the request: only" },
