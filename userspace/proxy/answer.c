@@ -68,6 +68,27 @@ static struct str suggestion(struct session *s, struct buf *to)
 	return buf_str(to);
 }
 
+static bool asks_grpc(const struct head *h)
+{
+	const struct field *f = head_find(h, "content-type");
+
+	return f && str_starts(f->value, "application/grpc");
+}
+
+/* gRPC's own form of an answer that is nothing but an error. */
+static int write_grpc(struct session *s, const struct refusal *r)
+{
+	struct head h = { .status = 200 };
+	char message[REFUSAL_GRPC_MAX + 1];
+	struct str code = refusal_grpc(r, message);
+
+	head_add(&h, &s->arena, STR("date"), onward_date());
+	head_add(&h, &s->arena, STR("content-type"), STR("application/grpc"));
+	head_add(&h, &s->arena, STR("grpc-status"), code);
+	head_add(&h, &s->arena, STR("grpc-message"), str_of(message));
+	return h2_lane_answer(s->lane, &h, true);
+}
+
 /* The words on a lane of HTTP/2, which has no reason phrase. */
 static int write_lane(struct session *s, const struct refusal *r, struct str accept, bool head_only)
 {
@@ -77,6 +98,8 @@ static int write_lane(struct session *s, const struct refusal *r, struct str acc
 	struct str type;
 	int e;
 
+	if (s->x.parsed && asks_grpc(&s->req.head))
+		return write_grpc(s, r);
 	buf_init(&body, 1u << 18);
 	e = refusal_body(r, accept, &body, &type);
 	if (e == 0) {

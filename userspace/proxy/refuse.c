@@ -153,6 +153,33 @@ int refusal_body(const struct refusal *r, struct str accept, struct buf *to, str
 	return json_body(r, phrase, to);
 }
 
+struct str refusal_grpc(const struct refusal *r, char *to)
+{
+	char phrase[REFUSAL_PHRASE_MAX + 1];
+
+	refusal_phrase(r, phrase);
+	for (const char *p = phrase; *p; p++) {
+		if (*p == '%')
+			to = stpcpy(to, "%25");
+		else
+			*to++ = *p;
+	}
+	*to = 0;
+	switch (r->status) {
+	case 403:
+	case 421:
+		return STR("7"); /* PERMISSION_DENIED */
+	case 408:
+	case 504:
+		return STR("4"); /* DEADLINE_EXCEEDED */
+	case 502:
+	case 503:
+		return STR("14"); /* UNAVAILABLE */
+	default:
+		return STR("3"); /* INVALID_ARGUMENT */
+	}
+}
+
 int refusal_write(const struct refusal *r, struct str accept, bool head_only, bool close,
 		  bool keep_alive, struct buf *to)
 {

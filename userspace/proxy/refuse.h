@@ -26,6 +26,10 @@ size_t refusal_phrase(const struct refusal *r, char *to);
 /* The body and its type alone; accept: the request's Accept, n = 0 if none. */
 int refusal_body(const struct refusal *r, struct str accept, struct buf *to,
 		 struct str *ret_type) MUST_CHECK;
+/* For a client of gRPC, which reads no body of another type: the code and the message of its own
+ * protocol. to holds REFUSAL_GRPC_MAX + 1. */
+#define REFUSAL_GRPC_MAX (3 * REFUSAL_PHRASE_MAX)
+struct str refusal_grpc(const struct refusal *r, char *to);
 /* The whole answer in HTTP/1.1. accept: the request's Accept, n = 0 if none. */
 int refusal_write(const struct refusal *r, struct str accept, bool head_only, bool close,
 		  bool keep_alive, struct buf *to) MUST_CHECK;

@@ -168,11 +168,33 @@ static void test_hostile(void **state)
 	}
 }
 
+static void grpc(void **state)
+{
+	static const struct {
+		unsigned status;
+		const char *code;
+	} rows[] = { { 403, "7" }, { 421, "7" }, { 400, "3" },	{ 501, "3" },
+		     { 408, "4" }, { 504, "4" }, { 502, "14" }, { 503, "14" } };
+	struct refusal r = { .sentence = STR("no rule allows POST a.test/100% \n") };
+	char text[REFUSAL_GRPC_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		r.status = rows[i].status;
+		assert_true(str_is(refusal_grpc(&r, text), rows[i].code));
+	}
+	r.status = 403;
+	(void)refusal_grpc(&r, text);
+	assert_string_equal(text, "Blocked by egret: no rule allows POST a.test/100%25 \\x0a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_phrases), cmocka_unit_test(test_phrase_bounded),
-		cmocka_unit_test(test_bodies),	cmocka_unit_test(test_accept),
+		cmocka_unit_test(grpc),
+		cmocka_unit_test(test_phrases),
+		cmocka_unit_test(test_phrase_bounded),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_hostile),
 	};
 
