@@ -4,7 +4,7 @@
 # egret-runc and the images of tests/images.sh. A cell says what was seen: an allowed address was served and a refused one was refused in a way that its user
 # can read. Ends with 1 when a client did not. Root; about five minutes, more the first time (debootstrap).
 #
-#   tests/clients.sh [FILE]        default: docs/clients.md
+#   tests/clients.sh [FILE]        default: docs/clients.md; KINDS, CLIENTS and MORE name what is tried (empty: nothing of it)
 out=${1:-}
 . "$(dirname "$0")/lib.sh"
 out=${out:-$ROOT/docs/clients.md}
@@ -14,19 +14,26 @@ out=${out:-$ROOT/docs/clients.md}
 . "$ROOT/tests/engines.sh"
 . "$ROOT/tests/e2e/host.sh"
 need apt-ftparchive dpkg-deb python3 git
-KINDS=${KINDS:-static alpine nonroot debian tools}
+KINDS=${KINDS-static alpine nonroot debian tools}
+PY=/usr/bin/python3
+CLIENTS=${CLIENTS-fetch curl wget git python pip apt node npm java}
+MORE=${MORE-curl--http2 node-https node-http2 requests httpx aiohttp websockets grpc skopeo mvn}
+WS=198.51.100.53 REG=198.51.100.54 GRPC=198.51.100.55
+EXTRA_HOSTS[ws.test]=$WS EXTRA_HOSTS[reg.test]=$REG EXTRA_HOSTS[grpc.test]=$GRPC
+NAMES+=' maven.test'
 HOST_MANAGED=$(host_managed '"adopt": "sole"')
 host_up
 make_pypi
 make_npm
 make_apt
 make_git
-rules=()
-for n in api git pypi npm apt; do rules+=("\"allow\": \"READ https://$n.test/**\""); done
+make_maven
+rules=('"allow": "READ https://reg.test/v2/"' '"allow": "READ https://reg.test/v2/app/**"' '"allow": "WEBSOCKET https://ws.test/live/**"' '"allow": "POST https://grpc.test/egret.test.Echo/**"')
+for n in api git pypi npm apt maven; do rules+=("\"allow\": \"READ https://$n.test/**\""); done
 installed clients "${rules[@]}"
 kill -HUP "$DAEMON"
 host_docker
-images_into docker $KINDS || exit 1
+images_into docker $KINDS ${MORE:+more} || exit 1
 JOB=$(host_register clients)
 case $JOB in j-*) ;; *) echo "$JOB" >&2; exit 1 ;; esac
 
@@ -40,9 +47,61 @@ JAVA
 printf 'deb [trusted=yes] https://apt.test stable main\n' >"$TMP/x/apt.test.list"
 printf 'deb [trusted=yes] https://evil.test stable main\n' >"$TMP/x/evil.test.list"
 
+# Real servers for those that speak more than a page: WebSockets, a registry with an image, gRPC.
+mkdir -p "$TMP/go" "$TMP/x/go"
+for n in 54 55; do in_origin ip addr add 198.51.100.$n/24 dev "vo$$"; done
+for n in ws reg grpc; do pki_leaf outside $n DNS:$n.test; done
+cp "$ROOT/tests/e2e/websocket_peer.py" "$ROOT/tests/e2e/grpc_peer.py" "$TMP/x/"
+printf 'version: 0.1\nlog: { level: error }\nstorage: { filesystem: { rootdirectory: %s } }\nhttp: { addr: %s:443, tls: { certificate: %s, key: %s } }\n' \
+	"$TMP/registry" $REG "$TMP/reg.pem" "$TMP/reg.key" >"$TMP/reg.yml"
+spawn in_origin $PY "$TMP/x/websocket_peer.py" serve $WS "$TMP/ws.pem" "$TMP/ws.key" >"$TMP/ws.log" 2>&1
+spawn in_origin $PY "$TMP/x/grpc_peer.py" serve $GRPC:443 "$TMP/grpc.pem" "$TMP/grpc.key" "$TMP/go" >"$TMP/grpc.log" 2>&1
+spawn in_origin docker-registry serve "$TMP/reg.yml" >"$TMP/reg.log" 2>&1
+for n in $WS $REG $GRPC; do wait_port in_host $n 443 || exit 1; done
+bare skopeo --insecure-policy copy -q "docker-archive:$(image_archive static)" docker://reg.test/app/small:1 || exit 1
+for n in maven evil; do
+	printf '<settings><mirrors><mirror><id>own</id><mirrorOf>*</mirrorOf><url>https://%s.test/m2</url></mirror></mirrors></settings>' $n >"$TMP/x/$n.test.xml"
+done
+cat >"$TMP/x/pom.xml" <<'POM'
+<project><modelVersion>4.0.0</modelVersion><parent><groupId>test.egret</groupId><artifactId>parent</artifactId><version>1.0</version><relativePath/></parent>
+<artifactId>app</artifactId><packaging>pom</packaging></project>
+POM
+cat >"$TMP/x/page.py" <<'PY'
+import sys
+how, url = sys.argv[1:]
+if how == "requests":
+    import requests
+    r = requests.get(url, timeout=20)
+    print(r.status_code, r.reason, r.text[:60])
+elif how == "httpx":
+    import httpx
+    r = httpx.get(url, timeout=20)
+    print(r.status_code, r.reason_phrase, r.text[:60])
+else:
+    import aiohttp, asyncio
+    async def main():
+        async with aiohttp.ClientSession() as s, s.get(url) as r:
+            print(r.status, r.reason, (await r.text())[:60])
+    asyncio.run(main())
+PY
+cat >"$TMP/x/http2.js" <<'JS'
+const c = require('http2').connect(process.argv[2]), r = c.request({ ':path': '/hello.txt' });
+let b = '', s;
+c.on('error', e => console.log(e.message));
+r.on('response', h => s = h[':status']).on('data', d => b += d).on('end', () => { console.log(s, b); c.close(); }).on('error', e => console.log(e.message)).end();
+JS
+
 # Of each client: the program that must be there, what asks (HOST is filled in), what the allowed answer holds and what the refused one.
-CLIENTS=${CLIENTS:-fetch curl wget git python pip apt node npm java}
-program() { case $1 in python) echo python3 ;; pip) echo pip3 ;; apt) echo apt-get ;; *) echo "$1" ;; esac; }
+program() {
+	case $1 in
+	python | requests | httpx | aiohttp | websockets | grpc) echo python3 ;;
+	pip) echo pip3 ;;
+	apt) echo apt-get ;;
+	curl--http2) echo curl ;;
+	node-*) echo node ;;
+	*) echo "$1" ;;
+	esac
+}
 question() { # client, host
 	case $1 in
 	fetch) echo "fetch https://$2/hello.txt" ;;
@@ -55,11 +114,19 @@ question() { # client, host
 	node) echo "node -e \"fetch('https://$2/hello.txt').then(async r => console.log(r.status, await r.text())).catch(e => console.log(e.cause || e))\"" ;;
 	npm) echo "cd /tmp && mkdir -p npm.\$\$ && cd npm.\$\$ && npm install --no-audit --no-fund --no-update-notifier --fetch-retries=0 --registry https://$2/ egret-hello && echo installed" ;;
 	java) echo "java /x/Get.java https://$2/hello.txt" ;;
+	curl--http2) echo "curl -sS --http2 --max-time 20 https://$2/hello.txt" ;;
+	node-https) echo "node -e \"require('https').get('https://$2/hello.txt', r => { console.log(r.statusCode, r.statusMessage); r.pipe(process.stdout); })\"" ;;
+	node-http2) echo "node /x/http2.js https://$2" ;;
+	requests | httpx | aiohttp) echo "python3 /x/page.py $1 https://$2/hello.txt" ;;
+	websockets) echo "python3 /x/websocket_peer.py websockets wss://$2/live/echo" ;;
+	grpc) if [ "$2" = evil.test ]; then echo "python3 /x/grpc_peer.py refused grpc.test:443 /x/go"; else echo "python3 /x/grpc_peer.py unary $2:443 /x/go"; fi ;;
+	skopeo) if [ "$2" = evil.test ]; then echo "skopeo --insecure-policy inspect docker://reg.test/other/small:1"; else echo "skopeo --insecure-policy copy docker://$2/app/small:1 dir:/tmp/image.\$\$ && echo copied"; fi ;;
+	mvn) echo "mvn -B -f /x/pom.xml -s /x/$2.xml -Dmaven.repo.local=/tmp/m2.\$\$ validate" ;;
 	esac
 }
-allowed_host() { case $1 in git) echo git.test ;; pip) echo pypi.test ;; npm) echo npm.test ;; apt) echo apt.test ;; *) echo api.test ;; esac; }
-allowed_says() { case $1 in git) echo refs/heads/main ;; pip | npm) echo '^installed' ;; apt) echo 'Packages|Get:.*apt\.test' ;; *) echo 'hello from api' ;; esac; }
-refused_says='Blocked by egret|no rule allows|403'
+allowed_host() { case $1 in git) echo git.test ;; pip) echo pypi.test ;; npm) echo npm.test ;; apt) echo apt.test ;; websockets) echo ws.test ;; grpc) echo grpc.test ;; skopeo) echo reg.test ;; mvn) echo maven.test ;; *) echo api.test ;; esac; }
+allowed_says() { case $1 in git) echo refs/heads/main ;; pip | npm) echo '^installed' ;; apt) echo 'Packages|Get:.*apt\.test' ;; websockets) echo '^same' ;; grpc) echo '^echo hello 5' ;; skopeo) echo '^copied' ;; mvn) echo 'BUILD SUCCESS' ;; *) echo 'hello from api' ;; esac; }
+refused_says='Blocked by egret|no rule allows|403|PERMISSION_DENIED'
 # busybox' wget has no TLS of its own and asks a helper that is not in the image.
 skips() { [ "$1$2" = alpinewget ] || [ "$1$2" = nonrootwget ]; }
 
@@ -89,10 +156,12 @@ cell() { # how, kind, client: what stands in the table
 	fi
 }
 version() { # kind, client
-	[ "$1" != static ] && in_container exec "$1" "$(program "$2") --version" | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1
+	local ask="$(program "$2") --version"
+	case $2 in requests | httpx | aiohttp | grpc) ask="python3 -c 'import $2; print($2.__version__)'" ;; websockets) ask="python3 -c 'import websockets.version as v; print(v.version)'" ;; esac
+	[ "$1" != static ] && in_container exec "$1" "$ask" | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1
 }
 
-for kind in $KINDS; do
+for kind in $KINDS ${MORE:+more}; do
 	if [ "$kind" = static ]; then docker run -d --name k-static egret-test/static:1; else docker run -d --name "k-$kind" -v "$TMP/x:/x:ro" "egret-test/$kind:1" sleep 3600; fi >/dev/null || exit 1
 done
 suite=$(image_suite)
@@ -116,6 +185,7 @@ suite=$(image_suite)
 		| tools | the same with pip, node, npm, java and wget as this host has them |
 
 	MD
+	if [ -n "$CLIENTS" ]; then
 	printf '| client |'; for kind in $KINDS; do printf ' %s, start | %s, exec |' "$kind" "$kind"; done
 	printf '\n|---|'; for kind in $KINDS; do printf -- '---|---|'; done
 	echo
@@ -134,6 +204,19 @@ suite=$(image_suite)
 		done
 		echo
 	done
+	fi
+	if [ -n "$MORE" ]; then
+		printf '\nIn an image that has tools and what follows, as this host has it:\n\n| client | start | exec |\n|---|---|---|\n'
+		for client in $MORE; do
+			printf '| %s (%s) | %s | %s |\n' "${client/--/ --}" "$(version more "$client" 2>/dev/null)" "$(cell start more "$client")" "$(cell exec more "$client")"
+		done
+		cat <<-'MD'
+
+			Elsewhere, by the same clients and real servers: image registries with large blobs (`e2e/registry`: skopeo, docker), cargo, go, maven and npm with
+			verdaccio (`e2e/registries`), events, long polls and uploads that take their time (`e2e/streams`), WebSockets (`e2e/websocket`), gRPC in all four kinds
+			(`e2e/grpc`). oras is in no Debian suite and was not tried.
+		MD
+	fi
 	cat <<-'MD'
 
 		What the images give to rely on: with the wrapper every container has `/run/egret/{ca.pem,bundle.pem,trust.p12}`, the variables of egret-runc(8), and the

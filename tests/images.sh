@@ -7,6 +7,7 @@
 #   debian    debootstrap minbase of the host's suite with ca-certificates, curl, git, python3
 #   nonroot   the same as alpine with USER 1000:1000
 #   tools     debian with what docs/clients.md asks for besides, as the host has it: pip, node, npm, java, wget
+#   more      tools and, as the host has them, python's requests, httpx, aiohttp, websockets and grpc, skopeo and maven
 #   redis, postgres   the host's programs with their libraries
 #
 #   image_archive KIND: its path on stdout       images_into docker|ctr|podman KIND...: loaded as egret-test/KIND:1
@@ -91,8 +92,18 @@ image_tools() { # root
 	mkdir -p "$1${npm%/*}" "$1${java%/*}" "$1/usr/lib/python3"
 	cp -r "$npm" "$1${npm%/*}/" && ln -sf "$npm/bin/npm-cli.js" "$1/usr/bin/npm" && rm -rf "$1$java" && cp -r "$java" "$1${java%/*}/" || return 1
 	find "$java" -type l -lname '/etc/*' -printf '%l\n' | while read -r f; do mkdir -p "$1${f%/*}" && cp -rL "$f" "$1$f"; done
-	for f in $(find "$java/lib" -name '*.so' -exec ldd {} + 2>/dev/null | sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' | sort -u); do [ -e "$1$f" ] || cp -L "$f" "$1$f"; done
+	image_libraries "$1" "$java/lib"
 	cp -r /usr/lib/python3/dist-packages/. "$1/usr/lib/python3/dist-packages/" && cp -L /usr/bin/pip3 "$1/usr/bin/pip3"
+}
+
+image_libraries() { # root, folder: what its shared objects link to
+	local f
+	for f in $(find "$2" -name '*.so' -exec ldd {} + 2>/dev/null | sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' | sort -u); do [ -e "$1$f" ] || cp -L "$f" "$1$f"; done
+}
+image_more() { # root, over tools
+	image_program "$1" skopeo
+	image_libraries "$1" /usr/lib/python3/dist-packages
+	[ ! -d /usr/share/maven ] || { cp -rL /usr/share/maven "$1/usr/share/maven" && ln -sf /usr/share/maven/bin/mvn "$1/usr/bin/mvn"; }
 }
 
 image_root() { # kind, root: fills it
@@ -106,8 +117,9 @@ image_root() { # kind, root: fills it
 		mkdir -p "$2/usr/lib" && ln -s /etc/ssl "$2/usr/lib/ssl"
 		;;
 	debian) image_debian "$2" ca-certificates,curl,git,python3 && image_client "$2/usr/local/bin/fetch" ;;
-	tools)
+	tools | more)
 		image_debian "$2" ca-certificates,curl,git,python3 && image_client "$2/usr/local/bin/fetch" && image_tools "$2" || return 1
+		[ "$1" = tools ] || image_more "$2" || return 1
 		;;
 	redis) image_busybox "$2" && image_program "$2" redis-server redis-cli ;;
 	postgres) image_postgres "$2" ;;
@@ -120,7 +132,7 @@ image_config() { # kind: the members of its configuration
 	case $1 in
 	static) echo '"Cmd": ["/fetch", "-w", "3600"]' ;;
 	nonroot) echo "\"User\": \"1000:1000\", \"Env\": [$IMAGE_ENV, \"HOME=/tmp\"], \"Cmd\": [\"/bin/sh\"]" ;;
-	debian | tools) echo "\"Env\": [$IMAGE_ENV], \"Cmd\": [\"bash\"]" ;;
+	debian | tools | more) echo "\"Env\": [$IMAGE_ENV], \"Cmd\": [\"bash\"]" ;;
 	redis) echo "\"User\": \"999:999\", \"Env\": [$IMAGE_ENV], \"Cmd\": [\"redis-server\", \"--bind\", \"0.0.0.0\", \"--protected-mode\", \"no\", \"--save\", \"\"], \"ExposedPorts\": {\"6379/tcp\": {}}" ;;
 	postgres) echo "\"User\": \"998:998\", \"Env\": [$IMAGE_ENV], \"Cmd\": [\"/bin/serve\"], \"ExposedPorts\": {\"5432/tcp\": {}}" ;;
 	*) echo "\"Env\": [$IMAGE_ENV], \"Cmd\": [\"/bin/sh\"]" ;;
