@@ -94,7 +94,7 @@ for c in curl node httpx aiohttp; do
 	touch "$TMP/go/go.$c-poll"
 	wait $pid
 	like "$(cat "$TMP/out.$c")" 'data: first' "$c: and is answered"
-	enforced && like "$(client $c post https://api.test/hello.txt 2>&1)" '403 Blocked by egret: no rule allows POST' "$c: prints the reason of a refusal"
+	enforced && like "$(client $c post https://api.test/hello.txt 2>&1)" 'Blocked by egret: no rule allows POST' "$c: prints the reason of a refusal"
 done
 for c in httpx aiohttp; do
 	there $c || continue
