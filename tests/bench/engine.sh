@@ -142,6 +142,7 @@ part_idle() {
 		load "$s" keep 64 300 /1k # what a first burst makes is not counted to connections
 		before=$(tree_private "${SIDE_PID[$s]}")
 		load_begin "$s" idle $held 0 /1k || continue
+		[ ! -s "$STEM.ready" ] || fail "$held connections of $s stood" "$(cat "$STEM.ready")"
 		sleep 2
 		after=$(tree_private "${SIDE_PID[$s]}")
 		load_end "$s"
