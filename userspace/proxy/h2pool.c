@@ -10,6 +10,7 @@
 #include "proxy/h2conn.h"
 #include "proxy/h2serve.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct shared {
@@ -36,6 +37,19 @@ struct h2pool *h2pool_new(struct proxy *px)
 	return p;
 }
 
+static void note_flood(const struct shared *s)
+{
+	char text[HOST_MAX + 80];
+	struct event e;
+
+	snprintf(text, sizeof(text), "limits.h2_idle_frames: the connection to %s was ended",
+		 s->key.host_n ? s->key.host : "an address");
+	record_begin(s->pool->px, &e, EVENT_LIMIT_HIT, VERDICT_NONE, REASON_LIMIT, NULL, NULL,
+		     STR(""));
+	event_text(&e, FIELD_MESSAGE, str_of(text));
+	record_note(s->pool->px, &e);
+}
+
 static void over(void *owner)
 {
 	struct shared *s = owner, **at;
@@ -44,6 +58,8 @@ static void over(void *owner)
 	for (at = &s->pool->first; *at != s; at = &(*at)->next)
 		;
 	*at = s->next;
+	if (h2_flooded(s->conn.h2))
+		note_flood(s);
 	timer_del(&s->idle);
 	h2conn_done(&s->conn);
 	free(s);
