@@ -129,7 +129,8 @@ enum h1_event flow_parse(struct flow *f)
 			f->read_total++; /* the peer has said something */
 		return ev;
 	}
-	ev = h1_next(f->parser, f->arena, f->in.p + f->in_at, f->in.n - f->in_at, f->eof, &used);
+	ev = h1_next(f->parser, f->arena, f->in.p ? f->in.p + f->in_at : "", f->in.n - f->in_at,
+		     f->eof, &used);
 	f->in_at += used;
 	return ev;
 }
