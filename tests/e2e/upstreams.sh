@@ -9,7 +9,7 @@ need python3 jq nft ss
 DEAD=198.51.100.53 DEAD6=2001:db8:51::20
 EXTRA_HOSTS=([dead.test]="$DEAD\", \"$GOOD" [six.test]="$DEAD6\", \"$GOOD" [seven.test]="$DEAD6\", \"$GOOD" [shut.test]="$EVIL\", \"$GOOD"
 	[gone.test]="$DEAD\", \"$DEAD6" [none.test]="$EVIL\", \"$DEAD")
-plain=(tls12 tls11 asks demands cut old)
+plain=(shape tls12 tls11 asks demands cut old)
 odd=(notyet clienteku weak constrained manycerts longchain manynames toomany rsa extra)
 for n in "${plain[@]}" "${odd[@]}"; do EXTRA_HOSTS[$n.test]=$BAD; done
 origins_up
@@ -53,7 +53,7 @@ leaf outside plain "$(printf 'DNS:%s.test,' "${plain[@]}" dead six seven shut go
 # ---- servers ----
 
 {
-	echo "daemon off; pid $TMP/odd.pid; error_log $TMP/www/odd.log notice; worker_processes 1; events { } http { access_log $TMP/www/odd.access;
+	echo "daemon off; pid $TMP/odd.pid; error_log $TMP/www/odd.log notice; worker_processes 1; events { } http { access_log $TMP/www/odd.access; ssl_protocols TLSv1.2 TLSv1.3;
 		client_body_temp_path $TMP/www/nginx/ob; proxy_temp_path $TMP/www/nginx/op; fastcgi_temp_path $TMP/www/nginx/of;
 		uwsgi_temp_path $TMP/www/nginx/ou; scgi_temp_path $TMP/www/nginx/os;"
 	for n in notyet clienteku constrained manycerts longchain manynames toomany rsa extra; do server $n.test "$BAD:4440 ssl" $n "location / { return 200 'served'; }"; done
@@ -61,6 +61,7 @@ leaf outside plain "$(printf 'DNS:%s.test,' "${plain[@]}" dead six seven shut go
 	server tls12.test "$BAD:4442 ssl" plain "ssl_protocols TLSv1.2; location / { return 200 \"served \$ssl_protocol\"; }"
 	server tls11.test "$BAD:4443 ssl" plain "ssl_protocols TLSv1.1; ssl_ciphers DEFAULT@SECLEVEL=0; location / { return 200 'served'; }"
 	server asks.test "$BAD:4444 ssl" plain "ssl_verify_client optional_no_ca; location / { return 200 'served'; }"
+	server shape.test "$BAD:4445 ssl" plain "location / { return 200 \"\$ssl_protocol \$ssl_ciphers \$ssl_curves\"; }"
 	server dead.test "$GOOD:4440 ssl" plain "location / { return 200 'served'; }"
 	echo "}"
 } >"$TMP/odd.conf"
@@ -160,6 +161,14 @@ like "$(line rsa.test)" ' 200 OK served' "an RSA key of 2048 bits: served"
 like "$(line tls12.test)" ' 200 OK served TLSv1.2' "TLS 1.2 only: served"
 like "$(line asks.test)" ' 200 OK served' "a server that asks for a client certificate and can do without: served"
 like "$(line old.test)" ' 200 OK served of old' "HTTP/1.0: served"
+
+# ---- what the server sees of TLS is what the client showed ----
+
+seen() { job curl -s --max-time 20 "$@" https://shape.test:4445/ 2>"$TMP/err"; }
+is "$(seen --tls-max 1.2 --ciphers ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256 --curves P-384:P-256)" \
+	"TLSv1.2 ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:TLS_EMPTY_RENEGOTIATION_INFO_SCSV secp384r1:prime256v1" "versions, suites and groups of a client, in its order"
+like "$(seen --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256 --ciphers ECDHE-ECDSA-AES256-GCM-SHA384 --curves P-256)" \
+	'^TLSv1.3 TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:TLS_EMPTY_RENEGOTIATION_INFO_SCSV prime256v1$' "and of another"
 
 # ---- several addresses; roots of the configuration besides the others ----
 

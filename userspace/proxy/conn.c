@@ -42,6 +42,7 @@ struct conn {
 	struct peek *peek;
 	struct hand *hand;
 	SSL *ssl;
+	struct hello_shape shape;
 	struct record_wait *wait;
 	struct upstream_want *want;
 	struct session *session;
@@ -369,6 +370,8 @@ static void decide_tls(struct conn *c, const struct hello *hello)
 		keep_rule(c, v.rule);
 		refuse(c, REASON_NO_NAME, NULL);
 	} else if (way != CONN_PASS) {
+		c->shape = hello->shape;
+		c->o.shape = &c->shape;
 		open_tls(c, way == CONN_REFUSE);
 	} else if (!sni.n && c->o.name_n) {
 		refuse(c, REASON_NO_NAME,
@@ -476,6 +479,7 @@ void conn_inside(struct proxy *px, int fd, const struct origin *o)
 	struct conn *c = conn_new(px, fd);
 
 	c->o = *o;
+	c->o.shape = NULL;
 	c->o.explicit_proxy = true;
 	if (o->addr) {
 		memcpy(c->o.record.addr, o->addr, sizeof(c->o.record.addr));

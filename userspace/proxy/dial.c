@@ -10,6 +10,7 @@
 #include "proxy/hand.h"
 #include "proxy/parent.h"
 #include "proxy/race.h"
+#include "proxy/shape.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -202,6 +203,8 @@ static void reached(struct dial *d)
 		fail(d, &f);
 		return;
 	}
+	if (d->want.shape)
+		shape_apply(d->ssl, d->want.shape);
 	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, handshaken, d);
 }
 

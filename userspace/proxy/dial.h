@@ -8,6 +8,7 @@
 #include "proxy/upstream.h"
 #include "proxy/uptls.h"
 
+struct hello_shape;
 struct parent;
 struct dial_want {
 	uint8_t addrs[RESOLVE_MAX][16];
@@ -17,8 +18,9 @@ struct dial_want {
 	struct str host;	     /* n = 0: by address. Must outlive the dial */
 	const struct parent *parent; /* addrs are its own, and it is asked for host and port; NULL:
 					none. Outlives the dial */
-	bool h2;		     /* HTTP/2 may be spoken: offered first, by ALPN */
-	bool recorded;		     /* the record of what it is for is written already */
+	const struct hello_shape *shape; /* of the client's hello, or NULL. Outlives the dial */
+	bool h2;			 /* HTTP/2 may be spoken: offered first, by ALPN */
+	bool recorded;			 /* the record of what it is for is written already */
 	uint64_t connect_ms, handshake_ms;
 };
 

@@ -223,9 +223,11 @@ void exchange_upstream(struct session *s, bool fresh)
 {
 	struct exchange *x = &s->x;
 	const struct request *rq = &x->rq;
-	struct upstream_ask ask = {
-		.port = rq->q.port, .tls = s->tls, .h2 = s->tls && !rq->websocket, .fresh = fresh
-	};
+	struct upstream_ask ask = { .port = rq->q.port,
+				    .tls = s->tls,
+				    .h2 = s->tls && !rq->websocket,
+				    .fresh = fresh,
+				    .shape = rq->origin.shape };
 
 	if (rq->origin.name_n)
 		ask.host = rq->q.host;

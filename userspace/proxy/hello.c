@@ -12,6 +12,8 @@
 #define RECORD_HEAD 5
 #define RECORD_MAX 16384
 #define EXT_SERVER_NAME 0
+#define EXT_GROUPS 10
+#define EXT_SIGNATURES 13
 #define EXT_ALPN 16
 #define EXT_VERSIONS 43
 #define EXT_ECH 0xfe0d
@@ -110,34 +112,77 @@ static const char *read_versions(struct cursor ext, struct hello *h)
 	while (take_u16(&list, &v))
 		if (v >= 0x0300 && v <= 0x0304 && v > best) /* others are GREASE or drafts */
 			best = v;
-	h->version = best;
+	h->shape.version = (uint16_t)best;
 	return NULL;
 }
 
+/* RFC 8701: 0x0a0a, 0x1a1a, ... mean nothing. */
+static bool is_grease(unsigned v)
+{
+	return (v & 0x0f0f) == 0x0a0a && v >> 8 == (v & 0xff);
+}
+
+static unsigned read_numbers(struct cursor list, uint16_t *to, unsigned max)
+{
+	unsigned n = 0, v;
+
+	while (n < max && take_u16(&list, &v))
+		if (!is_grease(v))
+			to[n++] = (uint16_t)v;
+	return n;
+}
+
+static const char *read_groups(struct cursor ext, struct hello *h)
+{
+	struct cursor list;
+
+	if (!take_vector16(&ext, &list) || ext.n || !list.n || list.n % 2)
+		return "the supported groups extension is malformed";
+	h->shape.ngroups = read_numbers(list, h->shape.groups, ARRAY_SIZE(h->shape.groups));
+	return NULL;
+}
+
+static const char *read_signatures(struct cursor ext, struct hello *h)
+{
+	struct cursor list;
+
+	if (!take_vector16(&ext, &list) || ext.n || !list.n || list.n % 2)
+		return "the signature algorithms extension is malformed";
+	h->shape.nsignatures =
+		read_numbers(list, h->shape.signatures, ARRAY_SIZE(h->shape.signatures));
+	return NULL;
+}
+
+static const struct {
+	unsigned type;
+	const char *(*read)(struct cursor ext, struct hello *h);
+} readers[] = {
+	{ EXT_SERVER_NAME, read_name },	     { EXT_GROUPS, read_groups },
+	{ EXT_SIGNATURES, read_signatures }, { EXT_ALPN, read_alpn },
+	{ EXT_VERSIONS, read_versions },
+};
+
 static const char *read_extensions(struct cursor all, struct hello *h)
 {
-	bool seen_name = false, seen_alpn = false, seen_versions = false, *seen;
+	bool seen[ARRAY_SIZE(readers)] = { false };
 	const char *fault;
 	struct cursor ext;
 	unsigned type;
+	size_t i;
 
 	while (all.n) {
 		if (!take_u16(&all, &type) || !take_vector16(&all, &ext))
 			return "an extension runs past the ClientHello";
-		seen = type == EXT_SERVER_NAME ? &seen_name
-		       : type == EXT_ALPN      ? &seen_alpn
-		       : type == EXT_VERSIONS  ? &seen_versions
-					       : NULL;
 		if (type == EXT_ECH)
 			h->ech = true;
-		if (!seen)
+		for (i = 0; i < ARRAY_SIZE(readers) && readers[i].type != type; i++)
+			;
+		if (i == ARRAY_SIZE(readers))
 			continue;
-		if (*seen)
+		if (seen[i])
 			return "an extension is there twice";
-		*seen = true;
-		fault = seen == &seen_name   ? read_name(ext, h)
-			: seen == &seen_alpn ? read_alpn(ext, h)
-					     : read_versions(ext, h);
+		seen[i] = true;
+		fault = readers[i].read(ext, h);
 		if (fault)
 			return fault;
 	}
@@ -153,7 +198,8 @@ static const char *read_message(struct cursor c, struct hello *h)
 	    session.n > 32 || !take_vector16(&c, &ciphers) || !ciphers.n || ciphers.n % 2 ||
 	    !take_vector8(&c, &compression) || !compression.n)
 		return "the ClientHello is malformed";
-	h->version = (uint16_t)version;
+	h->shape.version = (uint16_t)version;
+	h->shape.nciphers = read_numbers(ciphers, h->shape.ciphers, ARRAY_SIZE(h->shape.ciphers));
 	if (!c.n)
 		return NULL;
 	if (!take_vector16(&c, &extensions) || c.n)

@@ -17,16 +17,24 @@ enum hello_state {
 	HELLO_BAD /* it claims to be one and is not, or it cannot be served */
 };
 
+/* What else it offers, in its order, without GREASE; past the bounds the rest is left out.
+ * Upstreams are shown the same (uptls.h). */
+struct hello_shape {
+	uint16_t version; /* the highest, 0x0303 = TLS 1.2 */
+	uint16_t ciphers[48], groups[16], signatures[32];
+	unsigned nciphers, ngroups, nsignatures;
+};
+
 struct hello {
 	char sni[HOST_MAX + 1]; /* canonical */
 	size_t sni_n;		/* 0: none was sent */
-	uint16_t version;	/* the highest that the client offers, 0x0303 = TLS 1.2 */
-	bool alpn;		/* the extension is there */
-	bool alpn_http1;	/* and names http/1.1 or http/1.0 */
-	char alpn_first[32];	/* printable, for events */
-	bool ech;		/* encrypted_client_hello: the name may be another one's */
-	size_t more;		/* HELLO_MORE: it cannot be complete before so many more bytes */
-	const char *fault;	/* HELLO_BAD: what is wrong with it */
+	struct hello_shape shape;
+	bool alpn;	     /* the extension is there */
+	bool alpn_http1;     /* and names http/1.1 or http/1.0 */
+	char alpn_first[32]; /* printable, for events */
+	bool ech;	     /* encrypted_client_hello: the name may be another one's */
+	size_t more;	     /* HELLO_MORE: it cannot be complete before so many more bytes */
+	const char *fault;   /* HELLO_BAD: what is wrong with it */
 };
 
 /* max: the most bytes that a ClientHello may have, records included. *ret is written on HELLO_DONE;

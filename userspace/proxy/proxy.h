@@ -18,6 +18,7 @@
 #define PROXY_POLICIES_MAX 4
 
 struct credentials; /* creds.h */
+struct hello_shape; /* hello.h */
 struct names;	    /* names.h */
 struct upstreams;   /* upstream.h */
 struct leaves;	    /* leaf.h */
@@ -53,6 +54,7 @@ struct origin {
 	bool explicit_proxy; /* CONNECT or absolute-form at the listener: name is the authority
 				asked for */
 	uint16_t port;
+	const struct hello_shape *shape; /* of the client's TLS, or NULL */
 	const uint8_t *addr; /* real destination address (record.addr), or NULL when synthetic */
 };
 

@@ -8,6 +8,7 @@
 
 #include "proxy/address.h"
 #include "proxy/dial.h"
+#include "proxy/hello.h"
 #include "proxy/h2pool.h"
 #include "proxy/parent.h"
 #include "proxy/pool.h"
@@ -61,7 +62,8 @@ struct upstream_want {
 	/* Asks of one key wait for the first one's dial: it may serve them all. */
 	struct upstream_want *next; /* in dialling, or among those that wait for one of these */
 	struct upstream_want *leader, *waiting;
-	bool by_parent;
+	bool by_parent, shaped;
+	struct hello_shape shape;
 	upstream_fn fn;
 	void *owner;
 };
@@ -329,6 +331,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .host = { w->key.host, w->key.host_n },
 			       .parent = w->by_parent ? u->parent : NULL,
 			       .recorded = w->recorded,
+			       .shape = w->shaped ? &w->shape : NULL,
 			       .h2 = w->h2,
 			       .connect_ms = px->limits.connect_ms,
 			       .handshake_ms = px->limits.handshake_ms };
@@ -456,6 +459,9 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->key.port = ask->port;
 	w->key.tls = ask->tls;
 	w->recorded = ask->recorded;
+	w->shaped = ask->shape != NULL;
+	if (w->shaped)
+		w->shape = *ask->shape;
 	w->h2 = ask->h2 && ask->tls;
 	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
 	    (!ask->host.n && !ask->addr)) {

@@ -21,7 +21,9 @@ struct upstream_ask {
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
 	bool h2;	       /* may speak HTTP/2 */
 	bool fresh;	       /* not from the pool */
-	bool recorded;	       /* what it is for is in the ring already */
+	const struct hello_shape *shape; /* of the client's hello: the upstream sees the like of it.
+					    NULL: OpenSSL's own. Copied */
+	bool recorded;			 /* what it is for is in the ring already */
 };
 
 struct upstream {

@@ -165,7 +165,7 @@ static void extensions(void **state)
 	add(&exts, "x", 1);
 	hello(&wire, &exts, 16384);
 	assert_int_equal(hello_parse(wire.p, wire.n, 65536, &h), HELLO_DONE);
-	assert_int_equal(h.version, 0x0304);
+	assert_int_equal(h.shape.version, 0x0304);
 	assert_true(h.alpn && h.alpn_http1 && h.ech);
 	assert_string_equal(h.alpn_first, "h2");
 
@@ -265,7 +265,7 @@ static void openssl(void **state)
 	n = BIO_get_mem_data(out, &p);
 	assert_int_equal(hello_parse((uint8_t *)p, (size_t)n, 65536, &h), HELLO_DONE);
 	assert_string_equal(h.sni, "registry.shop.test");
-	assert_int_equal(h.version, 0x0304);
+	assert_int_equal(h.shape.version, 0x0304);
 	assert_false(h.alpn);
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);

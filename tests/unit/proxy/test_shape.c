@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The shape of our ClientHello: whatever a client offers, what OpenSSL then writes is read back and
+ * has the client's order, holds nothing that we would not use, and never goes under TLS 1.2. */
+#include "proxy/shape.h"
+#include <openssl/ssl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+/* The hello that a context like uptls.c's writes in this shape. */
+static struct hello written(const struct hello_shape *shape)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	struct hello h = { 0 };
+	SSL *ssl;
+	char *p;
+	long n;
+
+	assert_non_null(ctx);
+	SSL_CTX_set_security_level(ctx, 2);
+	assert_int_equal(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION), 1);
+	ssl = SSL_new(ctx);
+	SSL_set_bio(ssl, in, out);
+	SSL_set_connect_state(ssl);
+	if (shape)
+		shape_apply(ssl, shape);
+	assert_int_equal(SSL_do_handshake(ssl), -1);
+	n = BIO_get_mem_data(out, &p);
+	assert_int_equal(hello_parse((const uint8_t *)p, (size_t)n, 65536, &h), HELLO_DONE);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return h;
+}
+
+#define SAME(list, ...)                                                  \
+	do {                                                             \
+		static const uint16_t want_[] = { __VA_ARGS__ };         \
+		assert_int_equal(h.shape.n##list, ARRAY_SIZE(want_));    \
+		assert_memory_equal(h.shape.list, want_, sizeof(want_)); \
+	} while (0)
+
+static void test_order(void **state)
+{
+	static const struct hello_shape shape = {
+		.version = 0x0304,
+		.ciphers = { 0x1303, 0x1301, 0xcca8, 0xc02f, 0xc02b, 0x0005, 0xfafa },
+		.nciphers = 7, /* RC4 and nonsense fall out */
+		.groups = { 0x11ec, 0x0018, 0x001d, 0x0017 },
+		.ngroups = 4, /* one that this OpenSSL may not have */
+		.signatures = { 0x0804, 0x0403, 0x0201, 0x0401 },
+		.nsignatures = 4, /* SHA-1 falls out */
+	};
+	struct hello h = written(&shape);
+	(void)state;
+
+	/* Behind the suites stands the renegotiation signal of RFC 5746. */
+	SAME(ciphers, 0x1303, 0x1301, 0xcca8, 0xc02f, 0xc02b, 0x00ff);
+	SAME(groups, 0x0018, 0x001d, 0x0017);
+	SAME(signatures, 0x0804, 0x0403, 0x0401);
+	assert_int_equal(h.shape.version, 0x0304);
+}
+
+static void test_versions(void **state)
+{
+	struct hello_shape shape = { .version = 0x0303 };
+	struct hello h = written(&shape);
+	(void)state;
+
+	assert_int_equal(h.shape.version, 0x0303);
+	shape.version = 0x0301;
+	h = written(&shape);
+	assert_int_equal(h.shape.version, 0x0303);
+	shape.version = 0x0304;
+	h = written(&shape);
+	assert_int_equal(h.shape.version, 0x0304);
+}
+
+/* Nothing that we know: as if no client had been asked. */
+static void test_nothing(void **state)
+{
+	static const struct hello_shape shape = { .version = 0x0304,
+						  .ciphers = { 0x0001, 0x0005 },
+						  .nciphers = 2,
+						  .groups = { 0xffff },
+						  .ngroups = 1,
+						  .signatures = { 0x0201 },
+						  .nsignatures = 1 };
+	struct hello plain = written(NULL), h = written(&shape);
+	(void)state;
+
+	assert_memory_equal(&h.shape, &plain.shape, sizeof(h.shape));
+	assert_true(h.shape.nciphers > 3 && h.shape.ngroups > 2 && h.shape.nsignatures > 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_nothing),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
