@@ -85,8 +85,8 @@ boot() { # series: starts it; its output in $TMP/SERIES
 	[ "$1" != newest ] || more="$more slab_debug=F"
 	[ "$kernel" = "$1" ] || more="$more $NO_LSM egret.only=${VM_ONLY:-kernel/guard_trial,kernel/tcp,egret}"
 	[ "$kernel" != "$1" ] || [ -z "${VM_ONLY:-}" ] || more="$more egret.only=$VM_ONLY"
-	# What does not depend on the kernel is tried in the first machine only.
-	[ "$1" = "${SERIES%% *}" ] || more="$more egret.again"
+	# With several machines each part that does not depend on the kernel is for one of them.
+	[ "$SERIES" = "$1" ] || more="$more egret.nth=$(($(tr ' ' '\n' <<<"$SERIES" | grep -nx -- "$1" | cut -d: -f1)))"
 	[ -z "${VM_FULL:-}" ] || more="$more egret.full"
 	: >"$at/tap.raw"
 	# thread=single: with a thread for each processor qemu shows one the other's half-written code (int3 at a place long patched), and the
