@@ -16,7 +16,7 @@
 
 SERIES=${VM_SERIES:-6.1 6.12 newest 6.1-nolsm}
 AT_ONCE=${VM_AT_ONCE:-3}
-BOOT_LIMIT=${VM_LIMIT:-900}
+BOOT_LIMIT=${VM_LIMIT:-1400}
 VM_APPEND=${VM_APPEND:-}
 NO_LSM='lsm=landlock,lockdown,yama,loadpin,safesetid,integrity,apparmor'
 [ "$(uname -m)" = x86_64 ] || skip_all "the machine is described for x86_64 only"
