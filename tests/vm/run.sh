@@ -9,13 +9,13 @@
 #
 # What cannot be had is skipped, with the reason (tests/vm/kernels.sh).
 #
-# Variables: VM_SERIES (6.1 6.12 newest 6.1-nolsm), VM_AT_ONCE (3), VM_FULL=1 (the whole of all suites on each kernel: `make soak`), VM_LIMIT (seconds a machine), VM_ONLY (names of parts, see guest.sh),
+# Variables: VM_SERIES (6.1 6.12 newest 6.1-nolsm), VM_AT_ONCE (2), VM_FULL=1 (the whole of all suites on each kernel: `make soak`), VM_LIMIT (seconds a machine), VM_ONLY (names of parts, see guest.sh),
 # VM_APPEND (more for the kernel's command line).
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/vm/kernels.sh"
 
 SERIES=${VM_SERIES:-6.1 6.12 newest 6.1-nolsm}
-AT_ONCE=${VM_AT_ONCE:-3}
+AT_ONCE=${VM_AT_ONCE:-2}
 BOOT_LIMIT=${VM_LIMIT:-1400}
 VM_APPEND=${VM_APPEND:-}
 NO_LSM='lsm=landlock,lockdown,yama,loadpin,safesetid,integrity,apparmor'
