@@ -89,6 +89,17 @@ like "$(job nghttp -v https://two.test:444/trailers 2>&1)" '\(stream_id=13\) x-s
 job curl -sSN --http2 --max-time 10 https://two.test:444/events | while read -r line; do [ -z "$line" ] || echo "$(now_ms) $line"; done >"$TMP/out"
 t "server-sent events come one by one" awk 'NR == 1 { a = $1 } NR == 3 { exit !($1 - a > 500) } END { exit NR < 3 }' "$TMP/out" || diag "$(cat "$TMP/out")"
 
+# ---- an upstream that is lost in the middle of an answer ----
+
+(wait_for 10 "[ -e $TMP/out.kill ]" && pkill -9 -P "$NGINX_PID") &
+chmod 777 "$TMP"
+job bash -c 'cd "$1"; curl -sS --http2 --max-time 10 -o /dev/null https://two.test:444/slow & sleep 0.5; : >out.kill; wait $!; echo "ended $?"; sleep 0.5
+	curl -sS --http2 --max-time 10 https://two.test:444/hello.txt' - "$TMP" >"$TMP/out" 2>"$TMP/err"
+like "$(cat "$TMP/out")" '^ended [1-9]' "the client sees that the answer broke off"
+like "$(cat "$TMP/out")" '^hello from two' "the next request is served"
+unlike "$(cat "$TMP/err")" 'egret-proxy ended' "by the same proxy"
+like "$(events | jq -r 'select(.kind=="http.response" and .reason=="upstream_lost") | .http.url')" '/slow$' "and the record says what happened"
+
 # ---- what is refused ----
 
 out=$(job "${curl[@]}" --http2 -i -H 'Host: evil.test:444' https://two.test:444/hello.txt 2>&1)

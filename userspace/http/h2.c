@@ -261,7 +261,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		l = lane_of(h, frame->hd.stream_id);
 		if (frame->hd.length <= frame->data.padlen && !ends)
 			return charge(h);
-		h2_credit(h, 2);
+		h2_credit(h, 2 + (uint32_t)frame->hd.length / 1024);
 		break;
 	case NGHTTP2_SETTINGS:
 	case NGHTTP2_PING:

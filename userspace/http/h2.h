@@ -81,6 +81,8 @@ size_t h2_lane_queued(const struct h2_lane *l);
 int h2_lane_flush(const struct h2_lane *l) MUST_CHECK;
 /* The peer says that it has not looked at the request: it may be sent again. */
 bool h2_lane_untouched(const struct h2_lane *l);
+void h2_lane_doubt(
+	struct h2_lane *l); /* its connection seems dead: no other lane is opened on it */
 bool h2_lane_heard(const struct h2_lane *l); /* the peer's message came to its end */
 /* Gives it back. What was said to its end is still sent; else the peer sees a reset. NULL. */
 struct h2_lane *h2_lane_close(struct h2_lane *l);

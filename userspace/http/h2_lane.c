@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SLICE 16384u /* of a body, at a time: who frames it anew has room for that */
+
 struct h2_lane *h2_lane_new(struct h2 *h, int32_t id)
 {
 	struct h2_lane *l = mem_new(sizeof(*l));
@@ -87,7 +89,8 @@ void h2_lane_wake(struct h2_lane *l)
 
 static bool readable(const struct h2_lane *l)
 {
-	return l->blocks || l->inbox.n || l->large || (l->heard && !l->told) || !l->live;
+	return l->blocks || l->inbox.n || l->hold_at < l->hold.n || l->large ||
+	       (l->heard && !l->told) || !l->live;
 }
 
 void h2_lane_want(struct h2_lane *l, h2_fn on_read, h2_fn on_write, h2_fn on_gone, void *owner)
@@ -144,7 +147,11 @@ struct h2_lane *h2_lane_close(struct h2_lane *l)
 		(void)nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, l->id,
 						h->server ? NGHTTP2_INTERNAL_ERROR
 							  : NGHTTP2_CANCEL);
-	l->inbox.n = 0;
+	/* What lies here will not be taken: the window opens again for what is thrown away. */
+	if (l->inbox.n + l->hold.n - l->hold_at)
+		(void)nghttp2_session_consume_stream(h->session, l->id,
+						     l->inbox.n + l->hold.n - l->hold_at);
+	l->inbox.n = l->hold.n = l->hold_at = l->given = 0;
 	h->calls->kick(h->owner);
 	return NULL;
 }
@@ -155,13 +162,14 @@ enum h1_event h2_lane_next(struct h2_lane *l, struct h1 *out)
 {
 	struct buf given;
 
-	if (l->hold.n) {
+	if (l->given) {
 		/* Taken: the peer may send as much again. */
 		if (l->h && l->live)
-			(void)nghttp2_session_consume_stream(l->h->session, l->id, l->hold.n);
+			(void)nghttp2_session_consume_stream(l->h->session, l->id, l->given);
 		if (l->h)
 			l->h->calls->kick(l->h->owner);
-		l->hold.n = 0;
+		l->hold_at += l->given;
+		l->given = 0;
 	}
 	if (l->blocks) {
 		out->head = l->blocks->head;
@@ -176,11 +184,17 @@ enum h1_event h2_lane_next(struct h2_lane *l, struct h1 *out)
 		out->at = H1_AT_FAULT;
 		return H1_FAULT;
 	}
-	if (l->inbox.n) {
+	if (l->hold_at == l->hold.n) {
+		l->hold.n = l->hold_at = 0;
 		given = l->inbox;
 		l->inbox = l->hold;
 		l->hold = given;
-		out->body = buf_str(&l->hold);
+	}
+	if (l->hold.n) {
+		l->given = l->hold.n - l->hold_at;
+		if (l->given > SLICE)
+			l->given = SLICE;
+		out->body = (struct str){ l->hold.p + l->hold_at, l->given };
 		return H1_BODY;
 	}
 	if (!l->heard || l->told)
@@ -200,6 +214,12 @@ int h2_lane_state(const struct h2_lane *l)
 bool h2_lane_untouched(const struct h2_lane *l)
 {
 	return l->error == NGHTTP2_REFUSED_STREAM;
+}
+
+void h2_lane_doubt(struct h2_lane *l)
+{
+	if (l->h)
+		l->h->going = true;
 }
 
 bool h2_lane_heard(const struct h2_lane *l)

@@ -49,7 +49,8 @@ struct h2_lane {
 	bool final;		/* its answer's or request's own head came: the next are trailers */
 	bool heard;		/* END_STREAM came */
 	bool told;		/* and was given out */
-	struct buf inbox, hold; /* body that came; body that was given out */
+	struct buf inbox, hold; /* body that came; body of which `given` bytes at hold_at are out */
+	size_t hold_at, given;
 	struct field *trailers;
 	size_t ntrailers, trailers_room;
 	/* what goes */

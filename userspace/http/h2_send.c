@@ -97,12 +97,15 @@ static nghttp2_nv nv(struct str name, struct str value, bool secret)
 static size_t put_fields(nghttp2_nv *to, size_t n, const struct head *h, bool secret)
 {
 	bool named = head_find(h, "connection") != NULL;
+	/* RFC 9110 8.6: neither has one, and clients of HTTP/2 hold it against an empty body. */
+	bool bare = !h->is_request && (h->status / 100 == 1 || h->status == 204);
 
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (!hop(f) && !(named && f->written.n && field_named(h, f->name)))
-			to[n++] = nv(f->name, f->value, sensitive(f) || (secret && !f->written.n));
+		if (!hop(f) && !(bare && str_is(f->name, "content-length")) &&
+		    !(named && f->written.n && field_named(h, f->name)))
+			to[n++] = nv(f->name, f->value, sensitive(f) || secret);
 	}
 	return n;
 }
@@ -216,13 +219,14 @@ int h2_lane_request(struct h2_lane *l, const struct head *h, struct str scheme, 
 
 	if (!l->h || l->h->broken)
 		return -EPIPE;
-	fields = arena_new(&l->arena, (h->n + 4) * sizeof(*fields));
+	fields = mem_new((h->n + 4) * sizeof(*fields));
 	fields[n++] = nv(STR(":method"), h->method, false);
 	fields[n++] = nv(STR(":scheme"), scheme, false);
 	fields[n++] = nv(STR(":authority"), host, false);
 	fields[n++] = nv(STR(":path"), target, false);
 	n = put_fields(fields, n, h, secret);
 	id = nghttp2_submit_request(l->h->session, NULL, fields, n, ends ? NULL : &body, l);
+	free(fields);
 	if (id < 0)
 		return id == NGHTTP2_ERR_INVALID_ARGUMENT ? -EMSGSIZE : -EPIPE;
 	l->id = id;
@@ -243,7 +247,7 @@ int h2_lane_answer(struct h2_lane *l, const struct head *h, bool ends)
 
 	if (!l->h || !l->live)
 		return -EPIPE;
-	fields = arena_new(&l->arena, (h->n + 1) * sizeof(*fields));
+	fields = mem_new((h->n + 1) * sizeof(*fields));
 	status[0] = (char)('0' + h->status / 100 % 10);
 	status[1] = (char)('0' + h->status / 10 % 10);
 	status[2] = (char)('0' + h->status % 10);
@@ -254,6 +258,7 @@ int h2_lane_answer(struct h2_lane *l, const struct head *h, bool ends)
 					   NULL);
 	else
 		r = nghttp2_submit_response(l->h->session, l->id, fields, n, ends ? NULL : &body);
+	free(fields);
 	if (r < 0)
 		return r == NGHTTP2_ERR_INVALID_ARGUMENT ? -EMSGSIZE : -EPIPE;
 	if (h->status / 100 != 1)
@@ -278,7 +283,7 @@ int h2_on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	bool message = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
 
 	if (frame->hd.type == NGHTTP2_DATA && !crumb(session, frame))
-		h2_credit(h, 2);
+		h2_credit(h, 2 + (uint32_t)frame->hd.length / 1024);
 	if (h->server && message && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		h2_credit(h, H2_CREDIT);
 	return 0;

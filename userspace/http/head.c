@@ -47,7 +47,7 @@ void head_drop(struct head *h, const char *name)
 void head_add(struct head *h, struct arena *a, struct str name, struct str value)
 {
 	if (h->n == h->room) {
-		size_t room = h->room + 8;
+		size_t room = h->room ? 2 * h->room : 8;
 		struct field *more = arena_new(a, room * sizeof(*more));
 
 		if (h->n)

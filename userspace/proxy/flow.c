@@ -271,6 +271,11 @@ static bool end(struct flow *f)
 /* FLOW_READ: all that is there was parsed; FLOW_WRITE: enough to write first. */
 static enum flow_state parse(struct flow *f)
 {
+	/* A reader that takes a little now and then must not make it grow. */
+	if (f->out_at) {
+		buf_consume(&f->out, f->out_at);
+		f->out_at = 0;
+	}
 	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer &&
 	       !(f->to_lane && h2_lane_queued(f->to_lane) >= f->buffer)) {
 		switch (flow_parse(f)) {
@@ -320,7 +325,7 @@ enum flow_state flow_pump(struct flow *f, bool may_read)
 			continue;
 		if (f->eof)
 			return FLOW_READ_LOST;
-		if (!may_read || reads++ == READS_MAX)
+		if ((!may_read && !f->from_lane) || reads++ == READS_MAX)
 			return FLOW_READ;
 		r = flow_fill(f);
 		if (r == -EAGAIN)

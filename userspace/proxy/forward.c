@@ -231,7 +231,8 @@ static bool retry(struct session *s)
 static void upstream_lost(struct session *s)
 {
 	char why[96];
-	const char *said = uptls_lost(stream_ssl(s->x.up->stream));
+	const struct upstream *up = s->x.up;
+	const char *said = up->lane ? NULL : uptls_lost(stream_ssl(up->stream));
 
 	(void)snprintf(why, sizeof(why), "it %s", said ? said : "closed the connection");
 	if (!retry(s))
@@ -249,8 +250,11 @@ void forward_idle(struct session *s)
 		session_deadline(s, limit - idle);
 	else if (!x->head_sent && !x->up_done && !x->up_write_waits)
 		answer_fault(s, 408, REASON_TIMEOUT, "its body took too long");
-	else
+	else {
+		if (x->up && x->up->lane)
+			h2_lane_doubt(x->up->lane);
 		answer_broken(s, 504, REASON_TIMEOUT, "it took too long");
+	}
 }
 
 static void complete(struct session *s)
@@ -301,6 +305,10 @@ static void forward_up(struct session *s, bool may_read)
 	case FLOW_WRITE_LOST:
 		/* It may have answered before it closed. */
 		x->up_lost = true;
+		if (x->up->lane) { /* nobody will tell us: what came is there, or never comes */
+			forward_down(s, true);
+			return;
+		}
 		break;
 	}
 	forward_want(s);

@@ -81,7 +81,7 @@ static void on_idle(struct timer *t)
 	uint64_t limit = s->pool->px->limits.upstream_idle_ms, idle = clock_now() - s->last;
 
 	if (h2_lanes(s->conn.h2))
-		timer_set(s->pool->px->loop, &s->idle, limit, on_idle, s);
+		timer_set(s->pool->px->loop, &s->idle, limit ? limit : 1000, on_idle, s);
 	else if (idle < limit)
 		timer_set(s->pool->px->loop, &s->idle, limit - idle, on_idle, s);
 	else

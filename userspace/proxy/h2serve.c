@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define REST_MS 1000u
+
 struct h2serve {
 	struct proxy *px;
 	struct h2conn conn;
@@ -19,8 +21,11 @@ struct h2serve {
 	void *owner;
 	struct timer timer; /* while no request is under way */
 	unsigned requests;  /* under way */
+	uint64_t rested_ms; /* since the last request's end */
 	bool stopping;
 };
+
+static void wait(struct h2serve *s, uint64_t ms);
 
 struct h2_limits h2_limits_of(const struct proxy *px)
 {
@@ -63,6 +68,12 @@ static void on_idle(struct timer *t)
 {
 	struct h2serve *s = t->owner;
 
+	/* What was answered is still being read. */
+	if (h2_lanes(s->conn.h2) && s->rested_ms < s->px->limits.idle_ms) {
+		s->rested_ms += REST_MS;
+		wait(s, REST_MS);
+		return;
+	}
 	/* Once in order; who does not hang up then is hung up on. */
 	if (s->stopping) {
 		over(s);
@@ -89,6 +100,7 @@ static void opened(void *owner, struct h2_lane *lane)
 	struct h2serve *s = owner;
 
 	s->requests++;
+	s->rested_ms = 0;
 	timer_del(&s->timer);
 	session_lane(s->px, lane, true, &s->origin, request_over, s);
 }

@@ -229,8 +229,18 @@ static void on_writable(void *owner)
 /* The client took its request back, or its connection ended. */
 static void on_gone(void *owner)
 {
+	void (*done)(void *owner);
 	struct session *s = owner;
 
+	/* A refusal waits for its record's number: the record stays, and who waits for us need not.
+	 */
+	if (s->state == SESSION_REFUSE) {
+		done = s->done;
+		s->done = NULL;
+		if (done)
+			done(s->owner);
+		return;
+	}
 	if (s->x.recorded && s->state != SESSION_ANSWER)
 		exchange_over(s, REASON_CLIENT_LOST, NULL);
 	session_end(s);
