@@ -5,11 +5,11 @@
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
-need python3 jq nft ss
+need python3 jq nft ss node
 DEAD=198.51.100.53 DEAD6=2001:db8:51::20
 EXTRA_HOSTS=([dead.test]="$DEAD\", \"$GOOD" [six.test]="$DEAD6\", \"$GOOD" [seven.test]="$DEAD6\", \"$GOOD" [shut.test]="$EVIL\", \"$GOOD"
 	[gone.test]="$DEAD\", \"$DEAD6" [none.test]="$EVIL\", \"$DEAD")
-plain=(shape tls12 tls11 asks demands cut old)
+plain=(shape tls12 tls11 asks demands cut old newer)
 odd=(notyet clienteku weak constrained manycerts longchain manynames toomany rsa extra)
 for n in "${plain[@]}" "${odd[@]}"; do EXTRA_HOSTS[$n.test]=$BAD; done
 origins_up
@@ -72,13 +72,27 @@ done
 # Ports 4460...: a relay to the server on 4442 or 4440 (TLS 1.2, 1.3) that ends after so many bytes of the server; and an HTTP/1.0 server.
 cat >"$TMP/cut.py" <<'PY'
 import select, socket, ssl, sys, threading
-bad, good, cert, key = sys.argv[1:5]
+bad, good, cert, key, alpn = sys.argv[1:6]
 # port: (upstream or none, bytes of the server that pass, reset instead of an end)
 cuts = {4460: (None, 0, 0), 4461: (None, 0, 1), 4462: ((bad, 4442), 3, 0), 4463: ((bad, 4442), 200, 0), 4464: ((bad, 4442), 900, 1),
-        4465: ((good, 4440), 60, 0), 4466: ((good, 4440), 400, 0), 4467: ((good, 4440), 400, 1)}
+        4465: ((good, 4440), 60, 0), 4466: ((good, 4440), 400, 0), 4467: ((good, 4440), 400, 1),
+        4468: ((bad, 4445), 1 << 30, 0), 4469: ((bad, 4447), 1 << 30, 0)} # whole: what ALPN offered there is noted
+def noted(hello):
+    at = 43 + 1 + hello[43]
+    at += 2 + int.from_bytes(hello[at:at + 2], 'big')
+    at += 1 + hello[at] + 2
+    names = ['none']
+    while at < len(hello):
+        kind, n = int.from_bytes(hello[at:at + 2], 'big'), int.from_bytes(hello[at + 2:at + 4], 'big')
+        if kind == 16:
+            names, i = [], at + 6
+            while i < at + 4 + n: names.append(hello[i + 1:i + 1 + hello[i]].decode()); i += 1 + hello[i]
+        at += 4 + n
+    with open(alpn, 'a') as f: print(','.join(names), file=f)
 def one(c, where, left, reset):
     try:
         first = c.recv(65536)
+        if left == 1 << 30: noted(first)
         if where:
             u = socket.create_connection(where)
             u.sendall(first)
@@ -106,14 +120,17 @@ tls.load_cert_chain(cert, key)
 for port, how in cuts.items(): threading.Thread(target=listen, args=(port, one, how), daemon=True).start()
 listen(4470, old, (tls,))
 PY
-spawn in_origin python3 "$TMP/cut.py" $BAD $GOOD "$TMP/plain.pem" "$TMP/plain.key" 2>"$TMP/cut.log"
+spawn in_origin python3 "$TMP/cut.py" $BAD $GOOD "$TMP/plain.pem" "$TMP/plain.key" "$TMP/alpn" 2>"$TMP/cut.log"
+# Speaks HTTP/2 alone.
+spawn in_origin node -e 'const fs = require("fs"); require("http2").createSecureServer({ cert: fs.readFileSync(process.argv[1]), key: fs.readFileSync(process.argv[2]), allowHTTP1: false },
+	(q, a) => a.end("served " + q.httpVersion)).listen(4447, process.argv[3])' "$TMP/plain.pem" "$TMP/plain.key" $BAD 2>"$TMP/newer.log"
 in_origin nft -f - <<-NFT
 	table inet dead {
 	  counter six { }
 	  chain in { type filter hook input priority 0; ip daddr $DEAD drop; ip6 daddr $DEAD6 tcp dport 4440 counter name "six"; ip6 daddr $DEAD6 meta l4proto tcp drop; }
 	}
 NFT
-for p in 4440 4442 4444 4452 4453 4460 4467 4470; do wait_port in_origin $BAD $p; done
+for p in 4440 4442 4444 4447 4452 4453 4460 4467 4470; do wait_port in_origin $BAD $p; done
 wait_port in_origin $GOOD 4440
 
 rules=()
@@ -169,6 +186,22 @@ is "$(seen --tls-max 1.2 --ciphers ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES
 	"TLSv1.2 ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:TLS_EMPTY_RENEGOTIATION_INFO_SCSV secp384r1:prime256v1" "versions, suites and groups of a client, in its order"
 like "$(seen --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256 --ciphers ECDHE-ECDSA-AES256-GCM-SHA384 --curves P-256)" \
 	'^TLSv1.3 TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:TLS_EMPTY_RENEGOTIATION_INFO_SCSV prime256v1$' "and of another"
+offered() { # what it means, what ALPN must have offered (a line a dial), curl's words for the answer, a port, curl's options
+	local means=$1 dials=$2 answer=$3 port=$4
+	shift 4
+	: >"$TMP/alpn"
+	like "$(job curl -s --max-time 20 -w ' by %{http_version}' "$@" "https://$([ "$port" = 4469 ] && echo newer || echo shape).test:$port/" 2>"$TMP/err")" "$answer" "$means: served"
+	is "$(tr '\n' ' ' <"$TMP/alpn")" "$dials " "$means: what ALPN offers"
+}
+offered "a client of HTTP/1.1" 'http/1.1' '^TLSv1.3 .* by 1.1$' 4468 --http1.1
+offered "one without ALPN" 'none' '^TLSv1.3 .* by 1.1$' 4468 --no-alpn
+offered "one of both, a server of HTTP/1.1" 'h2,http/1.1' '^TLSv1.3 .* by 2$' 4468 --http2
+offered "one of HTTP/2, a server of that" 'h2,http/1.1' '^served 2.0 by 2$' 4469 --http2
+offered "one of HTTP/1.1, a server of HTTP/2 alone" 'http/1.1 h2,http/1.1' '^served 2.0 by 1.1$' 4469 --http1.1
+# A connection that another client's dial left speaks for all: nothing is offered then.
+: >"$TMP/alpn"
+job bash -c 'curl -s --http2 https://shape.test:4468/ && curl -s --http1.1 https://shape.test:4468/ && curl -s --http2 https://newer.test:4469/ && curl -s --http1.1 https://newer.test:4469/' >"$TMP/out" 2>&1
+is "$(tr '\n' ' ' <"$TMP/alpn")" "h2,http/1.1 h2,http/1.1 " "a connection that stands is used whoever asks"
 
 # ---- several addresses; roots of the configuration besides the others ----
 

@@ -10,7 +10,6 @@
 #include "proxy/hand.h"
 #include "proxy/parent.h"
 #include "proxy/race.h"
-#include "proxy/shape.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -149,6 +148,9 @@ static void tls_fault(const struct dial *d, int reason, char *to, size_t n)
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 		(void)snprintf(to, n, "the server speaks no TLS 1.2 or newer");
 		return;
+	case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
+		(void)snprintf(to, n, "the server speaks none of the protocols that ALPN offered");
+		return;
 	case SSL_R_WRONG_VERSION_NUMBER:
 		(void)snprintf(to, n, "the server does not speak TLS on this port");
 		return;
@@ -182,6 +184,7 @@ static void handshaken(void *owner, int err, int reason)
 		(void)snprintf(f.text, sizeof(f.text), "the TLS handshake took too long");
 	} else if (err == -EPROTO) {
 		tls_fault(d, reason, f.text, sizeof(f.text));
+		f.alpn = reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
 	} else {
 		(void)snprintf(f.text, sizeof(f.text), "the server ended the TLS handshake");
 	}
@@ -197,8 +200,8 @@ static void reached(struct dial *d)
 		succeed(d);
 		return;
 	}
-	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, d->want.h2,
-		      &d->ssl)) {
+	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, &d->ssl) ||
+	    shape_alpn(d->ssl, d->want.shape, d->want.h2)) {
 		(void)snprintf(f.text, sizeof(f.text), "TLS could not be set up");
 		fail(d, &f);
 		return;

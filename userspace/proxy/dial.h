@@ -5,10 +5,10 @@
 #define EGRET_PROXY_DIAL_H
 
 #include "base/resolve.h"
+#include "proxy/shape.h"
 #include "proxy/upstream.h"
 #include "proxy/uptls.h"
 
-struct hello_shape;
 struct parent;
 struct dial_want {
 	uint8_t addrs[RESOLVE_MAX][16];
@@ -19,7 +19,7 @@ struct dial_want {
 	const struct parent *parent; /* addrs are its own, and it is asked for host and port; NULL:
 					none. Outlives the dial */
 	const struct hello_shape *shape; /* of the client's hello, or NULL. Outlives the dial */
-	bool h2;			 /* HTTP/2 may be spoken: offered first, by ALPN */
+	enum shape_h2 h2;		 /* what ALPN offers */
 	bool recorded;			 /* the record of what it is for is written already */
 	uint64_t connect_ms, handshake_ms;
 };

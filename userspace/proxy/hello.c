@@ -82,8 +82,23 @@ static const char *read_name(struct cursor ext, struct hello *h)
 	return NULL;
 }
 
+struct str hello_alpn_name(enum hello_alpn one)
+{
+	static const struct str names[] = { [ALPN_H2] = STR("h2"),
+					    [ALPN_HTTP11] = STR("http/1.1"),
+					    [ALPN_HTTP10] = STR("http/1.0") };
+
+	return names[one];
+}
+
+bool hello_offers(const struct hello_shape *s, enum hello_alpn one)
+{
+	return memchr(s->alpn, one, s->nalpn) != NULL;
+}
+
 static const char *read_alpn(struct cursor ext, struct hello *h)
 {
+	struct hello_shape *s = &h->shape;
 	struct cursor list, proto;
 
 	if (!take_vector16(&ext, &list) || ext.n || !list.n)
@@ -95,9 +110,11 @@ static const char *read_alpn(struct cursor ext, struct hello *h)
 		if (!h->alpn_first[0])
 			text_escape(h->alpn_first, sizeof(h->alpn_first),
 				    (struct str){ (const char *)proto.p, proto.n });
-		if (proto.n == 8 &&
-		    (!memcmp(proto.p, "http/1.1", 8) || !memcmp(proto.p, "http/1.0", 8)))
-			h->alpn_http1 = true;
+		for (unsigned i = 0; i < ALPN_KNOWN; i++)
+			if (str_eq(hello_alpn_name(i),
+				   (struct str){ (const char *)proto.p, proto.n }) &&
+			    !hello_offers(s, i))
+				s->alpn[s->nalpn++] = (uint8_t)i;
 	}
 	return NULL;
 }

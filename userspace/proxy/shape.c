@@ -6,6 +6,7 @@
  */
 #include "proxy/shape.h"
 
+#include <errno.h>
 #include <openssl/ssl.h>
 
 struct name {
@@ -101,4 +102,35 @@ void shape_apply(SSL *ssl, const struct hello_shape *s)
 	by_table(&list, s->signatures, s->nsignatures, signatures, ARRAY_SIZE(signatures));
 	if (list.n)
 		(void)!SSL_set1_sigalgs_list(ssl, list.text);
+}
+
+bool shape_offers_h2(const struct hello_shape *s, enum shape_h2 how)
+{
+	return how == SHAPE_H2_ALWAYS || (how == SHAPE_H2_FOLLOW && s && hello_offers(s, ALPN_H2));
+}
+
+int shape_alpn(SSL *ssl, const struct hello_shape *s, enum shape_h2 how)
+{
+	static const struct hello_shape plain = { .alpn = { ALPN_HTTP11 }, .nalpn = 1 };
+	uint8_t list[ALPN_KNOWN + 2], wire[64];
+	unsigned n = 0, at = 0;
+
+	if (!s)
+		s = &plain;
+	if (how == SHAPE_H2_ALWAYS && !hello_offers(s, ALPN_H2))
+		list[n++] = ALPN_H2;
+	for (unsigned i = 0; i < s->nalpn; i++)
+		if (s->alpn[i] != ALPN_H2 || how != SHAPE_H2_NEVER)
+			list[n++] = s->alpn[i];
+	if (hello_offers(s, ALPN_H2) && !hello_offers(s, ALPN_HTTP11))
+		list[n++] = ALPN_HTTP11;
+	for (unsigned i = 0; i < n; i++) {
+		struct str name = hello_alpn_name(list[i]);
+
+		wire[at++] = (uint8_t)name.n;
+		memcpy(wire + at, name.p, name.n);
+		at += (unsigned)name.n;
+	}
+	/* OpenSSL takes an empty list away. */
+	return SSL_set_alpn_protos(ssl, n ? wire : NULL, at) ? -EIO : 0;
 }

@@ -58,7 +58,8 @@ struct upstream_want {
 	struct dial *dial;
 	struct pooled *ready;
 	struct upstream_fault fault;
-	bool recorded, h2;
+	bool recorded, h2, fresh;
+	enum shape_h2 offer;
 	/* Asks of one key wait for the first one's dial: it may serve them all. */
 	struct upstream_want *next; /* in dialling, or among those that wait for one of these */
 	struct upstream_want *leader, *waiting;
@@ -204,8 +205,13 @@ static void learn(struct upstreams *u, const struct pool_key *key, enum upstream
 		l->n = host.n;
 		l->port = key->port;
 	}
-	if (l)
+	if (l && (speaks != SPEAKS_H2 || l->speaks != SPEAKS_H2_ONLY))
 		l->speaks = speaks;
+}
+
+static bool offers_h2(const struct upstream_want *w)
+{
+	return shape_offers_h2(w->shaped ? &w->shape : NULL, w->offer);
 }
 
 /* ---- asks that wait for another's dial ---- */
@@ -263,6 +269,20 @@ static void finish_later(struct timer *t)
 	finish(t->owner);
 }
 
+static void look(struct upstream_want *w, bool fresh);
+
+/* A server of HTTP/2 alone, and a client that did not offer it: no dial of its shape can succeed,
+ * and what is to be sent can go by HTTP/2. */
+static bool refused_for_h2(struct upstream_want *w, const struct upstream_fault *fault)
+{
+	if (!fault->alpn || !w->h2 || offers_h2(w))
+		return false;
+	learn(w->px->upstreams, &w->key, SPEAKS_H2_ONLY);
+	w->offer = SHAPE_H2_ALWAYS;
+	look(w, w->fresh);
+	return true;
+}
+
 static void fail(struct upstream_want *w, enum reason reason, const char *text)
 {
 	w->fault.reason = reason;
@@ -276,14 +296,15 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 	struct pooled *c;
 
 	w->dial = NULL;
-	if (s && w->key.tls && uptls_verified(stream_ssl(s)) && uptls_chose_h2(stream_ssl(s))) {
+	if (s && w->key.tls && uptls_verified(stream_ssl(s)) && offers_h2(w) &&
+	    uptls_chose_h2(stream_ssl(s))) {
 		learn(w->px->upstreams, &w->key, SPEAKS_H2);
 		h2pool_add(w->px->upstreams->h2, s, &w->key, addr);
 		w->ready = h2pool_take(w->px->upstreams->h2, &w->key);
 		if (!w->ready)
 			fail(w, REASON_UPSTREAM_LOST, "it closed the connection");
 	} else if (s) {
-		if (w->h2)
+		if (offers_h2(w))
 			learn(w->px->upstreams, &w->key, SPEAKS_H1);
 		c = mem_new(sizeof(*c));
 		c->u.stream = s;
@@ -296,6 +317,8 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 			pooled_free(c);
 			fail(w, REASON_CERTIFICATE, "the certificate was not verified");
 		}
+	} else if (refused_for_h2(w, fault)) {
+		return;
 	} else {
 		w->fault = *fault;
 	}
@@ -332,7 +355,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .parent = w->by_parent ? u->parent : NULL,
 			       .recorded = w->recorded,
 			       .shape = w->shaped ? &w->shape : NULL,
-			       .h2 = w->h2,
+			       .h2 = w->offer,
 			       .connect_ms = px->limits.connect_ms,
 			       .handshake_ms = px->limits.handshake_ms };
 	enum address_class class, refused = ADDRESS_PUBLIC;
@@ -418,8 +441,11 @@ static void look(struct upstream_want *w, bool fresh)
 {
 	struct upstreams *u = w->px->upstreams;
 	struct str host = { w->key.host, w->key.host_n };
+	enum upstream_speaks speaks = upstreams_speaks(u, host, w->key.port);
 	struct upstream_want *d;
 
+	if (w->h2 && speaks == SPEAKS_H2_ONLY)
+		w->offer = SHAPE_H2_ALWAYS;
 	if (!fresh && w->h2)
 		w->ready = h2pool_take(u->h2, &w->key);
 	if (!fresh && !w->ready)
@@ -428,7 +454,10 @@ static void look(struct upstream_want *w, bool fresh)
 		timer_set(w->px->loop, &w->now, 0, finish_later, w);
 		return;
 	}
-	if (w->h2 && upstreams_speaks(u, host, w->key.port) != SPEAKS_H1) {
+	/* Who offers no HTTP/2 waits only if the other's dial is sure to serve it, and leads
+	 * nobody.
+	 */
+	if (w->h2 && (offers_h2(w) ? speaks != SPEAKS_H1 : speaks == SPEAKS_H2)) {
 		for (d = u->dialling; d && !pool_same(&d->key, &w->key); d = d->next)
 			;
 		if (d) {
@@ -437,8 +466,10 @@ static void look(struct upstream_want *w, bool fresh)
 			d->waiting = w;
 			return;
 		}
-		w->next = u->dialling;
-		u->dialling = w;
+		if (offers_h2(w)) {
+			w->next = u->dialling;
+			u->dialling = w;
+		}
 	}
 	find_addresses(w);
 }
@@ -463,6 +494,8 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	if (w->shaped)
 		w->shape = *ask->shape;
 	w->h2 = ask->h2 && ask->tls;
+	w->offer = w->h2 ? SHAPE_H2_FOLLOW : SHAPE_H2_NEVER;
+	w->fresh = ask->fresh;
 	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
 	    (!ask->host.n && !ask->addr)) {
 		fail(w, REASON_BAD_NAME, "there is neither a name nor an address to dial");
@@ -477,7 +510,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	if (ask->credential.n)
 		memcpy(w->key.credential, ask->credential.p, ask->credential.n);
 	w->key.credential_n = ask->credential.n;
-	look(w, ask->fresh);
+	look(w, w->fresh);
 	return w;
 }
 

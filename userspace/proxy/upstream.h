@@ -19,8 +19,8 @@ struct upstream_ask {
 	uint16_t port;
 	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
-	bool h2;	       /* may speak HTTP/2 */
-	bool fresh;	       /* not from the pool */
+	bool h2;    /* may go by HTTP/2; that a dial offers it takes a client that does */
+	bool fresh; /* not from the pool */
 	const struct hello_shape *shape; /* of the client's hello: the upstream sees the like of it.
 					    NULL: OpenSSL's own. Copied */
 	bool recorded;			 /* what it is for is in the ring already */
@@ -40,6 +40,7 @@ struct upstream_fault {
 	enum reason
 		reason; /* RESOLVE, ADDRESS, CONNECT, CERTIFICATE, UPSTREAM_TLS, TIMEOUT, LIMIT */
 	char text[256]; /* for the person: "certificate expired 3 days ago", printable ASCII */
+	bool alpn;	/* the server speaks nothing of what ALPN offered */
 };
 
 /* Exactly one call: with u, or with NULL and a fault. Never from inside upstream_get. */
@@ -52,7 +53,8 @@ void upstream_cancel(struct upstream_want *w); /* fn will not be called */
 /* Gives it back: to the pool when reusable, else it is closed. */
 void upstream_put(struct proxy *px, struct upstream *u, bool reusable);
 void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner);
-enum upstream_speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
+/* H2_ONLY: it refused who did not offer HTTP/2. */
+enum upstream_speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2, SPEAKS_H2_ONLY };
 /* What this host was last seen to speak at this port, by TLS. */
 enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host, uint16_t port);
 /* Takes the stream out for a tunnel; the upstream itself is freed. */

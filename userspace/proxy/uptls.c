@@ -123,7 +123,6 @@ static void on_info(const SSL *ssl, int where, int value)
 
 static int make_context(struct uptls *u)
 {
-	static const unsigned char alpn[] = "\x08http/1.1";
 	X509_STORE *store;
 	SSL_CTX *ctx;
 
@@ -146,8 +145,7 @@ static int make_context(struct uptls *u)
 	SSL_CTX_set_info_callback(ctx, on_info);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	storm_watch(ctx);
-	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1)) {
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) {
 		SSL_CTX_free(ctx);
 		return -EIO;
 	}
@@ -176,10 +174,9 @@ struct uptls *uptls_free(struct uptls *u)
 	return NULL;
 }
 
-int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port, bool h2,
+int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
 	      SSL **ret)
 {
-	static const unsigned char both[] = "\x02h2\x08http/1.1";
 	struct judged *j;
 	struct kept *k;
 	SSL *ssl;
@@ -203,8 +200,7 @@ int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uin
 		return -EIO;
 	}
 	if (SSL_set_fd(ssl, fd) != 1 ||
-	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1) ||
-	    (h2 && SSL_set_alpn_protos(ssl, both, sizeof(both) - 1))) {
+	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1)) {
 		SSL_free(ssl);
 		return -EIO;
 	}

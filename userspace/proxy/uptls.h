@@ -12,9 +12,9 @@ struct uptls;
 struct uptls *uptls_new(const int *root_fds, unsigned nroots, size_t chain_bytes);
 struct uptls *uptls_free(struct uptls *u); /* NULL; every SSL of it must be gone */
 
-/* An SSL for a handshake over fd. host canonical, or n = 0 and addr (16 bytes). h2: HTTP/2 is
- * offered before HTTP/1.1. 0 or -EIO. */
-int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port, bool h2,
+/* An SSL for a handshake over fd, without ALPN. host canonical, or n = 0 and addr (16 bytes). 0 or
+ * -EIO. */
+int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
 	      SSL **ret) MUST_CHECK;
 /* What verification found wrong, or "". Borrowed from the SSL. */
 const char *uptls_why(const SSL *ssl);

@@ -166,7 +166,9 @@ static void extensions(void **state)
 	hello(&wire, &exts, 16384);
 	assert_int_equal(hello_parse(wire.p, wire.n, 65536, &h), HELLO_DONE);
 	assert_int_equal(h.shape.version, 0x0304);
-	assert_true(h.alpn && h.alpn_http1 && h.ech);
+	assert_true(h.alpn && h.ech);
+	assert_int_equal(h.shape.nalpn, 2);
+	assert_memory_equal(h.shape.alpn, ((uint8_t[]){ ALPN_H2, ALPN_HTTP11 }), 2);
 	assert_string_equal(h.alpn_first, "h2");
 
 	/* The same extension twice, lengths that lie, names that contradict. */

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 /* The hello that a context like uptls.c's writes in this shape. */
-static struct hello written(const struct hello_shape *shape)
+static struct hello written_for(const struct hello_shape *shape, enum shape_h2 how)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
@@ -25,12 +25,18 @@ static struct hello written(const struct hello_shape *shape)
 	SSL_set_connect_state(ssl);
 	if (shape)
 		shape_apply(ssl, shape);
+	assert_int_equal(shape_alpn(ssl, shape, how), 0);
 	assert_int_equal(SSL_do_handshake(ssl), -1);
 	n = BIO_get_mem_data(out, &p);
 	assert_int_equal(hello_parse((const uint8_t *)p, (size_t)n, 65536, &h), HELLO_DONE);
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
 	return h;
+}
+
+static struct hello written(const struct hello_shape *shape)
+{
+	return written_for(shape, SHAPE_H2_FOLLOW);
 }
 
 #define SAME(list, ...)                                                  \
@@ -89,8 +95,47 @@ static void test_nothing(void **state)
 	struct hello plain = written(NULL), h = written(&shape);
 	(void)state;
 
+	plain.shape.nalpn = plain.shape.alpn[0] = 0; /* test_alpn's */
 	assert_memory_equal(&h.shape, &plain.shape, sizeof(h.shape));
 	assert_true(h.shape.nciphers > 3 && h.shape.ngroups > 2 && h.shape.nsignatures > 3);
+}
+
+static void alpn_is(const uint8_t *offered, unsigned n, enum shape_h2 how, const uint8_t *want,
+		    unsigned want_n)
+{
+	struct hello_shape shape = { .version = 0x0304, .nalpn = n };
+	struct hello h;
+
+	memcpy(shape.alpn, offered, n);
+	h = written_for(&shape, how);
+	assert_int_equal(h.alpn, want_n > 0);
+	assert_int_equal(h.shape.nalpn, want_n);
+	assert_memory_equal(h.shape.alpn, want, want_n);
+	assert_int_equal(shape_offers_h2(&shape, how), want_n && memchr(want, ALPN_H2, want_n));
+}
+
+#define LIST(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+static void test_alpn(void **state)
+{
+	struct hello h;
+	(void)state;
+
+	alpn_is(NULL, 0, SHAPE_H2_FOLLOW, NULL, 0);
+	alpn_is(LIST(ALPN_HTTP11), SHAPE_H2_FOLLOW, LIST(ALPN_HTTP11));
+	alpn_is(LIST(ALPN_HTTP10, ALPN_HTTP11), SHAPE_H2_FOLLOW, LIST(ALPN_HTTP10, ALPN_HTTP11));
+	alpn_is(LIST(ALPN_H2, ALPN_HTTP11), SHAPE_H2_FOLLOW, LIST(ALPN_H2, ALPN_HTTP11));
+	alpn_is(LIST(ALPN_HTTP11, ALPN_H2), SHAPE_H2_FOLLOW, LIST(ALPN_HTTP11, ALPN_H2));
+	alpn_is(LIST(ALPN_H2), SHAPE_H2_FOLLOW, LIST(ALPN_H2, ALPN_HTTP11));
+	/* What HTTP/2 cannot carry, and a server that speaks nothing else. */
+	alpn_is(LIST(ALPN_H2, ALPN_HTTP11), SHAPE_H2_NEVER, LIST(ALPN_HTTP11));
+	alpn_is(LIST(ALPN_H2), SHAPE_H2_NEVER, LIST(ALPN_HTTP11));
+	alpn_is(LIST(ALPN_HTTP11), SHAPE_H2_ALWAYS, LIST(ALPN_H2, ALPN_HTTP11));
+	alpn_is(NULL, 0, SHAPE_H2_ALWAYS, LIST(ALPN_H2));
+	/* No client to follow. */
+	h = written(NULL);
+	assert_int_equal(h.shape.nalpn, 1);
+	assert_int_equal(h.shape.alpn[0], ALPN_HTTP11);
 }
 
 int main(void)
@@ -99,6 +144,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_alpn),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
