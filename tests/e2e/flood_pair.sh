@@ -55,7 +55,8 @@ attack() {
 	diag "$said"
 }
 noted() { cat "$TMP/attacker.ndjson" 2>/dev/null; }
-note() { t "$2" wait_for 10 "noted | grep -Eq '$1'"; } # regex, what it means; events come a moment later
+# Regex, what it means; events come a moment later. Not from a pipe: grep ends at the first hit, and who still writes into it ends badly.
+note() { t "$2" wait_for 10 "grep -Eqs '$1' '$TMP/attacker.ndjson'"; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$proxy/status"; }
 fds() { find "/proc/$proxy/fd" -mindepth 1 2>/dev/null | wc -l; }
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }

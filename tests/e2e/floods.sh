@@ -58,6 +58,7 @@ note '"reason":"timeout".*handshake took too long' "with events"
 
 peer heads
 like "$said" '^heads 200 closed 200 408 200 ' "200 heads a byte at a time: 408 each"
+t "and none of them is left" wait_for 10 "[ \$(fds) -le $((resting + 1)) ]"
 peer idle
 like "$said" '^idle 10[0-9][0-9] held 2[0-9][0-9] reset' "1,300 idle connections: limits.connections are held, the others reset"
 note '"kind":"limit.hit".*limits.connections' "with an event"
