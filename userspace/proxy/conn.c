@@ -9,12 +9,12 @@
 
 #include "base/clock.h"
 #include "proxy/address.h"
+#include "proxy/h1serve.h"
 #include "proxy/h2serve.h"
 #include "proxy/hand.h"
 #include "proxy/leaf.h"
 #include "proxy/names.h"
 #include "proxy/peek.h"
-#include "proxy/session.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 #include <errno.h>
@@ -45,7 +45,7 @@ struct conn {
 	struct hello_shape shape;
 	struct record_wait *wait;
 	struct upstream_want *want;
-	struct session *session;
+	struct h1serve *h1;
 	struct h2serve *h2;
 	struct tunnel *tunnel;
 };
@@ -246,7 +246,7 @@ static void session_over(void *owner)
 {
 	struct conn *c = owner;
 
-	c->session = NULL;
+	c->h1 = NULL;
 	c->h2 = NULL;
 	conn_free(c);
 }
@@ -259,7 +259,7 @@ static void open_session(struct conn *c, bool tls)
 	if (h2)
 		c->h2 = h2serve_start(c->px, s, &c->o, session_over, c);
 	else
-		c->session = session_start(c->px, s, tls, &c->o, session_over, c);
+		c->h1 = h1serve_start(c->px, s, tls, &c->o, session_over, c);
 }
 
 static bool is_rejection(int reason)
@@ -497,8 +497,8 @@ void conns_judge(struct proxy *px)
 
 	for (c = conns; c; c = next) {
 		next = c->next;
-		if (c->session) {
-			session_judge(c->session); /* may end it, and c with it */
+		if (c->h1) {
+			h1serve_judge(c->h1); /* may end it, and c with it */
 			continue;
 		}
 		if (!c->tunnel || decide(c, c->scheme, &v, &decided) == CONN_PASS ||
@@ -517,8 +517,8 @@ void conns_end_sessions(struct proxy *px)
 
 	for (c = conns; c; c = next) {
 		next = c->next;
-		if (c->session)
-			session_stop(c->session, true);
+		if (c->h1)
+			h1serve_stop(c->h1, true);
 		else if (c->h2)
 			h2serve_stop(c->h2, true);
 	}
@@ -529,8 +529,8 @@ static void conn_stop(struct conn *c, bool at_once)
 {
 	struct tunnel_end end;
 
-	if (c->session) {
-		session_stop(c->session, at_once);
+	if (c->h1) {
+		h1serve_stop(c->h1, at_once);
 	} else if (c->h2) {
 		h2serve_stop(c->h2, at_once);
 	} else if (c->tunnel) {

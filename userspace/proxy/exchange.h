@@ -24,7 +24,7 @@
 #include "proxy/upstream.h"
 
 enum session_state {
-	SESSION_HEAD,	/* between requests, or inside a head */
+	SESSION_HEAD,	/* before a head, or inside one */
 	SESSION_LIST,	/* reads what the decision needs of the body (git.c) */
 	SESSION_DECIDE, /* waits for a credential, an upstream or the ring; nothing is read */
 	SESSION_FORWARD,
@@ -71,6 +71,7 @@ struct session {
 	bool tls;
 	bool stopping;
 	struct origin origin;
+	void (*rest)(void *owner, struct stream *client, bool served);
 	void (*done)(void *owner);
 	void *owner;
 	enum session_state state;
@@ -88,7 +89,7 @@ struct session {
 	size_t relay_head; /* bytes of the 101, which is no part of what the two say */
 	uint64_t progress; /* clock_now of the last byte */
 	uint64_t drained;
-	uint64_t requests;
+	bool served; /* a head came, whole */
 	struct exchange x;
 };
 

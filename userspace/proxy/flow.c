@@ -14,7 +14,6 @@
 #define READ_SIZE 16384u /* one TLS record */
 #define READS_MAX 8	 /* a turn: others want theirs */
 #define GATHER 16384u	 /* small parts behind a head go with it in one write */
-#define KEEP_SIZE 256u	 /* larger buffers are given back when idle: most of an idle connection */
 
 void flow_init(struct flow *f, size_t buffer, size_t head)
 {
@@ -62,26 +61,6 @@ void flow_discard(struct flow *f)
 	f->discard = true;
 	f->to = NULL;
 	f->to_lane = NULL;
-}
-
-static void rest(struct buf *b)
-{
-	size_t limit = b->limit;
-
-	if (b->n || b->size <= KEEP_SIZE)
-		return;
-	buf_done(b);
-	buf_init(b, limit);
-}
-
-void flow_rest(struct flow *f)
-{
-	if (!flow_has_input(f)) {
-		f->in.n = f->in_at = 0;
-		rest(&f->in);
-	}
-	rest(&f->out);
-	rest(&f->window);
 }
 
 ssize_t flow_fill(struct flow *f)

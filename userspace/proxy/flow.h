@@ -61,8 +61,6 @@ void flow_done(struct flow *f);
 void flow_reset(struct flow *f);
 /* What is still to be written, and what will be parsed, is thrown away. */
 void flow_discard(struct flow *f);
-/* Idle: gives memory back. */
-void flow_rest(struct flow *f);
 /* >0 bytes; 0: end; -EAGAIN; -ENOBUFS: the buffer is full; else the stream's error. */
 ssize_t flow_fill(struct flow *f);
 /* The next event of the parser over what was read. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP with the job on one connection. Started by conn.c; owns the client's stream, two flows and
- * one exchange at a time, so that pipelined requests are answered in order: the next head is parsed
- * when the last answer is written. Trusts no byte of the client; every wait has a deadline from the
- * one table.
+ * HTTP with the job on one connection, while there is something to read. Owns the client's stream,
+ * two flows and one exchange at a time, so that pipelined requests are answered in order: the next
+ * head is parsed when the last answer is written. Trusts no byte of the client; every wait has a
+ * deadline from the one table.
  */
 #include "proxy/git.h"
 #include "proxy/told.h"
@@ -17,6 +17,7 @@
 static void on_readable(void *owner);
 static void on_writable(void *owner);
 static void on_gone(void *owner);
+static void session_rest(struct session *s);
 
 static session_connect_fn on_connect;
 
@@ -110,7 +111,7 @@ static void head_event(struct session *s, enum h1_event ev)
 
 	s->x = (struct exchange){ .credential = -1, .start_us = clock_now_us() };
 	if (ev == H1_HEAD) {
-		s->requests++;
+		s->served = true;
 		s->x.parsed = true;
 		timer_del(&s->timer);
 		exchange_start(s);
@@ -138,14 +139,17 @@ static void head_event(struct session *s, enum h1_event ev)
 
 static void read_head(struct session *s, bool may_read)
 {
-	bool started = flow_has_input(&s->up);
+	bool started = flow_has_input(&s->up) || s->up.read_total;
 	enum h1_event ev = H1_MORE;
 	ssize_t r;
 
 	if (may_read && !s->lane) {
 		r = flow_fill(&s->up);
-		if (r == -EAGAIN)
+		if (r == -EAGAIN) {
+			if (!started)
+				session_rest(s);
 			return;
+		}
 		if (r < 0 && r != -ENOBUFS) {
 			session_end(s);
 			return;
@@ -162,8 +166,13 @@ static void read_head(struct session *s, bool may_read)
 		return;
 	}
 	/* The clock of a head starts with its first byte. */
-	if (!started && flow_has_input(&s->up))
+	if (!started && !s->lane)
 		session_deadline(s, s->px->limits.header_ms);
+}
+
+void session_read(struct session *s)
+{
+	read_head(s, true);
 }
 
 static void on_kick(struct timer *t)
@@ -280,15 +289,17 @@ static struct session *session_new(struct proxy *px, bool tls, const struct orig
 	buf_init(&s->target, l->target_bytes + 64);
 	s->x.credential = -1;
 	s->state = SESSION_HEAD;
-	session_deadline(s, l->header_ms);
 	return s;
 }
 
 struct session *session_start(struct proxy *px, struct stream *client, bool tls,
-			      const struct origin *o, void (*done)(void *owner), void *owner)
+			      const struct origin *o,
+			      void (*rest)(void *owner, struct stream *client, bool served),
+			      void (*done)(void *owner), void *owner)
 {
 	struct session *s = session_new(px, tls, o, done, owner);
 
+	s->rest = rest;
 	s->client = s->up.from = s->down.to = client;
 	session_want(s);
 	return s;
@@ -300,6 +311,7 @@ struct session *session_lane(struct proxy *px, struct h2_lane *lane, bool tls,
 	struct session *s = session_new(px, tls, o, done, owner);
 
 	s->lane = s->up.from_lane = s->down.to_lane = lane;
+	session_deadline(s, px->limits.header_ms);
 	session_want(s);
 	return s;
 }
@@ -327,26 +339,46 @@ void exchange_drop(struct session *s)
 	inject_done(&x->inject);
 }
 
-void session_end(struct session *s)
+/* All but the client's side. */
+static void session_free(struct session *s)
 {
-	void (*done)(void *owner) = s->done;
-	void *owner = s->owner;
-
 	exchange_drop(s);
 	timer_del(&s->timer);
 	timer_del(&s->kick);
-	if (s->lane)
-		h2_lane_close(s->lane);
-	else
-		stream_free(s->client);
 	flow_done(&s->up);
 	flow_done(&s->down);
 	scrub_free(s->scrub);
 	arena_done(&s->arena);
 	buf_done(&s->target);
 	free(s);
+}
+
+void session_end(struct session *s)
+{
+	void (*done)(void *owner) = s->done;
+	void *owner = s->owner;
+	struct h2_lane *lane = s->lane;
+	struct stream *client = s->client;
+
+	session_free(s);
+	if (lane)
+		h2_lane_close(lane);
+	else
+		stream_free(client);
 	if (done)
 		done(owner);
+}
+
+/* Nothing to read, nothing under way: only the stream is left. */
+static void session_rest(struct session *s)
+{
+	void (*rest)(void *owner, struct stream *client, bool served) = s->rest;
+	void *owner = s->owner;
+	struct stream *client = s->client;
+	bool served = s->served;
+
+	session_free(s);
+	rest(owner, client, served);
 }
 
 void session_abort(struct session *s)
@@ -373,28 +405,28 @@ void session_next(struct session *s)
 {
 	size_t limit = s->arena.limit;
 
-	exchange_drop(s);
 	if (s->lane || s->x.close || s->stopping || (s->up.eof && !flow_has_input(&s->up))) {
 		session_linger(s);
 		return;
 	}
+	if (!flow_has_input(&s->up)) {
+		session_rest(s);
+		return;
+	}
+	/* The client has sent the next one behind it. */
+	exchange_drop(s);
 	flow_reset(&s->up);
 	flow_reset(&s->down);
-	flow_rest(&s->up);
 	s->down.in.n = s->down.in_at = 0;
 	s->down.eof = false;
-	flow_rest(&s->down);
 	h1_init(&s->res, false, &s->limits);
 	arena_done(&s->arena);
 	arena_init(&s->arena, limit);
 	s->x = (struct exchange){ .credential = -1 };
 	s->state = SESSION_HEAD;
-	session_deadline(s, s->px->limits.keepalive_ms);
+	session_deadline(s, s->px->limits.header_ms);
 	/* By the loop, not by recursion: a client may have pipelined thousands. */
-	if (flow_has_input(&s->up)) {
-		session_deadline(s, s->px->limits.header_ms);
-		timer_set(s->px->loop, &s->kick, 0, on_kick, s);
-	}
+	timer_set(s->px->loop, &s->kick, 0, on_kick, s);
 	session_want(s);
 }
 
@@ -412,5 +444,5 @@ void session_stop(struct session *s, bool at_once)
 	}
 	s->stopping = true;
 	if (s->state == SESSION_HEAD && !flow_has_input(&s->up))
-		session_end(s);
+		session_end(s); /* empty lines came, and no head behind them */
 }

@@ -23,6 +23,7 @@
 #include "base/proto.h"
 #include "policy/compile.h"
 #include "proxy/creds.h"
+#include "proxy/h1serve.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 
@@ -57,10 +58,11 @@ static struct {
 	unsigned leases_asked;
 	struct compiled compiled;
 	int pack;
-	struct session *session;
-	bool over;     /* done was called */
-	int client;    /* the job's end, -1 when closed */
-	int origin[8]; /* the origins' ends, in order of dialling */
+	struct h1serve *served;
+	struct origin where; /* it is borrowed */
+	bool over;	     /* done was called */
+	int client;	     /* the job's end, -1 when closed */
+	int origin[8];	     /* the origins' ends, in order of dialling */
 	unsigned dialled, reused;
 	struct upstream *idle;
 	enum reason dial_fault;
@@ -272,24 +274,31 @@ static const char *hear(int fd)
 static void on_done(void *owner)
 {
 	rig.over = true;
-	rig.session = NULL;
+	rig.served = NULL;
+}
+
+static void job_connects_as(bool tls, const struct origin *o)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	rig.where = *o;
+	rig.client = fds[1];
+	rig.over = false;
+	rig.served = h1serve_start(&rig.px, stream_new(rig.px.loop, fds[0], NULL), tls, &rig.where,
+				   on_done, NULL);
 }
 
 static void job_connects(bool tls, const char *name, uint16_t port)
 {
 	struct origin o = { .synthetic = true, .port = port };
-	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
-			 0);
 	o.name_n = strlen(name);
 	memcpy(o.name, name, o.name_n);
 	o.record.pid = 812;
 	memcpy(o.record.comm, "gh", 3);
-	rig.client = fds[1];
-	rig.over = false;
-	rig.session = session_start(&rig.px, stream_new(rig.px.loop, fds[0], NULL), tls, &o,
-				    on_done, NULL);
+	job_connects_as(tls, &o);
 }
 
 static void job_leaves(void)
@@ -297,8 +306,8 @@ static void job_leaves(void)
 	if (rig.client >= 0)
 		close(rig.client);
 	rig.client = -1;
-	if (rig.session)
-		session_stop(rig.session, true);
+	if (rig.served)
+		h1serve_stop(rig.served, true);
 	turn();
 	assert_true(rig.over);
 }
@@ -344,7 +353,7 @@ static int rig_up_with(const char *policy, const char *credential)
 
 static int rig_down(void)
 {
-	if (rig.session || rig.client >= 0)
+	if (rig.served || rig.client >= 0)
 		job_leaves();
 	if (rig.idle)
 		upstream_close(rig.idle);

@@ -503,16 +503,10 @@ static void on_tunnel(struct proxy *px, int fd, const struct origin *o)
 static void test_explicit_proxy(void **state)
 {
 	struct origin o = { .name = "proxy.test", .name_n = 10, .synthetic = true, .port = 3128 };
-	int fds[2];
 
 	session_on_connect(on_tunnel);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(
-			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-		rig.client = fds[1];
-		rig.over = false;
-		rig.session = session_start(&rig.px, stream_new(rig.px.loop, fds[0], NULL), false,
-					    &o, on_done, NULL);
+		job_connects_as(false, &o);
 		if (i == 0) {
 			say(rig.client,
 			    "CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n");

@@ -50,15 +50,7 @@ static const uint8_t address[16] = {
 
 static void connects_to_address(bool tls)
 {
-	struct origin o = { .addr = address, .port = tls ? 443 : 80 };
-	int fds[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
-			 0);
-	rig.client = fds[1];
-	rig.over = false;
-	rig.session = session_start(&rig.px, stream_new(rig.px.loop, fds[0], NULL), tls, &o,
-				    on_done, NULL);
+	job_connects_as(tls, &(struct origin){ .addr = address, .port = tls ? 443 : 80 });
 }
 
 static void test_real_address(void **state)
