@@ -258,6 +258,7 @@ enum egret_reason {
 	EGRET_R_FOREIGN_FILE = 22, /* LSM: a socket from outside was passed to the job */
 	EGRET_R_UNIX = 23,	   /* LSM: a UNIX socket of others */
 	EGRET_R_GUARD = 24,	   /* LSM: a job laid hands on egret's own objects */
+	EGRET_R_CAPTURED = 25,	   /* what is turned would come to somebody else's socket */
 	EGRET_R_MAX
 };
 #define EGRET_R_ROOM                                                                  \

@@ -7,6 +7,7 @@
  *  loopback device (always index 1)
  *    own namespace     the listeners and the job's own services
  *    shared namespace  only sockets that came by the door (EGRET_REC_REDIRECTED, _LOCAL)
+ *    both              what was turned, to a socket of egret's alone
  *  other devices, by the address in the packet itself
  *    out  to a member, from a socket that asked the door for one (EGRET_REC_MEMBER); to what a rule
  *         `direct` names now, from one that asked for such (EGRET_REC_DIRECT); answers to who
@@ -130,6 +131,38 @@ static __always_inline enum passes may_leave(struct __sk_buff *skb, struct bpf_s
 	return PASS_YES;
 }
 
+/* The listener's port is another's: egretd, the proxy and the broker are dead, and who shares the
+ * namespace without being a job's (those cannot bind it) has taken it. Asked of the first packet of
+ * a connection and of each datagram. The source is left out, so that a listener is what is found,
+ * not what is left of a connection. */
+static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *sk,
+					struct packet *p)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *to;
+	__u32 size = sizeof(t.ipv4);
+	bool captured;
+
+	if (sk->protocol == IPPROTO_TCP && sk->state != TCP_SYN_SENT)
+		return false;
+	packet_read(skb, 0, true, p);
+	if (p->far.family == AF_INET) {
+		t.ipv4.daddr = p->far.addr[3];
+		t.ipv4.dport = bpf_htons(p->far.port);
+	} else {
+		__builtin_memcpy(t.ipv6.daddr, p->far.addr, sizeof(t.ipv6.daddr));
+		t.ipv6.dport = bpf_htons(p->far.port);
+		size = sizeof(t.ipv6);
+	}
+	to = p->far.proto == IPPROTO_TCP ? bpf_sk_lookup_tcp(skb, &t, size, BPF_F_CURRENT_NETNS, 0)
+					 : bpf_sk_lookup_udp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!to)
+		return false; /* the kernel refuses it by itself */
+	captured = bpf_sk_cgroup_id(to) != egret_listen_id;
+	bpf_sk_release(to);
+	return captured;
+}
+
 /* This very flow was let out a moment ago, and nothing has changed. Who may be sent to is heard. */
 static __always_inline bool was_seen(struct __sk_buff *skb, struct bpf_sock *sk, bool leaves)
 {
@@ -168,6 +201,11 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	 * that listens by now: who connects to it did not come by the door. */
 	if (sk && ifindex == LO_IFINDEX && sk->state != TCP_LISTENING) {
 		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		if (r && (r->flags & EGRET_REC_REDIRECTED) && leaves && is_captured(skb, sk, &p)) {
+			*ret_job = r->job;
+			*ret_quiet = r->job == EGRET_TRIAL_JOB;
+			return EGRET_R_CAPTURED;
+		}
 		if (r && (r->flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;
 	}

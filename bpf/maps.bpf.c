@@ -8,6 +8,7 @@
 
 const volatile __u32 egret_attach_level = 1;
 const volatile __u64 egret_attach_id = 0;
+const volatile __u64 egret_listen_id = 0;
 const volatile bool egret_unknown_pass = false;
 
 char _license[] SEC("license") = "Dual BSD/GPL";

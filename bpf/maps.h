@@ -26,6 +26,7 @@
 /* Depth of the cgroup where the programs of jobs are attached; set before loading. */
 extern const volatile __u32 egret_attach_level;
 extern const volatile __u64 egret_attach_id; /* that cgroup's id */
+extern const volatile __u64 egret_listen_id; /* of the cgroup where listeners are made */
 /* The attach point is shared with others (a kubelet's pods): a cgroup that was never registered
  * passes untouched. One with job 0 is refused in either case. */
 extern const volatile bool egret_unknown_pass;

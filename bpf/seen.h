@@ -15,6 +15,7 @@
 
 #include "packet.h"
 
+#define TCP_SYN_SENT 2
 #define TCP_LISTENING 10
 #define SEEN_JIFFIES 256 /* a second where HZ is 250 */
 

@@ -36,6 +36,7 @@
 #define LINKED (OWN | BRIDGE | HOST)
 /* Not a case's to name: what runs on the host's network is taken hold of (settings: HOST). */
 #define ATTACH 16u
+#define FIRST 32u /* of that: it ran in the slice before the enforcer did */
 
 struct target {
 	int family;	   /* AF_INET or AF_INET6 */
@@ -78,8 +79,9 @@ struct bypass_case {
 	const char *name, *title, *source, *group;
 	unsigned families, settings;
 	enum expect expect;
-	/* Settings, ATTACH too, where only the LSM tier closes it, as docs/threat-model.md says:
-	 * where that does not stand it is shown to be open, and closed in a guest's kernel. */
+	/* Settings, ATTACH and FIRST too, where only the LSM tier closes it, as
+	 * docs/threat-model.md says: where that does not stand it is shown to be open, and closed
+	 * in a guest's kernel. */
 	unsigned lsm_only;
 	/* Of these, what is closed to jobs that are called confined. The suite's own run as root,
 	 * so that they may try everything else; tests/kernel/guard shows the wall. */
@@ -93,6 +95,8 @@ struct bypass_case {
 	bool inbound;
 	/* The same to the colluder's listening socket ("listen"), at host, host_port + 1. */
 	bool listens;
+	/* It asks for "crash" (outside_does()): it runs alone under an enforcer of its own. */
+	bool crash;
 	void (*attempt)(const struct target *t, struct attempt *a);
 	/* Runs before the enforcer takes hold (a socket opened early); its descriptor is given to
 	 * attempt() as t->early. Optional. */
@@ -150,6 +154,20 @@ void resolver_tell(const struct target *t, struct attempt *a, const char *name, 
 /* Local ports from /proc/net/NAME ("tcp", "udp6", ...) whose address begins so (as in that file)
  * and, for TCP, that listen; how many, at most max. */
 size_t local_ports(const char *name, const char *begins, uint16_t *ret, size_t max);
+
+/* The port of the job's own loopback that its connections to the target (SOCK_STREAM) or questions
+ * to a nameserver (SOCK_DGRAM) are turned to; 0: it is not seen that they are. */
+uint16_t turned_port(const struct target *t, int type);
+/* Asks who drives the agent, by a line on its standard output, and waits for the answer. False: no
+ * answer.
+ *   crash        every process of the enforcer is killed at once: "done"
+ *   crash proxy  its data path alone, which may come back
+ *   take 4 PORT  the colluder serves that port on the host's own loopback, TCP and UDP: "here", or
+ *                the errno's name
+ *   pid          a process has died - the enforcer's data path, or one that the outside had - and
+ *                the next one that is made has its number: the number
+ *   whose PID    has a process of the agent it: "yes" or "no" */
+bool outside_does(const char *what, char *ret, size_t room);
 
 /* The colluder outside: asked by one line, answers one line. friend_tell() gives it the token;
  * friend_give() gets a descriptor of it by SCM_RIGHTS: "tcp" (connected to addr, port of the

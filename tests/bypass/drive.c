@@ -37,7 +37,7 @@ static int only_family, quiet_ms = 400;
 static bool refused; /* the enforcer did not take the running agent: no attempt is made */
 static char **command;
 
-static pid_t agent;
+pid_t agent;
 static int to_agent = -1, from_agent = -1;
 static char lines[8192]; /* what the agent said and nobody read yet */
 static size_t lines_n;
@@ -178,7 +178,8 @@ static bool read_agent(int fd, void *arg)
 	return true;
 }
 
-/* The next line that is an object; others are some tool's words. */
+/* The next line that is an object; others are some tool's words. What a case wants of the outside
+ * is done on the way. */
 static bool agent_says(char *to, size_t room, int ms)
 {
 	int64_t end = now_ms() + ms;
@@ -192,7 +193,9 @@ static bool agent_says(char *to, size_t room, int ms)
 			snprintf(to, room, "%s", lines);
 			memmove(lines, lines + n, lines_n - n);
 			lines_n -= n;
-			if (*to == '{')
+			if (!strncmp(to, "{\"want\":\"", 9))
+				ask_answer(to + 9, to_agent);
+			else if (*to == '{')
 				return true;
 		}
 		if (from_agent < 0 || now_ms() >= end || lines_n == sizeof(lines) - 1)
@@ -209,7 +212,8 @@ static bool wanted(const struct bypass_case *c, int family, int setting)
 
 	return named && (c->settings & (unsigned)setting) &&
 	       (c->families & (family == AF_INET ? FOUR : SIX)) &&
-	       (!only_family || only_family == family) && (!*attach || c->before);
+	       (!only_family || only_family == family) && (!*attach || c->before) &&
+	       (!strcmp(phase, "without") || c->crash == (*ask_crash != '\0'));
 }
 
 /* What cases want to have from before, opened where nobody confines yet, for the agent to inherit
@@ -291,7 +295,8 @@ static void agent_end(void)
 		return;
 	close(to_agent);
 	while (waitpid(agent, NULL, WNOHANG) == 0) {
-		if (now_ms() > end)
+		/* Who was to tell of the job's end may be dead too. */
+		if (now_ms() > end || *ask_crash)
 			kill(agent, SIGKILL);
 		pump(20);
 	}
@@ -504,6 +509,7 @@ static bool option(const char *kv)
 		{ "mnt=", agent_mnt, sizeof(agent_mnt) },
 		{ "resolv=", resolv, sizeof(resolv) },
 		{ "attach=", attach, sizeof(attach) },
+		{ "crash=", ask_crash, sizeof(ask_crash) },
 		{ "out=", out, sizeof(out) },
 		{ "origin=", O.origin_ns, sizeof(O.origin_ns) },
 		{ "origin_dev=", O.origin_dev, sizeof(O.origin_dev) },

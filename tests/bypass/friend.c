@@ -176,6 +176,28 @@ void friend_late(void)
 	unix_server(O.four.target.late, false, SOCK_DGRAM);
 }
 
+int friend_take(int family, uint16_t port)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
+	struct sockaddr_storage ss;
+	socklen_t n = sa_make(family, family == AF_INET ? "127.0.0.1" : "::1", port, &ss);
+	int err = 0, had = 0;
+
+	for (int i = 0; i < 2; i++) {
+		int fd = socket_in(O.host_ns, family, types[i] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		if (bind(fd, (struct sockaddr *)&ss, n) ||
+		    (types[i] == SOCK_STREAM && listen(fd, 8))) {
+			err = errno;
+			close(fd);
+			continue;
+		}
+		sink_on(fd, types[i], BY_HOST);
+		had++;
+	}
+	return had ? 0 : err;
+}
+
 void friend_stop(void)
 {
 	const char *const paths[] = { O.four.target.friend_, O.four.target.late, O.run_at };

@@ -2,11 +2,13 @@
 /*
  * The bypass program: all cases of tests/bypass/cases and what runs and judges them.
  *
- *	bypass list [--json|--early|--early-lsm]  which cases there are; those that begin early, and
- *only LSM closes bypass try NAME KEY=VALUE...        one case, here and now: by hand bypass agent
- *inside the job: cases by request on standard input bypass drive ... -- COMMAND         the
- *outside; COMMAND runs the agent (tests/bypass/run) bypass report tap|json|table FILE   what drive
- *wrote, judged
+ *	bypass list [--json]               which cases there are
+ *	bypass list --early|--early-lsm    names: that begin early; of these what only LSM closes
+ *	bypass list --crash                names: that want the enforcer killed
+ *	bypass try NAME KEY=VALUE...       one case, here and now: by hand
+ *	bypass agent                       inside the job: cases by request on standard input
+ *	bypass drive ... -- COMMAND        the outside; COMMAND runs the agent (tests/bypass/run)
+ *	bypass report tap|json|table FILE  what drive wrote, judged
  */
 #include "bypass.h"
 
@@ -212,15 +214,16 @@ static void settings_write(unsigned settings, const char *sep, FILE *to)
 static int list_main(const char *how)
 {
 	bool json = !strcmp(how, "--json"), early_lsm = !strcmp(how, "--early-lsm");
-	bool early = early_lsm || !strcmp(how, "--early");
+	bool early = early_lsm || !strcmp(how, "--early"), crash = !strcmp(how, "--crash");
 
-	for (size_t i = 0; i < case_count() && early; i++) {
+	for (size_t i = 0; i < case_count() && (early || crash); i++) {
 		const struct bypass_case *c = case_at(i);
 
-		if (c->before && c->settings & HOST && (!early_lsm || c->lsm_only))
+		if (crash ? c->crash
+			  : c->before && c->settings & HOST && (!early_lsm || c->lsm_only))
 			puts(c->name);
 	}
-	if (early)
+	if (early || crash)
 		return 0;
 	for (size_t i = 0; i < case_count(); i++) {
 		const struct bypass_case *c = case_at(i);

@@ -2,7 +2,8 @@
 /*
  * The outside of the bypass suite, one process: the sink in the outside world's network namespace
  * (sink.c), the colluder on the host (friend.c), and who drives the agent in the job and keeps the
- * score (drive.c). Only tokens count: whoever sees one says where.
+ * score (drive.c), and does what a case asks the outside for (ask.c). Only tokens count: whoever
+ * sees one says where.
  */
 #ifndef EGRET_TESTS_BYPASS_OUTSIDE_H
 #define EGRET_TESTS_BYPASS_OUTSIDE_H
@@ -43,7 +44,15 @@ struct outside {
 };
 extern struct outside O;
 
+/* ---- ask.c ---- */
+/* What a case wants of the outside (outside_does() in case.h), answered by one line to fd. */
+void ask_answer(const char *line, int fd);
+/* The command that kills the enforcer's processes, with "all" or "proxy" behind it; it prints the
+ * pids that are free then. */
+extern char ask_crash[512];
+
 /* ---- drive.c ---- */
+extern pid_t agent;
 /* Called with descriptor and arg when fd can be read; owns neither. False: closed and forgotten. */
 typedef bool (*reader)(int fd, void *arg);
 void watch(int fd, reader fn, void *arg);
@@ -59,11 +68,15 @@ void die(const char *what) __attribute__((noreturn));
 int serve(const char *netns, int type, uint16_t port);
 
 void sink_open(void);
+void sink_on(int fd, int type, unsigned how); /* a bound server: whose tokens are counted so */
 void sink_serve(const char *netns, uint16_t port, unsigned tcp, unsigned udp);
 void sink_inbound(bool on); /* connects to the job while an attempt wants that */
 void sink_tick(void);
 void friend_start(void);
 void friend_late(void); /* makes the second socket */
+/* Serves a port of the host's loopback, TCP and UDP: 0 or the errno that neither could be had by.
+ */
+int friend_take(int family, uint16_t port);
 void friend_stop(void);
 
 #endif

@@ -74,6 +74,8 @@ static bool by_lsm(const struct row *x)
 
 	if (!strcmp(x->label, "attach"))
 		return x->c->lsm_only & ATTACH;
+	if (!strcmp(x->label, "attach-first"))
+		return x->c->lsm_only & FIRST;
 	snprintf(setting, sizeof(setting), "%.*s", (int)strcspn(x->label, "-"), x->label);
 	return x->c->expect == GUEST || x->c->lsm_only & (unsigned)setting_of(setting);
 }

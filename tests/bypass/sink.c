@@ -97,10 +97,15 @@ static bool read_udp(int fd, void *arg)
 	return true;
 }
 
+void sink_on(int fd, int type, unsigned how)
+{
+	watch(fd, type == SOCK_STREAM ? accept_conn : read_udp, (void *)(uintptr_t)how);
+}
+
 void sink_serve(const char *netns, uint16_t port, unsigned tcp, unsigned udp)
 {
-	watch(serve(netns, SOCK_STREAM, port), accept_conn, (void *)(uintptr_t)tcp);
-	watch(serve(netns, SOCK_DGRAM, port), read_udp, (void *)(uintptr_t)udp);
+	sink_on(serve(netns, SOCK_STREAM, port), SOCK_STREAM, tcp);
+	sink_on(serve(netns, SOCK_DGRAM, port), SOCK_DGRAM, udp);
 }
 
 /* ---- frames ---- */

@@ -82,6 +82,11 @@ static void test_taken_over(void **state)
 
 /* Programs are replaced while a job connects without pause: no connection comes without its record,
  * none gets out. */
+static volatile unsigned *served_now(void)
+{
+	return (void *)(said->text + 8);
+}
+
 static int busy_fn(void *arg)
 {
 	struct dial d = { .ip = "198.51.100.3", .port = 443, .type = SOCK_STREAM };
@@ -89,8 +94,13 @@ static int busy_fn(void *arg)
 
 	(void)arg;
 	while (!((volatile struct said *)said)->text[0]) {
-		int r = dial_fn(&d);
+		int r;
 
+		if (n > *served_now() + 1000) { /* the listener's queue is no matter here */
+			usleep(1000);
+			continue;
+		}
+		r = dial_fn(&d);
 		if (r)
 			return r;
 		said->n = (int)++n;
@@ -117,7 +127,7 @@ static void test_replaced_without_a_gap(void **state)
 			int r = taken(W.ns.tcp4, &rec);
 
 			assert_int_equal(r, 0);
-			served++;
+			*served_now() = ++served;
 		}
 	}
 	said->text[0] = 1;
@@ -149,6 +159,9 @@ static void test_slice_made_again(void **state)
 	need(cgroup_make(W.cg.jobs, "job-b", &W.b_fd, &W.b), "cgroup");
 	need(cgroup_make(W.cg.jobs, "nobody", &W.none_fd, &W.none), "cgroup");
 	assert_int_equal(task_run(W.a_fd, -1, dial_fn, &d), EPERM);
+	/* Listeners are egret's by the cgroup that they were made in. */
+	netns_close(&W.ns);
+	need(netns_open(W.cg.listen, NETNS_NEW, -1, &W.ns, why, sizeof(why)), why);
 }
 
 static void pin_path(const char *name, char *to, size_t n)

@@ -144,12 +144,109 @@ static void test_inbound(void **state)
 	assert_true(refused(EGRET_R_INBOUND) > was);
 }
 
+/* Sockets in the shared namespace of somebody who is in no job. */
+static int stranger(int type, const char *ip, uint16_t port_be)
+{
+	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd;
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(ip, ntohs(port_be), &ss);
+
+	need(setns(host.netns, CLONE_NEWNET) < 0 ? errno : 0, "enter");
+	fd = socket(ss.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	need(bind(fd, (void *)&ss, len) < 0 ? errno : 0, "bind");
+	if (type == SOCK_STREAM)
+		need(listen(fd, 8) < 0 ? errno : 0, "listen");
+	need(setns(here, CLONE_NEWNET) < 0 ? errno : 0, "back");
+	close(here);
+	return fd;
+}
+
+/* Connects, or sends a datagram; with little patience. */
+static int knock_fn(void *arg)
+{
+	struct dial *d = arg;
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(d->ip, d->port, &ss);
+	int fd = socket(ss.ss_family, d->type, 0);
+	struct timeval tv = { .tv_usec = 400000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (connect(fd, (void *)&ss, len) < 0)
+		return errno;
+	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+}
+
+static bool comes(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+	int one;
+
+	if (poll(&p, 1, 200) != 1)
+		return false;
+	one = accept(fd, NULL, NULL);
+	if (one >= 0)
+		close(one);
+	else
+		(void)!recv(fd, &c, 1, MSG_DONTWAIT);
+	return true;
+}
+
+/* P6: all that held the listeners is dead, and who is in no job, and so may, has their ports: what
+ * is turned there does not come to him. */
+static void test_captured(void **state)
+{
+	const struct {
+		int type;
+		bool dns;
+		const char *at, *to;
+		int r; /* a datagram is refused, a connection's first packet is dropped */
+	} rows[] = {
+		{ SOCK_STREAM, false, "127.0.0.1", "198.51.100.1", EINPROGRESS },
+		{ SOCK_STREAM, false, "::1", "2001:db8::1", EINPROGRESS },
+		{ SOCK_STREAM, true, "127.0.0.1", "198.51.100.1", EINPROGRESS },
+		{ SOCK_DGRAM, true, "127.0.0.1", "198.51.100.1", EPERM },
+		{ SOCK_DGRAM, true, "::1", "2001:db8::1", EPERM },
+	};
+	struct netns gone;
+	char why[256] = "";
+	(void)state;
+
+	need(netns_open(W.cg.listen, NETNS_SHARED, host.netns, &gone, why, sizeof(why)), why);
+	need(kernel_listener_set(W.k, JOB_A, gone.cookie, &gone.listener), "set");
+	netns_close(&gone);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint16_t port_be = rows[i].dns ? gone.listener.dns4_be : gone.listener.tcp4_be;
+		struct dial d = { .ip = rows[i].at, .port = ntohs(port_be), .type = rows[i].type };
+		uint64_t was;
+		int fd;
+
+		/* Nobody there: the kernel's own refusal. */
+		d.ip = rows[i].to;
+		d.port = rows[i].dns ? 53 : 443;
+		if (rows[i].type == SOCK_STREAM)
+			assert_int_equal(task_run(W.a_fd, host.netns, knock_fn, &d), ECONNREFUSED);
+		fd = stranger(rows[i].type, rows[i].at, port_be);
+		was = refused(EGRET_R_CAPTURED);
+		assert_int_equal(task_run(W.a_fd, host.netns, knock_fn, &d), rows[i].r);
+		assert_false(comes(fd));
+		assert_true(refused(EGRET_R_CAPTURED) > was);
+		/* That he can be reached. */
+		d.ip = rows[i].at;
+		d.port = ntohs(port_be);
+		assert_int_equal(task_run(-1, host.netns, knock_fn, &d), 0);
+		assert_true(comes(fd));
+		close(fd);
+	}
+	need(kernel_listener_del(W.k, JOB_A, gone.cookie), "del");
+	need(kernel_listener_set(W.k, JOB_A, of_a.cookie, &of_a.listener), "set");
+}
+
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_each_to_its_own),
-		cmocka_unit_test(test_loopback_closed),
-		cmocka_unit_test(test_ports_are_kept),
+		cmocka_unit_test(test_each_to_its_own), cmocka_unit_test(test_loopback_closed),
+		cmocka_unit_test(test_ports_are_kept),	cmocka_unit_test(test_captured),
 		cmocka_unit_test(test_inbound),
 	};
 

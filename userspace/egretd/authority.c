@@ -159,8 +159,10 @@ int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, s
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, c.groups, &size) == 0)
 		c.ngroups = size / sizeof(gid_t);
 	size = sizeof(pidfd);
+	/* An older kernel cannot say whose number that was (docs/threat-model.md); any other error
+	 * is one who has ended, and the number may be another's by now. */
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0)
-		pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
+		pidfd = errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, cred.pid, 0) : -1;
 	snprintf(path, sizeof(path), "/proc/%d", (int)cred.pid);
 	proc = open(path, O_DIRECTORY | O_PATH | O_CLOEXEC);
 	if (pidfd < 0 || proc < 0) {

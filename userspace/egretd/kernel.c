@@ -138,11 +138,13 @@ static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, 
 		     char *why, size_t size)
 {
 	char lacking[120];
-	uint64_t id;
+	uint64_t id, listen_id;
 	int r = cgroup_id(w->jobs, &id);
 
+	if (!r)
+		r = cgroup_id(w->listen, &listen_id);
 	if (r) {
-		snprintf(why, size, "the cgroup of jobs cannot be asked for its id (%s)",
+		snprintf(why, size, "egret's cgroups cannot be asked for their ids (%s)",
 			 strerror(-r));
 		return r;
 	}
@@ -156,6 +158,7 @@ static int load_once(struct kernel *k, const struct kernel_where *w, bool hold, 
 	}
 	k->skel->rodata->egret_attach_level = w->jobs_level;
 	k->skel->rodata->egret_attach_id = id;
+	k->skel->rodata->egret_listen_id = listen_id;
 	k->skel->rodata->egret_unknown_pass = w->unknown_pass;
 	r = maps_pin(k, why, size);
 	if (!r)

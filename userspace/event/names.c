@@ -67,6 +67,7 @@ static const enum reason of_kernel[EGRET_R_MAX] = {
 	[EGRET_R_FOREIGN_FILE] = REASON_K_FOREIGN_FILE,
 	[EGRET_R_UNIX] = REASON_K_UNIX,
 	[EGRET_R_GUARD] = REASON_K_GUARD,
+	[EGRET_R_CAPTURED] = REASON_K_CAPTURED,
 };
 
 const char *event_kind_name(enum event_kind k)

@@ -39,6 +39,6 @@ CASE(before_packet) = { .title = "A packet socket from before",
 			.families = FOUR,
 			.settings = OWN | BRIDGE | HOST,
 			.before = before,
-			.lsm_only = ATTACH,
+			.lsm_only = ATTACH | FIRST,
 			.needs_root = true,
 			.attempt = attempt };

@@ -27,6 +27,6 @@ CASE(before_unix) = { .title = "A connected UNIX socket from before",
 		      .families = FOUR,
 		      .settings = OWN | BRIDGE | HOST,
 		      .before = before,
-		      .lsm_only = EVERYWHERE | ATTACH,
+		      .lsm_only = EVERYWHERE | ATTACH | FIRST,
 		      .confined_only = true,
 		      .attempt = attempt };
