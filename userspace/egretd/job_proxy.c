@@ -20,6 +20,7 @@
 
 #define AGAIN_MS 50
 #define AGAIN_MAX_MS 5000
+#define WAITING_MS 100 /* for what it needs: the broker, which died too, or the programs' links */
 #define STEADY_FAILURES 20 /* in a row, without once being ready: the job is ended */
 #define LOCAL_ADDRS_MAX 128
 
@@ -233,7 +234,7 @@ static void on_again(struct timer *t)
 
 	/* Born where all stands still, it would keep egretd's locks until it is let go. */
 	if (j->d->links_down || (j->broker_pair < 0 && job_ask_broker(j) < 0)) {
-		timer_set(j->d->loop, &j->proxy_again, AGAIN_MAX_MS, on_again, j);
+		timer_set(j->d->loop, &j->proxy_again, WAITING_MS, on_again, j);
 		return;
 	}
 	if (proxy_start(j, why, sizeof(why)) < 0) {
