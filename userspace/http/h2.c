@@ -35,6 +35,17 @@ static struct h2_lane *lane_of(struct h2 *h, int32_t id)
 	return nghttp2_session_get_stream_user_data(h->session, id);
 }
 
+/* A head of a stream that is over is let go, since it may have been on its way; but it was
+ * unpacked, and is nobody's message. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+	struct h2 *h = arg;
+
+	if (hd->type != NGHTTP2_HEADERS || hd->stream_id > h->last || lane_of(h, hd->stream_id))
+		return 0;
+	return charge(h);
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2 *h = arg;
@@ -48,6 +59,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 		l = h2_lane_new(h, frame->hd.stream_id);
 		l->live = true;
+		h->last = l->id;
 		(void)nghttp2_session_set_stream_user_data(session, l->id, l);
 	} else {
 		l = lane_of(h, frame->hd.stream_id);
@@ -200,6 +212,7 @@ static void frame_body(struct head *c, bool ends)
 
 static int reset(struct h2 *h, struct h2_lane *l, uint32_t code)
 {
+	l->spoilt = true;
 	return nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, l->id, code) < 0
 		       ? NGHTTP2_ERR_CALLBACK_FAILURE
 		       : 0;
@@ -276,7 +289,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	}
 	if (!l)
 		return 0;
-	if (ends)
+	if (ends && !l->spoilt)
 		l->heard = true;
 	if (ends && !h->server)
 		h2_credit(h, H2_CREDIT);
@@ -346,6 +359,7 @@ struct h2 *h2_new(bool server, const struct h2_limits *limits, const struct h2_c
 	h->ready_end = &h->ready;
 	if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&opt))
 		die("out of memory for an HTTP/2 connection");
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);

@@ -26,6 +26,7 @@ struct h2 {
 	struct h2_lane *lanes; /* all that are held, or known to nghttp2 */
 	struct h2_lane *ready, **ready_end;
 	size_t nlanes;
+	int32_t last;  /* the highest of the streams that were opened */
 	uint32_t idle; /* frames that carried nothing, less what others carried */
 };
 
@@ -48,6 +49,7 @@ struct h2_lane {
 	struct head coming;	/* the head that is being read */
 	bool final;		/* its answer's or request's own head came: the next are trailers */
 	bool heard;		/* END_STREAM came */
+	bool spoilt;		/* we reset it: what comes is no message */
 	bool told;		/* and was given out */
 	struct buf inbox, hold; /* body that came; body of which `given` bytes at hold_at are out */
 	size_t hold_at, given;

@@ -70,10 +70,10 @@ const nghttp2_mem h2_mem = {
 
 /* What ends at a hop, but for what HTTP/2 says itself: a length, and te: trailers (RFC 9113 8.2.2).
  */
-static bool hop(const struct field *f)
+static bool hop(const struct field *f, bool is_request)
 {
 	if (str_is(f->name, "te"))
-		return !str_eq_nocase(f->value, STR("trailers"));
+		return !is_request || !str_eq_nocase(f->value, STR("trailers"));
 	return field_is_hop(f->name) && !str_is(f->name, "content-length");
 }
 
@@ -103,7 +103,7 @@ static size_t put_fields(nghttp2_nv *to, size_t n, const struct head *h, bool se
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (!hop(f) && !(bare && str_is(f->name, "content-length")) &&
+		if (!hop(f, h->is_request) && !(bare && str_is(f->name, "content-length")) &&
 		    !(named && f->written.n && field_named(h, f->name)))
 			to[n++] = nv(f->name, f->value, sensitive(f) || secret);
 	}
@@ -229,7 +229,7 @@ int h2_lane_request(struct h2_lane *l, const struct head *h, struct str scheme, 
 	free(fields);
 	if (id < 0)
 		return id == NGHTTP2_ERR_INVALID_ARGUMENT ? -EMSGSIZE : -EPIPE;
-	l->id = id;
+	l->id = l->h->last = id;
 	l->live = true;
 	l->said = ends;
 	l->secret = secret;

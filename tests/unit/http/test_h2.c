@@ -217,6 +217,36 @@ static void test_large(void **state)
 	h2_lane_close(l);
 }
 
+/* RFC 9113 8.2.2: what belongs to a hop of HTTP/1.1 is not written on, in either direction. */
+static void test_hop(void **state)
+{
+	struct field f[] = { { STR("connection"), STR("x-a"), { NULL, 0 } },
+			     { STR("x-a"), STR("1"), STR("X-A") },
+			     { STR("keep-alive"), STR("5"), { NULL, 0 } },
+			     { STR("proxy-connection"), STR("close"), { NULL, 0 } },
+			     { STR("transfer-encoding"), STR("chunked"), { NULL, 0 } },
+			     { STR("upgrade"), STR("h2c"), { NULL, 0 } },
+			     { STR("te"), STR("trailers"), { NULL, 0 } },
+			     { STR("x-b"), STR("2"), STR("X-B") } };
+	struct head answer = { .status = 200, .fields = f, .n = ARRAY_SIZE(f) };
+	struct h2_lane *l = asks("GET", f, ARRAY_SIZE(f), true, false);
+	struct h1 m = { 0 };
+
+	carry();
+	assert_int_equal(h2_lane_next(rig.lanes[0], &m), H1_HEAD);
+	assert_int_equal(m.head.n, 3);
+	assert_true(str_is(head_find(&m.head, "te")->value, "trailers"));
+	assert_non_null(head_find(&m.head, "x-b"));
+	assert_non_null(head_find(&m.head, "host"));
+	assert_int_equal(h2_lane_answer(rig.lanes[0], &answer, true), 0);
+	h2_lane_close(rig.lanes[0]);
+	carry();
+	assert_int_equal(h2_lane_next(l, &m), H1_HEAD);
+	assert_int_equal(m.head.n, 1);
+	assert_non_null(head_find(&m.head, "x-b"));
+	h2_lane_close(l);
+}
+
 static void frame(uint8_t type, uint8_t flags, uint8_t id, const char *p, uint8_t n)
 {
 	char f[9 + 255] = { 0, 0, (char)n, (char)type, (char)flags, 0, 0, 0, (char)id };
@@ -322,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_slow_lane, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_indexed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
