@@ -219,7 +219,8 @@ suite=$(image_suite)
 	fi
 	cat <<-'MD'
 
-		What the images give to rely on: with the wrapper every container has `/run/egret/{ca.pem,bundle.pem,trust.p12}`, the variables of egret-runc(8), and the
+		What the images give to rely on: with the wrapper every container has `/run/egret/{ca.pem,bundle.pem,trust.p12}`, the variables of egret-runc(8) (they name
+		`ca.pem` where the policy passes no TLS unopened: a client then reads one certificate and not 140), and the
 		combined bundle over its own bundle files. Without it (a container that was held, or `egret attach`) only the files are laid: a client that looks only where
 		a variable points, or into a store of its own, is not reached (egret-attach(1)).
 	MD

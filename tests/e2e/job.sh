@@ -38,6 +38,17 @@ is "$(KEEPS=me status printenv KEEPS)" 0 "the environment is handed on"
 is "$(cat "$TMP/out")" me "with its values"
 job sh -c 'echo "$CURL_CA_BUNDLE $NODE_EXTRA_CA_CERTS $SSL_CERT_FILE"; head -c 11 "$SSL_CERT_FILE"' >"$TMP/out" 2>&1
 like "$(cat "$TMP/out")" '-----BEGIN' "SSL_CERT_FILE names a bundle the job can read"
+# Where all TLS is opened, or refused, clients need not read the public roots to begin; what passes something unopened needs them. Files hold them in either case.
+C=/etc/ssl/certs/ca-certificates.crt
+roots() { # the policy's rules...: the variables' files, certificates in curl's, in git's, and in the system's own file
+	policy "$@"
+	job sh -c 'for f in "$CURL_CA_BUNDLE" "$GIT_SSL_CAINFO"; do echo "$f" "$(grep -c BEGIN "$f")"; done; grep -c BEGIN '$C 2>"$TMP/err" | tr '\n' ' '
+}
+all=2 # the configuration's ca_file, which stands for the system's here, and the job's CA
+is "$(roots '"allow": "GET https://api.test/**"' '"allow": "tcp://api.test:22"')" "/run/egret/ca.pem 1 /run/egret/ca.pem 1 $all " "nothing passes unopened: variables name the job's CA alone"
+is "$(roots '"allow": "GET https://api.test/**"' '"allow": "tls://files.test:443"')" "/run/egret/bundle.pem $all /run/egret/bundle.pem $all $all " "a rule tls://: all roots"
+is "$(MODE=audit roots '"allow": "GET https://api.test/**"')" "/run/egret/bundle.pem $all /run/egret/bundle.pem $all $all " "audit mode: all roots"
+policy '"allow": "GET https://api.test/**"'
 is "$(http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9 job curl -sS --max-time 20 https://api.test/hello.txt)" 'hello from api' \
 	"an inherited proxy variable does not get in the way"
 

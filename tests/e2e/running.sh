@@ -41,6 +41,11 @@ installed web '"allow": "GET https://api.test/**"' '"allow": "GET https://files.
 echo f >"$TMP/www/files.test/f"
 kill -HUP "$DAEMON"
 t "SIGHUP: the running job is judged by the new policy" wait_for 15 "tail -n 1 '$TMP/codes' | grep -q 200"
+unlike "$(cat "$TMP/egretd.log")" 'passes TLS unopened' "with no word about what its programs trust"
+installed web '"allow": "GET https://api.test/**"' '"allow": "GET https://files.test/**"' '"allow": "tls://git.test:443"'
+kill -HUP "$DAEMON"
+t "a policy that begins to pass TLS unopened: a warning, since the job's programs trust its CA alone" wait_for 10 "grep -q 'job $name: its new policy passes TLS unopened' '$TMP/egretd.log'"
+is "$(daemon_job sh -c 'echo "$CURL_CA_BUNDLE"')" /run/egret/bundle.pem "a new job trusts all roots"
 echo '{ "version": 1, "name": "web", "rules": [ { "id": "x", "alow": "GET https://api.test/" } ] }' >"$TMP/policies/web.json"
 kill -HUP "$DAEMON"
 t "a broken file is reported with its place" wait_for 10 "grep -Eq 'web\.json:1:[0-9]+' '$TMP/egretd.log'"

@@ -123,10 +123,10 @@ enum proto_type {
 			 * (MOUNT_*), or FAILED: nothing was covered */
 
 	/* egretd -> init */
-	MSG_INIT_START =
-		96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT, FD_STDERR,
-		     * CWD (path), FD_STATUS, FD_CA, FD_BUNDLE, FD_P12, UID, GID, GROUP*, NET,
-		     * RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"), FD_NETNS? */
+	MSG_INIT_START = 96, /* FD_SPEC (argv and environment, base/spec.h), FD_STDIN, FD_STDOUT,
+			      * FD_STDERR, CWD (path), FD_STATUS, FD_CA, FD_BUNDLE, FD_P12, UID,
+			      * GID, GROUP*, NET, RUN_DIR, HIDE* (paths), SETENV* ("KEY=value"),
+			      * FD_NETNS?, FLAGS (PREPARED_OWN_CA) */
 
 	/* egretd -> the egretd that replaces it, and back (egretd/handover.h) */
 	MSG_HAND_START = 112, /* RUN_DIR, STATE_DIR, CGROUP (the jobs'): what must be the same */
@@ -194,6 +194,7 @@ enum proto_type {
 #define PREPARED_NET_ADMIN 2u
 #define PREPARED_HIDE_SOCKETS 4u /* mounts of engines' sockets are to be left out */
 #define PREPARED_EXEMPT 8u	 /* not egret's: the runtime goes on with what the engine wrote */
+#define PREPARED_OWN_CA 16u	 /* clients meet the job's CA alone: their variables name it */
 #define JOIN_SPLICED 1u		 /* config.json was edited: variables and bundles are in place */
 #define INSPECT_PRIVILEGED 1u
 #define INSPECT_ENGINE_SOCKET 2u /* a folder that holds an engine's socket is mounted */

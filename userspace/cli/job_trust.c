@@ -64,16 +64,20 @@ static int add_java(struct buf *to, const char *folder)
 static int add_variables(struct buf *to, const struct msg_in *m, const char *folder)
 {
 	const struct trust_variable *v;
+	uint64_t flags = 0;
 	struct str line;
 	size_t at = 0;
 	int r = 0;
+	bool own;
+
+	own = !msg_get_u64(m, TAG_FLAGS, &flags) && (flags & PREPARED_OWN_CA);
 
 	for (v = trust_variables; v->name && !r; v++) {
 		if (v->kind == TRUST_SWITCH)
 			r = buf_addf(to, "%s=%s\n", v->name, v->value);
 		else
 			r = buf_addf(to, "%s=%s/%s\n", v->name, folder,
-				     v->kind == TRUST_ADDS ? "ca.pem" : "bundle.pem");
+				     v->kind == TRUST_ADDS || own ? "ca.pem" : "bundle.pem");
 	}
 	if (!r)
 		r = add_java(to, folder);

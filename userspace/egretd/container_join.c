@@ -29,7 +29,7 @@ static void put_trust(const struct job *j, uint64_t flags, struct msg_out *m)
 	unsigned i;
 
 	msg_put_str(m, TAG_JOB_NAME, str_of(j->name));
-	msg_put_u64(m, TAG_FLAGS, j->capabilities | flags);
+	msg_put_u64(m, TAG_FLAGS, j->capabilities | flags | (j->opens_tls ? PREPARED_OWN_CA : 0));
 	msg_put_fd(m, TAG_FD_CA, j->ca);
 	msg_put_fd(m, TAG_FD_BUNDLE, j->bundle);
 	msg_put_fd(m, TAG_FD_P12, j->p12);

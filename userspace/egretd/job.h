@@ -72,6 +72,7 @@ struct job {
 	struct str placeholders[64]; /* "ENV=value" */
 	unsigned nplaceholders;
 	bool services_rule, inbound; /* of the policy */
+	bool opens_tls;		     /* policy_opens_tls(), of the policies that stand now */
 	unsigned capabilities;	     /* PREPARED_* that containers keep */
 
 	struct member *members;

@@ -22,6 +22,7 @@ struct selected {
 	size_t ndials;
 	struct direct *direct;
 	struct str name, digest;
+	bool opens_tls;
 };
 
 static struct selected take_out(struct job *j)
@@ -32,6 +33,7 @@ static struct selected take_out(struct job *j)
 			      .dials = j->dials,
 			      .ndials = j->ndials,
 			      .direct = j->direct,
+			      .opens_tls = j->opens_tls,
 			      .name = j->policy_name,
 			      .digest = j->policy_digest };
 	int i;
@@ -100,9 +102,19 @@ void job_reselect(struct job *j)
 		log_err("job %s: the kernel's table cannot be changed; the job is ended", j->name);
 		j->exit_status = 125;
 		job_end(j);
-	} else if (tell(j) < 0) {
-		log_warn("job %s: its proxy is started anew to take the new policy", j->name);
-		child_kill(&j->proxy, SIGKILL);
+	} else {
+		if (before.opens_tls && !j->opens_tls)
+			log_warn("job %s: its new policy passes TLS unopened; programs that run "
+				 "keep "
+				 "variables by which they trust the job's CA alone, and will not "
+				 "trust "
+				 "what is behind it until the job is started anew",
+				 j->name);
+		if (tell(j) < 0) {
+			log_warn("job %s: its proxy is started anew to take the new policy",
+				 j->name);
+			child_kill(&j->proxy, SIGKILL);
+		}
 	}
 	drop(d, &before);
 }

@@ -274,6 +274,8 @@ int job_dials(struct job *j)
 	if (r == 0)
 		r = policy_open(pack_at(&l.policies, 0), &p);
 	if (r == 0) {
+		/* Of two policies the first: the other may only take away. */
+		j->opens_tls = policy_opens_tls(&p);
 		free(j->dials);
 		j->dials = NULL;
 		j->ndials = 0;
@@ -309,6 +311,7 @@ int job_select(struct job *j, char *why, size_t n)
 
 		j->services_rule =
 			policy_services(&p, NULL) && (!two || policy_services(&narrow, NULL));
+		j->opens_tls = policy_opens_tls(&p);
 		j->inbound = policy_inbound(&p) && (!two || policy_inbound(&narrow));
 		j->capabilities =
 			policy_capabilities(&p) & (two ? policy_capabilities(&narrow) : ~0u);

@@ -89,6 +89,7 @@ static int tell(struct job *j)
 	msg_put_fd(&m, TAG_FD_CA, j->ca);
 	msg_put_fd(&m, TAG_FD_BUNDLE, j->bundle);
 	msg_put_fd(&m, TAG_FD_P12, j->p12);
+	msg_put_u64(&m, TAG_FLAGS, j->opens_tls ? PREPARED_OWN_CA : 0);
 	if (!j->host_net)
 		msg_put_fd(&m, TAG_FD_NETNS, j->nets->ns.netns);
 	/* What acts on cgroups, kernel objects, egret or the host; /run as a whole is replaced by

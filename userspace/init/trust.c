@@ -96,6 +96,8 @@ char **trust_of_command(struct arena *a, char *const *envp, const struct msg_in 
 			gid_t gid)
 {
 	struct caller c = { a, uid, gid };
+	struct trust_how how = { .extend = extended, .owner = &c };
+	uint64_t flags;
 	size_t count = 0, at = 0;
 	struct str set;
 	char **more;
@@ -105,5 +107,6 @@ char **trust_of_command(struct arena *a, char *const *envp, const struct msg_in 
 	more = arena_new(a, (count + 1) * sizeof(char *));
 	for (at = count = 0; msg_each(start, TAG_SETENV, &at, &set); count++)
 		more[count] = (char *)arena_str(a, set).p;
-	return trust_environment(a, envp, more, extended, &c);
+	how.own_ca = !msg_get_u64(start, TAG_FLAGS, &flags) && (flags & PREPARED_OWN_CA);
+	return trust_environment(a, envp, more, &how);
 }

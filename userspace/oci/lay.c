@@ -15,6 +15,7 @@
 
 #include "oci/own.h"
 #include "oci/rootfs.h"
+#include "base/proto.h"
 #include "oci/splice.h"
 #include "trust/trust.h"
 
@@ -387,7 +388,8 @@ static int choose_variables(struct layer *y, struct str text)
 {
 	struct laid *l = y->l;
 	char **set = splice_env_set(&l->a, text, l->config);
-	char **env = trust_environment(&l->a, set, NULL, extend, y);
+	struct trust_how how = { l->answer->flags & PREPARED_OWN_CA, extend, y };
+	char **env = trust_environment(&l->a, set, NULL, &how);
 	struct buf list;
 	int r = 0;
 

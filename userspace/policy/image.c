@@ -185,6 +185,26 @@ bool policy_inbound(const struct policy *p)
 	return h.settings & SETTING_INBOUND;
 }
 
+bool policy_opens_tls(const struct policy *p)
+{
+	const unsigned opened = SCHEME_BIT(SCHEME_HTTP) | SCHEME_BIT(SCHEME_HTTPS);
+	struct img_policy h;
+	struct img_entry e;
+
+	head_get(p, &h);
+	if (h.mode == POLICY_AUDIT || h.services)
+		return false;
+	for (uint32_t i = 0; i < h.tables[TABLE_ENTRY].n; i++) {
+		IMG_GET(p->p, h.tables[TABLE_ENTRY], i, &e);
+		if ((e.flags & ENTRY_DENY) || !(e.schemes & ~opened))
+			continue;
+		if ((e.schemes & ~opened) != SCHEME_BIT(SCHEME_TCP) || e.nports ||
+		    e.port_lo != 22 || e.port_hi != 22)
+			return false;
+	}
+	return true;
+}
+
 unsigned policy_capabilities(const struct policy *p)
 {
 	struct img_policy h;

@@ -53,6 +53,10 @@ enum policy_mode policy_mode_of(const struct policy *p);
  * would-deny. */
 bool policy_services(const struct policy *p, struct str *ret_rule_id);
 bool policy_inbound(const struct policy *p); /* may others connect to what the job serves? */
+/* Is all TLS of the job opened, or refused? Not with a rule tls://, direct, services, or tcp:// but
+ * to ssh's port, where TLS may begin later; not in audit mode. Then its clients meet no certificate
+ * but those of the job's CA. */
+bool policy_opens_tls(const struct policy *p);
 /* PREPARED_NET_RAW, PREPARED_NET_ADMIN of base/proto.h: what a job's containers may keep. */
 unsigned policy_capabilities(const struct policy *p);
 /* How well `for` fits: -1 not at all, else the number of keys; *ret_priority for ties. A policy

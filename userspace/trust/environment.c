@@ -73,23 +73,23 @@ static bool is_covered(const char *file)
 	return false;
 }
 
-static const char *value_of(const struct trust_variable *v, const char *had, trust_extend extend,
-			    void *owner)
+static const char *value_of(const struct trust_variable *v, const char *had,
+			    const struct trust_how *how)
 {
-	const char *path = NULL;
+	const char *all = how->own_ca ? TRUST_CA : TRUST_BUNDLE, *path = NULL;
 
 	if (v->kind == TRUST_SWITCH)
 		return v->value;
 	if (!had || !*had || !strcmp(had, TRUST_CA))
-		return v->kind == TRUST_ADDS ? TRUST_CA : TRUST_BUNDLE;
+		return v->kind == TRUST_ADDS ? TRUST_CA : all;
 	/* A process of a job that starts another container of the job hands its own file down. */
-	if (!is_covered(had) && extend)
-		path = extend(owner, v->name, had);
-	return path ? path : TRUST_BUNDLE;
+	if (!is_covered(had) && how->extend)
+		path = how->extend(how->owner, v->name, had);
+	return path ? path : all;
 }
 
-char **trust_environment(struct arena *a, char *const *env, char *const *more, trust_extend extend,
-			 void *owner)
+char **trust_environment(struct arena *a, char *const *env, char *const *more,
+			 const struct trust_how *how)
 {
 	const char *java = find(env, TRUST_JAVA_VARIABLE);
 	size_t count = 0, out = 0;
@@ -106,8 +106,7 @@ char **trust_environment(struct arena *a, char *const *env, char *const *more, t
 		if (!is_ours(env[i], more))
 			list[out++] = env[i];
 	for (const struct trust_variable *v = trust_variables; v->name; v++)
-		list[out++] =
-			joined(a, v->name, value_of(v, find(env, v->name), extend, owner), "");
+		list[out++] = joined(a, v->name, value_of(v, find(env, v->name), how), "");
 	if (!java || !*java)
 		list[out++] = joined(a, TRUST_JAVA_VARIABLE, trust_java_options, "");
 	else if (strstr(java, trust_java_options)) /* set by us before: a child's child */

@@ -48,8 +48,15 @@ bool trust_is_proxy(const char *entry);
  * put there (a file with its content and the CA) or NULL (then the combined bundle). Lists end in
  * NULL; all memory is the arena's. */
 typedef const char *(*trust_extend)(void *owner, const char *name, const char *file);
-char **trust_environment(struct arena *a, char *const *env, char *const *more, trust_extend extend,
-			 void *owner);
+struct trust_how {
+	bool own_ca; /* the job meets no other certificates than its own CA's: variables name that
+			alone, and a process need not read 140 roots to begin. The files that
+			programs read without a variable, and copy, hold all */
+	trust_extend extend;
+	void *owner;
+};
+char **trust_environment(struct arena *a, char *const *env, char *const *more,
+			 const struct trust_how *how);
 
 /* Certificates of `image` (-1: none), of `roots` when image has none (-1: none), and of `ca`, one
  * after the other in PEM, written anew from what was parsed: bytes between certificates are not

@@ -13,6 +13,7 @@
 #include "policy/compile.h"
 #include "policy/credential.h"
 #include "unit/policy/load_direct.h"
+#include "unit/policy/load_opens.h"
 #include "unit/policy/load_refs.h"
 
 static const struct row scans[] = {
@@ -565,6 +566,7 @@ int main(void)
 		cmocka_unit_test(scan_errors),
 		cmocka_unit_test(closed_world),
 		cmocka_unit_test(settings),
+		cmocka_unit_test(opens_all_tls),
 		cmocka_unit_test(credential_errors),
 		cmocka_unit_test(no_references),
 		cmocka_unit_test(policy_and_credential),

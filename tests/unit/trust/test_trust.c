@@ -55,10 +55,12 @@ static void environment_is_made(void **state)
 	char *more[] = { "TOKEN=placeholder", "EGRET_JOB=j-1", NULL };
 	struct arena a;
 	unsigned calls = 0;
+	struct trust_how how = { false, extend, &calls };
+	static const struct trust_how nothing;
 	char **got, want[512];
 
 	arena_init(&a, 1 << 20);
-	got = trust_environment(&a, env, more, extend, &calls);
+	got = trust_environment(&a, env, more, &how);
 	assert_string_equal(got[0], "PATH=/bin");
 	assert_string_equal(got[1], "HTTPS_PROXY_X=kept");
 	assert_string_equal(got[2], "noequals");
@@ -78,21 +80,36 @@ static void environment_is_made(void **state)
 	assert_int_equal(calls, 2);
 
 	/* Made a second time of its own result: nothing is said twice. */
-	got = trust_environment(&a, got, more, NULL, NULL);
+	got = trust_environment(&a, got, more, &nothing);
 	assert_string_equal(get(got, "JAVA_TOOL_OPTIONS"), want);
 	assert_string_equal(get(got, "DENO_CERT"), TRUST_CA);
 	assert_int_equal(calls, 2);
+
+	/* Where the job's CA is all that clients meet: nothing else is named but what was set. */
+	how.own_ca = true;
+	got = trust_environment(&a, env, more, &how);
+	assert_string_equal(get(got, "SSL_CERT_FILE"), "/run/egret/own.pem");
+	assert_string_equal(get(got, "PIP_CERT"), TRUST_CA);
+	assert_string_equal(get(got, "CURL_CA_BUNDLE"), TRUST_CA);
+	assert_string_equal(get(got, "GIT_SSL_CAINFO"), TRUST_CA);
+	assert_string_equal(get(got, "NODE_EXTRA_CA_CERTS"), TRUST_CA);
+	assert_string_equal(get(got, "JAVA_TOOL_OPTIONS"), want);
+	/* Of a job that hands it down to a container, when that is not so any more. */
+	how = nothing;
+	got = trust_environment(&a, got, more, &how);
+	assert_string_equal(get(got, "CURL_CA_BUNDLE"), TRUST_BUNDLE);
 	arena_done(&a);
 }
 
 static void empty_environment(void **state)
 {
+	static const struct trust_how nothing;
 	char *none[] = { NULL };
 	struct arena a;
 	char **got;
 
 	arena_init(&a, 1 << 20);
-	got = trust_environment(&a, none, NULL, NULL, NULL);
+	got = trust_environment(&a, none, NULL, &nothing);
 	assert_string_equal(get(got, "SSL_CERT_FILE"), TRUST_BUNDLE);
 	assert_string_equal(get(got, "JAVA_TOOL_OPTIONS"), trust_java_options);
 	arena_done(&a);
