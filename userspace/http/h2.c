@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define DRAIN_MAX (1u << 20) /* of a request whose answer is sent */
-
 /* ---- frames that carry nothing ---- */
 
 void h2_credit(struct h2 *h, uint32_t frames)
@@ -311,7 +309,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 		/* Answered before it was whole (RFC 9113 8.1). Clients that are told to stop at
 		 * once take it for a failure: so not before they had time to see the answer. */
 		l->drained += n;
-		return l->drained > DRAIN_MAX ? reset(h, l, NGHTTP2_NO_ERROR) : 0;
+		return l->drained > l->drain ? reset(h, l, NGHTTP2_NO_ERROR) : 0;
 	}
 	/* Within the window, which nghttp2 watches over. */
 	if (buf_add(&l->inbox, p, n) < 0)

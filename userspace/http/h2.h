@@ -84,6 +84,10 @@ bool h2_lane_untouched(const struct h2_lane *l);
 void h2_lane_doubt(
 	struct h2_lane *l); /* its connection seems dead: no other lane is opened on it */
 bool h2_lane_heard(const struct h2_lane *l); /* the peer's message came to its end */
+/* How much of a body may still come, and is thrown away, once the lane is given back with its
+ * answer said; 1 MiB unless told. Behind it the peer is told to stop, which some take for a
+ * failure. */
+void h2_lane_drain(struct h2_lane *l, uint64_t bytes);
 /* Gives it back. What was said to its end is still sent; else the peer sees a reset. NULL. */
 struct h2_lane *h2_lane_close(struct h2_lane *l);
 

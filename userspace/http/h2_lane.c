@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define DRAIN (1u << 20)
 #define SLICE 16384u /* of a body, at a time: who frames it anew has room for that */
 
 struct h2_lane *h2_lane_new(struct h2 *h, int32_t id)
@@ -18,6 +19,7 @@ struct h2_lane *h2_lane_new(struct h2 *h, int32_t id)
 
 	l->h = h;
 	l->id = id;
+	l->drain = DRAIN;
 	l->blocks_end = &l->blocks;
 	/* Names and values, an index of them that doubles, a block a head. */
 	arena_init(&l->arena, 4 * h->limits.header_bytes + 65536 +
@@ -220,6 +222,11 @@ void h2_lane_doubt(struct h2_lane *l)
 {
 	if (l->h)
 		l->h->going = true;
+}
+
+void h2_lane_drain(struct h2_lane *l, uint64_t bytes)
+{
+	l->drain = bytes;
 }
 
 bool h2_lane_heard(const struct h2_lane *l)

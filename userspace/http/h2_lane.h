@@ -58,10 +58,10 @@ struct h2_lane {
 	/* what goes */
 	struct buf outbox;
 	size_t outbox_at;
-	size_t drained; /* came after the lane was given back */
-	bool said;	/* the end is in the outbox, or went with the head */
-	bool waited;	/* flush said -EAGAIN */
-	bool deferred;	/* nghttp2 waits for bytes */
+	uint64_t drained, drain; /* came after the lane was given back; how much may */
+	bool said;		 /* the end is in the outbox, or went with the head */
+	bool waited;		 /* flush said -EAGAIN */
+	bool deferred;		 /* nghttp2 waits for bytes */
 	bool secret;
 	struct field *out_trailers;
 	size_t nout_trailers;

@@ -68,12 +68,9 @@ const nghttp2_mem h2_mem = {
 
 /* ---- fields ---- */
 
-/* What ends at a hop, but for what HTTP/2 says itself: a length, and te: trailers (RFC 9113 8.2.2).
- */
-static bool hop(const struct field *f, bool is_request)
+/* What ends at a hop, but for the length, which HTTP/2 says itself. */
+static bool hop(const struct field *f)
 {
-	if (str_is(f->name, "te"))
-		return !is_request || !str_eq_nocase(f->value, STR("trailers"));
 	return field_is_hop(f->name) && !str_is(f->name, "content-length");
 }
 
@@ -103,10 +100,14 @@ static size_t put_fields(nghttp2_nv *to, size_t n, const struct head *h, bool se
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (!hop(f, h->is_request) && !(bare && str_is(f->name, "content-length")) &&
+		if (!hop(f) && !(bare && str_is(f->name, "content-length")) &&
 		    !(named && f->written.n && field_named(h, f->name)))
 			to[n++] = nv(f->name, f->value, sensitive(f) || secret);
 	}
+	/* RFC 9113 8.2.2: the one word of it that there is. Trailers pass here, so it is true of
+	 * us. */
+	if (h->is_request && head_has_token(h, "te", "trailers"))
+		to[n++] = nv(STR("te"), STR("trailers"), false);
 	return n;
 }
 
@@ -219,7 +220,7 @@ int h2_lane_request(struct h2_lane *l, const struct head *h, struct str scheme, 
 
 	if (!l->h || l->h->broken)
 		return -EPIPE;
-	fields = mem_new((h->n + 4) * sizeof(*fields));
+	fields = mem_new((h->n + 5) * sizeof(*fields));
 	fields[n++] = nv(STR(":method"), h->method, false);
 	fields[n++] = nv(STR(":scheme"), scheme, false);
 	fields[n++] = nv(STR(":authority"), host, false);

@@ -177,6 +177,8 @@ static void on_numbered(void *owner, int err, uint64_t seq)
 		return;
 	}
 	if (s->lane) {
+		if (r.body.n)
+			h2_lane_drain(s->lane, DRAIN_PUSH_MAX);
 		session_end(s);
 		return;
 	}

@@ -452,6 +452,11 @@ static bool on_answer_head(struct flow *f, void *owner)
 		o.body = q->minor ? BODY_CHUNKED : BODY_EOF;
 	else if (h->body == BODY_NONE)
 		o.body = BODY_LENGTH; /* of 0: said, or the client would wait for more */
+	/* A length and trailers behind it: HTTP/1.1 has room for one of them, and who asks for
+	 * trailers wants these (RFC 9110 6.5.1). */
+	if (o.body == BODY_LENGTH && x->up->lane && !s->lane && q->minor &&
+	    head_has_token(q, "te", "trailers"))
+		o.body = BODY_CHUNKED;
 	o.keep_length = bodiless && h->status != 204;
 	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF;
 	o.close = x->close;

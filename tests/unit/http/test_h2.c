@@ -217,6 +217,35 @@ static void test_large(void **state)
 	h2_lane_close(l);
 }
 
+/* Answered before its body was whole: more of it may come for a while, then the peer is told to
+ * stop.
+ */
+static void test_drain(void **state)
+{
+	static char bytes[16384];
+	struct head ok = { .status = 200 };
+
+	for (int i = 0; i < 2; i++) {
+		struct h2_lane *l = asks("POST", NULL, 0, false, false);
+
+		carry();
+		assert_int_equal(h2_lane_answer(rig.lanes[i], &ok, true), 0);
+		if (i)
+			h2_lane_drain(rig.lanes[i], 200 * sizeof(bytes));
+		h2_lane_close(rig.lanes[i]);
+		for (int k = 0; k < 150; k++) {
+			assert_int_equal(h2_lane_write(l, (struct str){ bytes, sizeof(bytes) }), 0);
+			carry();
+			if (h2_lane_state(l) == -ECONNRESET)
+				break;
+		}
+		assert_int_equal(h2_lane_state(l), i ? -EAGAIN : -ECONNRESET);
+		assert_int_equal(h2_lane_queued(l), 0);
+		h2_lane_close(l);
+		carry();
+	}
+}
+
 /* RFC 9113 8.2.2: what belongs to a hop of HTTP/1.1 is not written on, in either direction. */
 static void test_hop(void **state)
 {
@@ -352,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_slow_lane, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_indexed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),

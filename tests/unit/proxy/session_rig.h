@@ -65,6 +65,7 @@ static struct {
 	int origin[8];	     /* the origins' ends, in order of dialling */
 	unsigned dialled, reused;
 	struct upstream *idle;
+	struct h2 *h2; /* origins speak HTTP/2, on this connection */
 	enum reason dial_fault;
 	bool unverified;
 	char events[65536];
@@ -105,6 +106,14 @@ static void upstream_ready(struct timer *t)
 		fn(owner, u, NULL);
 		return;
 	}
+	if (rig.h2) {
+		u = mem_new(sizeof(*u));
+		u->lane = h2_open(rig.h2);
+		u->verified = tls;
+		u->reused = rig.dialled++ > 0;
+		fn(owner, u, NULL);
+		return;
+	}
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
 			 0);
 	u = mem_new(sizeof(*u));
@@ -141,14 +150,18 @@ void upstream_cancel(struct upstream_want *w)
 
 static void upstream_close(struct upstream *u)
 {
-	stream_free(u->stream);
+	if (u->lane)
+		h2_lane_close(u->lane);
+	else
+		stream_free(u->stream);
 	free(u);
 }
 
 void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 {
-	stream_want(u->stream, NULL, NULL, NULL);
-	if (!reusable || rig.idle)
+	if (!u->lane)
+		stream_want(u->stream, NULL, NULL, NULL);
+	if (u->lane || !reusable || rig.idle)
 		upstream_close(u);
 	else
 		rig.idle = u;
@@ -156,7 +169,10 @@ void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 
 void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner)
 {
-	stream_want(u->stream, on_read, on_write, owner);
+	if (u->lane)
+		h2_lane_want(u->lane, on_read, on_write, NULL, owner);
+	else
+		stream_want(u->stream, on_read, on_write, owner);
 }
 
 struct stream *upstream_take(struct proxy *px, struct upstream *u)
@@ -357,7 +373,7 @@ static int rig_down(void)
 		job_leaves();
 	if (rig.idle)
 		upstream_close(rig.idle);
-	for (unsigned i = 0; i < rig.dialled; i++)
+	for (unsigned i = 0; !rig.h2 && i < rig.dialled; i++)
 		close(rig.origin[i]);
 	creds_free(rig.px.creds);
 	close(rig.px.broker);
