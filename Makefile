@@ -1,6 +1,8 @@
 # egret: build, run, test. `make help` lists what there is.
 SHELL := /bin/bash
 BUILD ?= build
+# One name for one tree: what a compiler wrote down of headers under another (tests/run names it from the root on) would not be found again.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 PREFIX ?= /usr
 DESTDIR ?=
 V ?= 0
@@ -21,7 +23,7 @@ HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -D_FORTIFY_SOURCE=
 OPT ?= -O2 -g
 ifeq ($(ASAN),1)
   # The sanitizers' own tree, so that both builds can stand side by side.
-  BUILD := build/asan
+  override BUILD := build/asan
   OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DEGRET_ASAN=1
   HARDEN := -fPIE -fno-strict-aliasing
   LDSAN := -fsanitize=address,undefined
@@ -60,7 +62,6 @@ LIBARCH := $(foreach l,$(LIBS),$(call archive,$(l))) $(LLHTTP)
 
 .PHONY: all build programs deps run test check bench soak fuzz install uninstall deb image fmt lint clean help FORCE
 .DEFAULT_GOAL := help
-.SECONDARY:
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -77,11 +78,14 @@ $(BUILD)/obj/%.o: userspace/%.c
 	$(if $(filter 0,$(V)),@echo "  CC      $<")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+# A source that was added or taken away is in no file's time: the archive has a list of what is in it.
+differ = $(filter-out $(1),$(2))$(filter-out $(2),$(1))
 define folder_rules
-$(call archive,$(1)): $(call objs,$(1))
+$(call archive,$(1)): $(call objs,$(1)) $(if $(call differ,$(file <$(call archive,$(1)).list),$(call objs,$(1))),FORCE)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(Q)$$(AR) rcsD $$@ $$^
+	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
+	@echo '$(call objs,$(1))' >$$@.list
 endef
 $(foreach f,$(LIBS) $(PROGRAMS),$(eval $(call folder_rules,$(f))))
 

@@ -23,7 +23,7 @@ $(BUILD)/tests/bypass/obj/%.o: tests/bypass/%.c
 $(BYPASS_BIN): $(BYPASS_OBJ)
 	$(if $(filter 0,$(V)),@echo "  LINK    $@")
 	$(Q)$(CC) -static -pthread -o $@ $^
--include $(BYPASS_OBJ:.o=.d)
+-include $(BYPASS_OBJ:.o=.d) $(addsuffix .d,$(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN))
 
 # A proxy that does what no proxy does, for tests/e2e/cage.sh: the real one with two functions wrapped. In a folder of its own; never
 # installed.
@@ -41,6 +41,8 @@ $(MISBEHAVE_ALLOC): tests/misbehave/alloc.c $(BUILD)/obj/proxy/main.o $(call arc
 	$(if $(filter 0,$(V)),@echo "  LINK    $@")
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fno-builtin -Wno-missing-prototypes $(LDFLAGS) -Wl,--wrap=conn_start -o $@ $(filter %.c %.o,$^) \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+-include $(addsuffix .d,$(MISBEHAVE) $(MISBEHAVE_ALLOC))
 
 # Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
