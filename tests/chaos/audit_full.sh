@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 26 s
 # P7: with the audit process standing still and a small ring, requests wait, then are refused with 503, and none reaches the origin
 # unrecorded; when it goes on, the job is served again.
 . "$(dirname "$0")/../lib.sh"

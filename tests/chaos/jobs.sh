@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 19 s
 # timeout: 170
 # Jobs that come and go leave nothing behind: ENTRIES in the kernel's maps, pins, network namespaces, descriptors and memory of egretd, processes, cgroups.
 # Three kinds: registered and ended, an attached cgroup with a network namespace of its own, and (when docker is there) a container by egret-runc.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 20 s
 # timeout: 150
 # P6 by chance: each round something dies, stops or runs out - a process in any state, descriptors, memory, disk, bpffs, pins, links, egretd
 # itself - while two jobs ask and connect without pause: one of `egret run`, one attached in a namespace of its own. Whatever happens, no byte

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 65 s
 # timeout: 400
 # An upgrade in place under jobs that work: 20 long streams, some 200 requests a second on old and on new connections, a runner's
 # registered worker, callers of the control socket. No request fails, no stream breaks, one event sequence. Then the same across two

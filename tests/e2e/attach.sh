@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 32 s
 # not quick
 # timeout: 200
 # egret attach: a container that docker started with plain runc and a bare cgroup, into a job and as jobs of their own; each

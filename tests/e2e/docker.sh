@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 45 s
 # not quick
 # timeout: 400
 # Containers of a real dockerd with egret-runc as its runtime: every kind of network and image, at the container's start and by `docker exec`;

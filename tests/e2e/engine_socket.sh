@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 45 s
 # not quick
 # timeout: 200
 # "engine_socket": "hide": containers of a job that GitHub's runner made, with docker's socket mounted as it does for each, stay confined and have no

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 50 s
 # not quick
 # timeout: 400
 # GitLab's docker executor on a host without any hook: the labels that the runner writes on its containers open the job, which lasts from the first

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 34 s
 # not quick
 # timeout: 200
 # The hooks of GitLab's custom executor: one job over all stages, whose scripts run as another user. The runner is a stand-in: as root in its unit it

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 26 s
 # not quick
 # timeout: 300
 # Containers that start with nobody asking (docker with plain runc): held at the first exec, identified, served, let go with bundles laid into them;

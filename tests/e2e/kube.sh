@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 31 s
 # not quick
 # timeout: 200
 # A Kubernetes node's own side: a real containerd with its CRI plugin and the runtime that egret-setup writes; pods of the RuntimeClass

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 29 s
 # A container that is held when egretd is killed is stopped by nobody any more: the next egretd lets it go. The container is a stand-in: a process
 # in a mount namespace of its own and a cgroup with a container's name.
 . "$(dirname "$0")/../lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 50 s
 # not quick
 # timeout: 300
 # The wall at the links of docker's containers: there from the start and for networks joined later, none where there is no link, put back

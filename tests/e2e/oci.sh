@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 40 s
 # not quick
 # egret-runc before a real runc, with bundles made here. egretd is a stand-in (oci_standin.py): what is shown is what the wrapper does with
 # egretd's answers, and what a container then finds.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 50 s
 # not quick
 # timeout: 300
 # Bundles that are made anew inside a job: update-ca-certificates, dpkg-reconfigure and an upgrade of ca-certificates by apt, in a long container and in

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 50 s
 # A runner's job without containers: its unit's own traffic, registration out of it, the move, sockets from before, the end. The runner is a
 # stand-in: a listener and a worker under an unprivileged uid in a cgroup with a unit's name, as systemd makes it.
 . "$(dirname "$0")/../lib.sh"

@@ -3,8 +3,8 @@
 # not quick
 # timeout: 200
 # Package clients against registries as they have them: cargo (sparse index), go (GOPROXY), maven (a repository), npm with a real verdaccio: installing,
-# publishing by rule, and a refusal that the client shows. Cargo from 1.68 on, go, mvn and verdaccio are used where they are; of these `make test` installs
-# none (half a gigabyte). build/verdaccio is made by `npm install --prefix build/verdaccio verdaccio@4.13.2`, once; CLIENTS_FETCH=1 (`make soak`) does that.
+# publishing by rule, and a refusal that the client shows. Cargo from 1.68 on, go and mvn are used where they are; `make test` installs none of
+# them (half a gigabyte). build/verdaccio is made by `make client-build`, which `make test` does.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/packages.sh"
@@ -74,9 +74,6 @@ fi
 
 # ---- npm against verdaccio ----
 verdaccio=$ROOT/build/verdaccio/node_modules/verdaccio/bin/verdaccio
-if [ -n "${CLIENTS_FETCH:-}" ] && [ ! -e "$verdaccio" ] && command -v npm >/dev/null; then
-	npm install --silent --no-audit --no-fund --prefix "$ROOT/build/verdaccio" verdaccio@4.13.2 >"$TMP/npm.log" 2>&1 || diag "$(tail -n 3 "$TMP/npm.log")"
-fi
 if [ -e "$verdaccio" ]; then
 	pki_leaf outside verd DNS:verd.test
 	mkdir -p "$TMP/verd"
@@ -105,6 +102,6 @@ if [ -e "$verdaccio" ]; then
 		is "$(grep -c 'PUT.*egret-other' "$TMP/verd/log")" 0 "npm: and verdaccio saw nothing of it"
 	fi
 else
-	skip "npm against verdaccio" "build/verdaccio is not there (e2e/clients has a static registry)"
+	skip "npm against verdaccio" "build/verdaccio is not there: make client-build (e2e/clients has a static registry)"
 fi
 done_testing

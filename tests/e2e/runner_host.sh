@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# takes: 26 s
 # not quick
 # timeout: 400
 # A host with GitHub's runners (their stand-in in host.sh): worker, job container, services and steps are one job; two runners at once never share
