@@ -5,14 +5,14 @@
 # handshakes pay the path too; names are in the configuration and in /etc/hosts, so that neither side waits for DNS. Direct and egret in
 # turn; each round of egret is a new job, whose proxy knows nothing yet, and its own start is not counted. Milliseconds, medians.
 # Called by run.sh. ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS. ROOTS: clients trust "one" root more than egret's, or with
-# "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here).
+# "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here). H2=1: origins speak HTTP/2 too.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 need node npm git fcgiwrap
 ROUNDS=${ROUNDS:-5} RTT_MS=${RTT_MS:-20} COUNT=${COUNT:-20} PACKAGES=${PACKAGES:-100}
 NGINX_OWN=git.test
 NGINX_EXTRA="
-server { listen $GOOD:443 ssl; server_name git.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key;
+server { listen $GOOD:443 ssl${H2:+ http2}; server_name git.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key;
   location / {
     fastcgi_pass unix:$TMP/fcgi.sock; fastcgi_param SCRIPT_FILENAME $(git --exec-path)/git-http-backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
     fastcgi_param GIT_HTTP_EXPORT_ALL 1; fastcgi_param PATH_INFO \$uri; fastcgi_param QUERY_STRING \$query_string;

@@ -44,6 +44,8 @@ roots() { # the policy's rules...: the variables' files, certificates in curl's,
 	policy "$@"
 	job sh -c 'for f in "$CURL_CA_BUNDLE" "$GIT_SSL_CAINFO"; do echo "$f" "$(grep -c BEGIN "$f")"; done; grep -c BEGIN '$C 2>"$TMP/err" | tr '\n' ' '
 }
+is "$(GIT_SSL_CAPATH=/opt job printenv GIT_SSL_CAPATH)" /opt "a folder that the caller named stays"
+is "$(job printenv GIT_SSL_CAPATH)" /run/egret/ca.pem "git reads no folder of roots besides"
 all=2 # the configuration's ca_file, which stands for the system's here, and the job's CA
 is "$(roots '"allow": "GET https://api.test/**"' '"allow": "tcp://api.test:22"')" "/run/egret/ca.pem 1 /run/egret/ca.pem 1 $all " "nothing passes unopened: variables name the job's CA alone"
 is "$(roots '"allow": "GET https://api.test/**"' '"allow": "tls://files.test:443"')" "/run/egret/bundle.pem $all /run/egret/bundle.pem $all $all " "a rule tls://: all roots"

@@ -75,7 +75,7 @@ static int add_variables(struct buf *to, const struct msg_in *m, const char *fol
 	for (v = trust_variables; v->name && !r; v++) {
 		if (v->kind == TRUST_SWITCH)
 			r = buf_addf(to, "%s=%s\n", v->name, v->value);
-		else
+		else if (v->kind != TRUST_NO_FOLDER || own)
 			r = buf_addf(to, "%s=%s/%s\n", v->name, folder,
 				     v->kind == TRUST_ADDS || own ? "ca.pem" : "bundle.pem");
 	}

@@ -103,7 +103,8 @@ static const struct key keys[] = {
 	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), form_block,
 	  "address blocks, as 10.0.5.0/24" },
 	{ "upstream", "netns", KEY_TEXT, SIZE_MAX, is_host,
-	  "\"host\": a job's own network namespace is not dialled from, since the job has a hand in "
+	  "\"host\": a job's own network namespace is not dialled from, since the job has a hand "
+	  "in "
 	  "what leaves it" },
 	{ "upstream", "proxy", KEY_TEXT, AT(upstream_proxy), form_parent,
 	  "\"http://HOST:PORT\", without a user or a path" },

@@ -51,7 +51,7 @@ static bool is_ours(const char *entry, char *const *more)
 	    is_named(entry, "npm_config_cafile", 17))
 		return true;
 	for (const struct trust_variable *v = trust_variables; v->name; v++)
-		if (is_named(entry, v->name, strlen(v->name)))
+		if (v->kind != TRUST_NO_FOLDER && is_named(entry, v->name, strlen(v->name)))
 			return true;
 	for (; more && *more; more++) {
 		const char *end = strchr(*more, '=');
@@ -105,8 +105,14 @@ char **trust_environment(struct arena *a, char *const *env, char *const *more,
 	for (size_t i = 0; env[i]; i++)
 		if (!is_ours(env[i], more))
 			list[out++] = env[i];
-	for (const struct trust_variable *v = trust_variables; v->name; v++)
-		list[out++] = joined(a, v->name, value_of(v, find(env, v->name), how), "");
+	for (const struct trust_variable *v = trust_variables; v->name; v++) {
+		const char *had = find(env, v->name);
+
+		if (v->kind != TRUST_NO_FOLDER)
+			list[out++] = joined(a, v->name, value_of(v, had, how), "");
+		else if (how->own_ca && !had)
+			list[out++] = joined(a, v->name, TRUST_CA, "");
+	}
 	if (!java || !*java)
 		list[out++] = joined(a, TRUST_JAVA_VARIABLE, trust_java_options, "");
 	else if (strstr(java, trust_java_options)) /* set by us before: a child's child */

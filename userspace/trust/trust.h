@@ -25,9 +25,12 @@ extern const char *const trust_anchors[]; /* folders whose *.crt update-ca-certi
 					     update-ca-trust put into the bundle */
 
 enum trust_kind {
-	TRUST_REPLACES, /* gets the combined bundle */
-	TRUST_ADDS,	/* gets the CA alone */
-	TRUST_SWITCH,	/* has a value of its own */
+	TRUST_REPLACES,	 /* gets the combined bundle */
+	TRUST_ADDS,	 /* gets the CA alone */
+	TRUST_SWITCH,	 /* has a value of its own */
+	TRUST_NO_FOLDER, /* a folder that is read whole besides the file of another variable. Where
+			    the job's CA is all that is met it names that file: no folder, so
+			    nothing is read. Elsewhere, or set already: left as it is */
 };
 struct trust_variable {
 	const char *name; /* NULL ends the table */

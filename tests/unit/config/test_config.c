@@ -188,7 +188,8 @@ static void test_faults(void **state)
 		{ "{ \"upstream\": { \"proxy\": \"http://me:secret@10.0.0.1:3128\" } }",
 		  "must be: \"http://HOST:PORT\", without a user or a path" },
 		{ "{ \"upstream\": { \"netns\": \"job\" } }",
-		  ":1:26: netns: must be: \"host\": a job's own network namespace is not dialled from" },
+		  ":1:26: netns: must be: \"host\": a job's own network namespace is not dialled "
+		  "from" },
 		{ "{ \"upstream\": { \"proxy\": \"https://10.0.0.1:3128\" } }", "must be: \"http" },
 		{ "{ \"upstream\": { \"proxy\": \"http://10.0.0.1\" } }", "must be: \"http" },
 		{ "{ \"upstream\": { \"proxy\": \"http://[2001:db8::1:3128\" } }",

@@ -78,6 +78,7 @@ static void environment_is_made(void **state)
 	snprintf(want, sizeof(want), "-Xmx1g %s", trust_java_options);
 	assert_string_equal(get(got, "JAVA_TOOL_OPTIONS"), want);
 	assert_int_equal(calls, 2);
+	assert_null(get(got, "GIT_SSL_CAPATH"));
 
 	/* Made a second time of its own result: nothing is said twice. */
 	got = trust_environment(&a, got, more, &nothing);
@@ -94,6 +95,10 @@ static void environment_is_made(void **state)
 	assert_string_equal(get(got, "GIT_SSL_CAINFO"), TRUST_CA);
 	assert_string_equal(get(got, "NODE_EXTRA_CA_CERTS"), TRUST_CA);
 	assert_string_equal(get(got, "JAVA_TOOL_OPTIONS"), want);
+	assert_string_equal(get(got, "GIT_SSL_CAPATH"), TRUST_CA);
+	env[0] = "GIT_SSL_CAPATH=/opt/own";
+	got = trust_environment(&a, env, more, &how);
+	assert_string_equal(get(got, "GIT_SSL_CAPATH"), "/opt/own");
 	/* Of a job that hands it down to a container, when that is not so any more. */
 	how = nothing;
 	got = trust_environment(&a, got, more, &how);
