@@ -120,13 +120,20 @@ struct egret_changes {
 	__u32 begun, done;
 };
 
-/* egret_seen: SK_STORAGE: a flow of this TCP socket that the walls let pass. */
-struct egret_seen {
-	__u64 stamp; /* egret_changes.begun << 32, and when: the lower half of jiffies */
-	__u64 link;  /* the same << 32, and the link (ifindex) that it may leave by; 0: none yet */
+/* egret_seen: SK_STORAGE: flows of this TCP or UDP socket that the walls let pass. Each stamp is
+ * egret_changes.begun << 32, and in the lower half when (of jiffies the lower half), or for `link`
+ * by which link (ifindex); 0: not yet. */
+#define EGRET_SEEN_FLOWS 4 /* a socket that is not connected has many peers */
+struct egret_seen_flow {
+	__u64 left, came, link;
 	__u32 far[4], near[4]; /* mapped form */
 	__u32 ports;	       /* as in a packet that leaves: near, far; network order */
-	__u32 family;	       /* 0: the job's own loopback, whatever the packet says */
+	__u16 family;	       /* 0: the job's own loopback, whatever the packet says */
+	__u8 proto;
+	__u8 any_port; /* the addresses alone were asked about: the ports do not count */
+};
+struct egret_seen {
+	struct egret_seen_flow flow[EGRET_SEEN_FLOWS];
 };
 
 /* egret_own: HASH, cgroup id -> u8 (EGRET_OWN_*): cgroups of egret's own processes (guard.bpf.c):

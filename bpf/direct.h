@@ -29,7 +29,8 @@ static __always_inline bool is_never_direct(const struct ask *a)
 enum passes {
 	PASS_NO = 0,
 	PASS_YES,
-	PASS_NOW, /* by a rule that ends: the next packet asks anew */
+	PASS_HOST, /* by its addresses, whatever the ports */
+	PASS_NOW,  /* by a rule that ends: the next packet asks anew */
 };
 
 static __always_inline enum passes range_passes(const struct egret_direct_range *r,

@@ -108,19 +108,22 @@ static __always_inline enum passes may_leave(struct __sk_buff *skb, struct bpf_s
 	if (!p->plain || !sk)
 		return PASS_NO;
 	if (p->far.proto == IPPROTO_ICMPV6)
-		return is_discovery(p);
+		return is_discovery(p) ? PASS_YES : PASS_NO;
 	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 	direct = is_direct_packet(skb, sk, r, job, p);
 	if (direct)
 		return direct;
-	if (r && (r->flags & (EGRET_REC_MEMBER | EGRET_REC_DIRECT)) && r->job == job->job)
-		return (r->flags & EGRET_REC_MEMBER) && (job->flags & EGRET_CG_SERVICES) &&
-		       is_member(job->job, p->far.addr);
+	if (r && (r->flags & (EGRET_REC_MEMBER | EGRET_REC_DIRECT)) && r->job == job->job) {
+		if ((r->flags & EGRET_REC_MEMBER) && (job->flags & EGRET_CG_SERVICES) &&
+		    is_member(job->job, p->far.addr))
+			return PASS_HOST;
+		return PASS_NO;
+	}
 	/* Answers: TCP's alone, because only there a socket has one peer. */
 	if (p->far.proto != IPPROTO_TCP || !is_peer(job, p->far.addr))
 		return PASS_NO;
 	if (sk->state == TCP_LISTENING)
-		return (p->flags & TCP_SYN_ACK) == TCP_SYN_ACK;
+		return (p->flags & TCP_SYN_ACK) == TCP_SYN_ACK ? PASS_YES : PASS_NO;
 	if (!r || !(r->flags & EGRET_REC_INBOUND) || r->port != p->far.port)
 		return PASS_NO;
 	__builtin_memcpy(was, r->addr, sizeof(was));
@@ -163,19 +166,6 @@ static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *
 	return captured;
 }
 
-/* This very flow was let out a moment ago, and nothing has changed. Who may be sent to is heard. */
-static __always_inline bool was_seen(struct __sk_buff *skb, struct bpf_sock *sk, bool leaves)
-{
-	struct egret_seen *v = seen_of(sk);
-	__u8 flags;
-
-	if (!v)
-		return false;
-	if (skb->ifindex == LO_IFINDEX)
-		return !v->family;
-	return v->family && seen_is_flow(v, skb, 0, leaves, &flags);
-}
-
 /* A socket of the canary, which is out of the table by now. */
 static __always_inline bool is_canarys(struct bpf_sock *sk)
 {
@@ -192,7 +182,9 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	struct packet p = {};
 	struct bpf_sock *sk = skb->sk;
 	__u32 ifindex = skb->ifindex;
-	enum passes passes;
+	enum passes passes = PASS_NO;
+	int reason = EGRET_R_INBOUND;
+	__u8 flags;
 	__u64 since;
 
 	if (sk)
@@ -209,7 +201,8 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		if (r && (r->flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;
 	}
-	if (sk && was_seen(skb, sk, leaves))
+	/* This very flow was let pass a moment ago, and nothing has changed. */
+	if (sk && seen_of(skb, sk, 0, leaves, ifindex == LO_IFINDEX, &flags))
 		return 0;
 	since = seen_begin(sk);
 	job = job_of_packet(skb);
@@ -223,24 +216,26 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	*ret_quiet = is_trial(job);
 	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET)) {
 		if (sk)
-			seen_keep(sk, since, NULL);
+			seen_keep(sk, since, NULL, true, false);
 		return 0;
 	}
 	packet_read(skb, 0, leaves, &p);
 	if (leaves) {
+		reason = EGRET_R_PACKET;
 		passes = may_leave(skb, sk, job, &p);
-		if (sk && passes == PASS_YES)
-			seen_keep(sk, since, &p);
-		return passes ? 0 : EGRET_R_PACKET;
-	}
-	if (!is_peer(job, p.far.addr)) {
-		if (!sk || !(job->flags & EGRET_CG_DIRECT))
-			return EGRET_R_INBOUND;
+	} else if (is_peer(job, p.far.addr)) {
+		passes = PASS_HOST;
+		if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
+			note_spoken(job, &p);
+	} else if (sk && (job->flags & EGRET_CG_DIRECT)) {
 		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-		return is_direct_packet(skb, sk, r, job, &p) ? 0 : EGRET_R_INBOUND;
+		passes = is_direct_packet(skb, sk, r, job, &p);
 	}
-	if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
-		note_spoken(job, &p);
+	if (!passes)
+		return reason;
+	/* TCP answers: what is kept of the way out is enough. */
+	if (sk && passes != PASS_NOW && (leaves || sk->protocol == IPPROTO_UDP))
+		seen_keep(sk, since, &p, leaves, passes == PASS_HOST);
 	return 0;
 }
 

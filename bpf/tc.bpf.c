@@ -169,12 +169,14 @@ static __always_inline enum passes ip_passes(const struct egret_link *link, cons
 	if (p->far.proto != IPPROTO_TCP && p->far.proto != IPPROTO_UDP)
 		return PASS_NO;
 	if (is_member(link->job, p->far.addr))
-		return is_member(link->job, p->near);
+		return is_member(link->job, p->near) ? PASS_HOST : PASS_NO;
 	direct = is_direct(link->flags, link->policy, &p->far);
 	if (direct)
 		return is_member(link->job, p->near) ? direct : PASS_NO;
-	return is_answer(link, p) &&
-	       (is_member(link->job, p->near) || addr_class(p->near) == ADDR_LINK_LOCAL);
+	return is_answer(link, p) && (is_member(link->job, p->near) ||
+				      addr_class(p->near) == ADDR_LINK_LOCAL)
+		       ? PASS_YES
+		       : PASS_NO;
 }
 
 /* What the kernel says by itself, also because a stranger knocked, is counted only: resets, errors,
@@ -213,15 +215,18 @@ static __always_inline void refuse(const struct egret_link *link, const struct p
 
 /* What is kept with the packet's socket, if the packet is of that flow and says no first word: kept
  * there or not, the bytes of the frame alone decide. A frame of a packet socket has another one. */
-static __always_inline struct egret_seen *seen_frame(struct __sk_buff *skb, struct bpf_sock *sk)
+static __always_inline struct egret_seen_flow *seen_frame(struct __sk_buff *skb,
+							  struct bpf_sock *sk)
 {
-	struct egret_seen *v = sk ? seen_of(sk) : NULL;
+	struct egret_seen_flow *f;
 	__u8 flags = 0;
 
-	if (!v || !v->family || skb->protocol != (v->family == AF_INET ? ETH_IP : ETH_IP6) ||
-	    !is_to_one(skb) || !seen_is_flow(v, skb, ETH_HEAD, true, &flags) || (flags & TCP_SYN))
+	if (!sk || !is_to_one(skb))
 		return NULL;
-	return v;
+	f = seen_of(skb, sk, ETH_HEAD, true, false, &flags);
+	if (!f || skb->protocol != (f->family == AF_INET ? ETH_IP : ETH_IP6) || (flags & TCP_SYN))
+		return NULL;
+	return f;
 }
 
 SEC("tc")
@@ -230,16 +235,16 @@ int egret_link(struct __sk_buff *skb)
 	__u32 ifindex = skb->ifindex, type = skb->protocol;
 	struct bpf_sock *sk = skb->sk;
 	enum passes passes = PASS_NO;
+	struct egret_seen_flow *f;
 	struct egret_link *link;
-	struct egret_seen *v;
 	struct packet p = {};
 	__u64 since;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	v = seen_frame(skb, sk);
+	f = seen_frame(skb, sk);
 	/* The common case first: let through here a moment ago, and nothing has changed. */
-	if (v && seen_is_now(v->link) && (__u32)v->link == ifindex)
+	if (f && seen_is_now(f->link) && (__u32)f->link == ifindex)
 		return PASS;
 	since = seen_begin(sk);
 	link = bpf_map_lookup_elem(&egret_links, &ifindex);
@@ -255,8 +260,9 @@ int egret_link(struct __sk_buff *skb)
 			p.plain = false;
 		if (is_to_one(skb))
 			passes = ip_passes(link, &p);
-		if (passes == PASS_YES && since && v)
-			*(volatile __u64 *)&v->link = (since & ~(__u64)0xffffffff) | ifindex;
+		/* A flow of any port is kept only by what holds for any. */
+		if (f && since && (passes == PASS_HOST || (passes == PASS_YES && !f->any_port)))
+			*(volatile __u64 *)&f->link = (since & ~(__u64)0xffffffff) | ifindex;
 		if (!passes && type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
 		    !skb->vlan_present)
 			passes = nd_passes(skb, link, &p);

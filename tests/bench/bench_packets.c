@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bound: the last wall (egret_egress, egret_ingress) and the wall at a link (egret_link) cost
- *at most 150 ns a packet each, by the kernel's own run-time statistics (what `sysctl
+ * at most 150 ns a packet each, by the kernel's own run-time statistics (what `sysctl
  * kernel.bpf_stats_enabled=1` switches on; held here by a descriptor, so it ends with the test).
  * One byte goes there and back many times, between members of a job on two veths and a bridge, from
  * the host to a published port, and over the job's own loopback. The statistics' own clock is in
  * the figure.
  *
- *	bench_packets [ROUND TRIPS]	prints TAP and the figures
+ *	bench_packets [ROUND TRIPS [PART OF A NAME]]	prints TAP and the figures
  */
-#include "kernel/town.h"
+#include "kernel/direct.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #define BOUND_NS 150
 #define ELSEWHERE "198.51.100.10" /* where no rule leads: turned to the listener */
-#define WINDOW 16		  /* packets under way: a stream, not a ping */
+#define ASKED "198.51.100.53"	  /* a nameserver, which is never asked */
+#define OTHERS 0x0a4d0014u	  /* 10.77.0.20 and the seven after it */
+#define PORT 5432
+#define WINDOW 16 /* packets under way: a stream, not a ping */
 
 static unsigned trips = 30000;
+static const char *only;
 
 enum { EGRESS, INGRESS, LINK, NOTHING, PROGRAMS };
 static const char *const names[] = { "egret_egress", "egret_ingress", "egret_link", "nothing" };
@@ -63,41 +67,63 @@ static struct runs runs_of(int which)
 	return (struct runs){ info.run_time_ns, info.run_cnt };
 }
 
+struct way {
+	const char *what;
+	int from;
+	const char *to;
+	int type;
+	uint32_t flags;
+	bool one_way; /* nobody answers */
+	int peers;    /* that one socket sends to in turns; 0: it is connected */
+};
+
 static int trips_fn(void *arg)
 {
-	const struct dial *d = arg;
+	const struct way *w = arg;
 	struct timeval tv = { .tv_sec = 5 };
 	struct sockaddr_storage ss;
-	socklen_t len = sa_of(d->ip, d->port, &ss);
-	int fd = socket(ss.ss_family, d->type | SOCK_CLOEXEC, 0), one = 1;
+	socklen_t len = sa_of(w->to, strcmp(w->to, ASKED) == 0 ? 53 : PORT, &ss);
+	struct sockaddr_in *in = (void *)&ss;
+	int fd = socket(ss.ss_family, w->type | SOCK_CLOEXEC, 0), one = 1;
 	char b;
 
 	alarm(300);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (void *)&ss, len) < 0)
+	if (!w->peers && connect(fd, (void *)&ss, len) < 0)
 		return errno;
 	for (unsigned i = 0; i < trips; i += WINDOW) {
-		for (int k = 0; k < WINDOW; k++)
-			if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+		for (int k = 0; k < WINDOW; k++) {
+			if (w->peers)
+				in->sin_addr.s_addr = htonl(OTHERS + (unsigned)(k % w->peers));
+			if (sendto(fd, "x", 1, MSG_NOSIGNAL, w->peers ? (void *)&ss : NULL,
+				   w->peers ? len : 0) != 1)
 				return errno;
-		for (int k = 0; k < WINDOW; k++)
+		}
+		for (int k = 0; k < WINDOW && !w->one_way; k++)
 			if (recv(fd, &b, 1, 0) != 1)
 				return errno ? errno : EPIPE;
 	}
 	return 0;
 }
 
-/* In the proxy's place: answers on what is turned to the job's listener. */
+/* In the proxy's place: answers on what is turned to the job's listener or resolver. */
 static int proxy_fn(void *arg)
 {
 	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
+	struct sockaddr_storage from;
+	socklen_t len;
 	char b;
 
 	alarm(300);
 	for (int one = 1;;) {
 		int at = poll(&p, 1, -1) == 1 ? accept4(p.fd, NULL, NULL, SOCK_CLOEXEC) : -1;
 
+		len = sizeof(from);
+		if (at < 0 && errno == EOPNOTSUPP &&
+		    recvfrom(p.fd, &b, 1, 0, (void *)&from, &len) == 1 &&
+		    sendto(p.fd, "y", 1, 0, (void *)&from, len) == 1)
+			continue;
 		if (at < 0)
 			return errno;
 		setsockopt(at, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -108,19 +134,64 @@ static int proxy_fn(void *arg)
 	}
 }
 
-static void way(const char *what, int from, const char *to, int type, uint32_t flags)
+/* Hears and says nothing. */
+static int sink_fn(void *arg)
 {
-	struct dial on = { .ip = "::", .port = 5432, .type = type };
-	struct dial d = { .ip = to, .port = 5432, .type = type };
-	struct runs was[PROGRAMS];
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of("::", PORT, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char b;
+	(void)arg;
+
+	alarm(300);
+	if (fd < 0 || bind(fd, (void *)&ss, len) < 0)
+		return errno;
+	server->ready = 1;
+	while (recv(fd, &b, 1, 0) == 1)
+		;
+	return errno;
+}
+
+static pid_t sink(int house)
+{
 	pid_t pid;
 
-	flags_a(flags);
-	pid = strcmp(to, ELSEWHERE) == 0 ? task_start(-1, -1, proxy_fn, &H[A2].ns.tcp4)
-					 : serve(A2, &on);
+	server->ready = 0;
+	pid = task_start(H[house].cgroup, H[house].netns, sink_fn, NULL);
+	for (int i = 0; i < 5000 && !server->ready; i++)
+		usleep(1000);
+	assert_int_equal(server->ready, 1);
+	return pid;
+}
+
+static pid_t answerer(const struct way *w)
+{
+	static struct dial on = { .port = PORT };
+
+	on.type = w->type;
+	on.ip = w->peers ? "0.0.0.0" : "::";
+	if (w->one_way)
+		return sink(A2);
+	if (strcmp(w->to, ELSEWHERE) == 0)
+		return task_start(-1, -1, proxy_fn, &H[A2].ns.tcp4);
+	if (strcmp(w->to, ASKED) == 0)
+		return task_start(-1, -1, proxy_fn, &H[A2].ns.dns_udp4);
+	return serve(w->flags & EGRET_CG_DIRECT ? STRANGER : A2, &on);
+}
+
+static void way(const struct way *w)
+{
+	struct runs was[PROGRAMS];
+	struct way mine = *w;
+	pid_t pid;
+
+	flags_a(w->flags);
+	if (w->flags & EGRET_CG_DIRECT)
+		has_policy(w->flags, POLICY);
+	pid = answerer(w);
 	for (int i = 0; i < PROGRAMS; i++)
 		was[i] = runs_of(i);
-	need(task_run(H[from].cgroup, H[from].netns, trips_fn, &d), what);
+	need(task_run(H[w->from].cgroup, H[w->from].netns, trips_fn, &mine), w->what);
 	for (int i = 0; i < PROGRAMS; i++) {
 		struct runs now = runs_of(i);
 		uint64_t n = now.n - was[i].n;
@@ -128,12 +199,47 @@ static void way(const char *what, int from, const char *to, int type, uint32_t f
 
 		if (n < trips / 2)
 			continue;
-		print_message("# %-32s %-14s %6.1f ns a run, %llu runs\n", what, names[i], ns,
+		print_message("# %-32s %-14s %6.1f ns a run, %llu runs\n", w->what, names[i], ns,
 			      (unsigned long long)n);
 		if (ns > BOUND_NS)
 			print_message("# over the bound of %d ns\n", BOUND_NS);
 	}
 	stop(pid);
+}
+
+#define TCP SOCK_STREAM
+#define UDP SOCK_DGRAM
+static const struct way ways[] = {
+	{ "TCP turned to the proxy", A2, ELSEWHERE, TCP, 0, false, 0 },
+	{ "TCP between members", A1, "10.77.0.3", TCP, EGRET_CG_SERVICES, false, 0 },
+	{ "TCP between members, IPv6", A1, "2001:db8:77::3", TCP, EGRET_CG_SERVICES, false, 0 },
+	{ "TCP to a published port", HOST, "10.77.0.3", TCP, EGRET_CG_PUBLISHED, false, 0 },
+	{ "TCP with inbound: allow", STRANGER, "10.77.0.3", TCP, EGRET_CG_INBOUND, false, 0 },
+	{ "TCP by a rule `direct`", A1, FAR4, TCP, EGRET_CG_DIRECT, false, 0 },
+	{ "TCP on the job's loopback", A2, "127.0.0.1", TCP, 0, false, 0 },
+	{ "UDP turned to the resolver", A2, ASKED, UDP, 0, false, 0 },
+	{ "UDP between members", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 0 },
+	{ "UDP between members, IPv6", A1, "2001:db8:77::3", UDP, EGRET_CG_SERVICES, false, 0 },
+	{ "UDP to three members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 3 },
+	{ "UDP to eight members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 8 },
+	{ "UDP with inbound: allow, heard", STRANGER, "10.77.0.3", UDP, EGRET_CG_INBOUND, true, 0 },
+	{ "UDP by a rule `direct`", A1, FAR4, UDP, EGRET_CG_DIRECT, false, 0 },
+	{ "UDP on the job's loopback", A2, "127.0.0.1", UDP, 0, false, 0 },
+};
+
+/* More addresses of the second house, all of them members. */
+static void more_members(void)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		struct in_addr in = { .s_addr = htonl(OTHERS + i) };
+		char text[16];
+		uint8_t addr[16];
+
+		assert_non_null(inet_ntop(AF_INET, &in, text, sizeof(text)));
+		ip(H[A2].netns, "addr add %s/24 dev eth0", text);
+		addr16(text, addr);
+		need(kernel_member_set(W.k, JOB_A, addr), "member");
+	}
 }
 
 static void test_packets(void **state)
@@ -153,13 +259,11 @@ static void test_packets(void **state)
 	walk_to(HOST);
 	need(bpf_tc_attach(&hook, &at), "nothing");
 	walk_to(HOUSES);
-	way("TCP turned to the proxy", A2, ELSEWHERE, SOCK_STREAM, 0);
-	way("TCP between members", A1, H[A2].four, SOCK_STREAM, EGRET_CG_SERVICES);
-	way("TCP between members, IPv6", A1, H[A2].six, SOCK_STREAM, EGRET_CG_SERVICES);
-	way("UDP between members", A1, H[A2].four, SOCK_DGRAM, EGRET_CG_SERVICES);
-	way("TCP to a published port", HOST, H[A2].four, SOCK_STREAM, EGRET_CG_PUBLISHED);
-	way("TCP with inbound: allow", STRANGER, H[A2].four, SOCK_STREAM, EGRET_CG_INBOUND);
-	way("TCP on the job's loopback", A2, "127.0.0.1", SOCK_STREAM, 0);
+	more_members();
+	RULES(POLICY, rule(FAR4, PORT, PORT, false), rule(FAR4, PORT, PORT, true));
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (!only || strstr(ways[i].what, only))
+			way(&ways[i]);
 	close(nothing);
 	close(stats);
 }
@@ -175,5 +279,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 1)
 		trips = (unsigned)strtoul(argv[1], NULL, 10);
+	if (argc > 2)
+		only = argv[2];
 	return kept(tests);
 }
