@@ -457,6 +457,17 @@ void h2_goaway(struct h2 *h)
 	h->calls->kick(h->owner);
 }
 
+void h2_ping(struct h2 *h)
+{
+	(void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+	h->calls->kick(h->owner);
+}
+
+void h2_silent(struct h2 *h)
+{
+	h->silent = true;
+}
+
 size_t h2_lanes(const struct h2 *h)
 {
 	return h->nlanes;

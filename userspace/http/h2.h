@@ -52,6 +52,10 @@ bool h2_pull(struct h2 *h, struct buf *to);
 bool h2_over(const struct h2 *h);
 bool h2_flooded(const struct h2 *h); /* ended by limits.idle_frames */
 const char *h2_why(const struct h2 *h);
+/* Asks the peer for a sign of life. */
+void h2_ping(struct h2 *h);
+/* None came: what lanes are told when h2_lose follows. */
+void h2_silent(struct h2 *h);
 /* No lane is opened any more; those that are go on. */
 void h2_goaway(struct h2 *h);
 size_t h2_lanes(const struct h2 *h); /* held, or not sent to their end */
@@ -83,6 +87,8 @@ int h2_lane_flush(const struct h2_lane *l) MUST_CHECK;
 bool h2_lane_untouched(const struct h2_lane *l);
 void h2_lane_doubt(
 	struct h2_lane *l); /* its connection seems dead: no other lane is opened on it */
+/* Its connection was given up, since the peer was silent. */
+bool h2_lane_silent(const struct h2_lane *l);
 bool h2_lane_heard(const struct h2_lane *l); /* the peer's message came to its end */
 /* How much of a body may still come, and is thrown away, once the lane is given back with its
  * answer said; 1 MiB unless told. Behind it the peer is told to stop, which some take for a

@@ -229,6 +229,11 @@ void h2_lane_drain(struct h2_lane *l, uint64_t bytes)
 	l->drain = bytes;
 }
 
+bool h2_lane_silent(const struct h2_lane *l)
+{
+	return l->h && l->h->silent;
+}
+
 bool h2_lane_heard(const struct h2_lane *l)
 {
 	return l->heard;

@@ -21,7 +21,7 @@ struct h2 {
 	void *owner;
 	struct h2_limits limits;
 	bool server;
-	bool broken, going, flooded;
+	bool broken, going, flooded, silent;
 	const char *why;
 	struct h2_lane *lanes; /* all that are held, or known to nghttp2 */
 	struct h2_lane *ready, **ready_end;

@@ -232,7 +232,9 @@ static void upstream_lost(struct session *s)
 {
 	char why[96];
 	const struct upstream *up = s->x.up;
-	const char *said = up->lane ? NULL : uptls_lost(stream_ssl(up->stream));
+	const char *said = !up->lane		      ? uptls_lost(stream_ssl(up->stream))
+			   : h2_lane_silent(up->lane) ? "is silent: it did not answer a PING either"
+						      : NULL;
 
 	(void)snprintf(why, sizeof(why), "it %s", said ? said : "closed the connection");
 	if (!retry(s))

@@ -6,6 +6,7 @@
  */
 #include "proxy/h2conn.h"
 
+#include "base/clock.h"
 #include "base/secret.h"
 
 #include <errno.h>
@@ -107,6 +108,8 @@ static void on_readable(void *owner)
 			c->eof = true;
 			break;
 		}
+		c->heard = clock_now();
+		c->bytes += (size_t)r;
 		if (h2_feed(c->h2, bytes, (size_t)r) < 0)
 			break; /* what is to be said of it is still written */
 		n += (size_t)r;
@@ -151,6 +154,7 @@ void h2conn_init(struct h2conn *c, struct loop *l, struct stream *s, bool server
 			      .opened = opened,
 			      .refused = refused,
 			      .owner = owner };
+	c->heard = clock_now();
 	buf_init(&c->out, 4 * KEEP_SIZE);
 	c->h2 = h2_new(server, limits, &calls, c);
 	stream_want(s, on_readable, NULL, c);

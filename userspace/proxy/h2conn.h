@@ -16,6 +16,7 @@ struct h2conn {
 	struct buf out; /* from at on to be written */
 	size_t at;
 	struct timer kick;
+	uint64_t heard, bytes; /* clock_now of the last that came; all that came */
 	bool running, again, eof;
 	void (*over)(void *owner); /* ends it: h2conn_done */
 	void (*opened)(void *owner, struct h2_lane *lane);

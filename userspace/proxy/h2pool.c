@@ -20,20 +20,26 @@ struct shared {
 	struct pool_key key;
 	uint8_t addr[16];
 	struct timer idle;
-	uint64_t last;
-	bool used; /* by a first request */
+	uint64_t last; /* taken */
+	bool used;     /* by a first request */
+	struct timer watch;
+	uint64_t pinged; /* 0: none is on its way */
+	uint64_t before; /* conn.bytes when it went */
+	bool asked;	 /* since it was last taken */
 };
 
 struct h2pool {
 	struct proxy *px;
+	struct h2pool_times times;
 	struct shared *first;
 };
 
-struct h2pool *h2pool_new(struct proxy *px)
+struct h2pool *h2pool_new(struct proxy *px, const struct h2pool_times *times)
 {
 	struct h2pool *p = mem_new(sizeof(*p));
 
 	p->px = px;
+	p->times = *times;
 	return p;
 }
 
@@ -61,6 +67,7 @@ static void over(void *owner)
 	if (h2_flooded(s->conn.h2))
 		note_flood(s);
 	timer_del(&s->idle);
+	timer_del(&s->watch);
 	h2conn_done(&s->conn);
 	free(s);
 }
@@ -75,17 +82,99 @@ struct h2pool *h2pool_free(struct h2pool *p)
 	return NULL;
 }
 
+/* ---- is it still there? ---- */
+
+static void on_watch(struct timer *t);
+
+static void watch(struct shared *s, uint64_t ms)
+{
+	timer_set(s->pool->px->loop, &s->watch, ms, on_watch, s);
+}
+
+static void ping(struct shared *s)
+{
+	s->pinged = clock_now();
+	s->before = s->conn.bytes;
+	s->asked = true;
+	h2_ping(s->conn.h2);
+	watch(s, s->pool->times.answer);
+}
+
+static bool answered(const struct shared *s)
+{
+	return !s->pinged || s->conn.bytes != s->before;
+}
+
+static void on_watch(struct timer *t)
+{
+	struct shared *s = t->owner;
+	const struct h2pool_times *times = &s->pool->times;
+	uint64_t since = s->conn.heard > s->last ? s->conn.heard : s->last, now = clock_now();
+
+	if (!answered(s)) {
+		h2_silent(s->conn.h2);
+		over(s);
+		return;
+	}
+	s->pinged = 0;
+	if (s->asked || !h2_lanes(s->conn.h2))
+		return;
+	if (now - since >= times->quiet)
+		ping(s);
+	else
+		watch(s, times->quiet - (now - since));
+}
+
+static void taken(struct shared *s)
+{
+	s->last = clock_now();
+	s->used = true;
+	if (!answered(s))
+		return; /* that one counts for all */
+	s->pinged = 0;
+	s->asked = false;
+	if (s->last - s->conn.heard >= s->pool->times.rest)
+		ping(s);
+	else
+		watch(s, s->pool->times.quiet);
+}
+
+/* ---- at rest ---- */
+
+/* limits.upstream_idle: the one that was used least lately is closed. */
+static void make_room(struct h2pool *p)
+{
+	struct shared *oldest;
+	size_t n;
+
+	do {
+		oldest = NULL;
+		n = 0;
+		for (struct shared *s = p->first; s; s = s->next) {
+			if (h2_lanes(s->conn.h2))
+				continue;
+			n++;
+			if (!oldest || s->last < oldest->last)
+				oldest = s;
+		}
+		if (n > p->px->limits.upstream_idle)
+			over(oldest);
+	} while (n > p->px->limits.upstream_idle + 1);
+}
+
 static void on_idle(struct timer *t)
 {
 	struct shared *s = t->owner;
-	uint64_t limit = s->pool->px->limits.upstream_idle_ms, idle = clock_now() - s->last;
+	struct h2pool *p = s->pool;
+	uint64_t limit = p->px->limits.upstream_idle_ms, idle = clock_now() - s->last;
 
 	if (h2_lanes(s->conn.h2))
-		timer_set(s->pool->px->loop, &s->idle, limit ? limit : 1000, on_idle, s);
+		timer_set(p->px->loop, &s->idle, limit ? limit : 1000, on_idle, s);
 	else if (idle < limit)
-		timer_set(s->pool->px->loop, &s->idle, limit - idle, on_idle, s);
+		timer_set(p->px->loop, &s->idle, limit - idle, on_idle, s);
 	else
 		over(s);
+	make_room(p);
 }
 
 void h2pool_add(struct h2pool *p, struct stream *stream, const struct pool_key *key,
@@ -97,6 +186,7 @@ void h2pool_add(struct h2pool *p, struct stream *stream, const struct pool_key *
 	s->pool = p;
 	s->key = *key;
 	memcpy(s->addr, addr, sizeof(s->addr));
+	make_room(p);
 	s->last = clock_now();
 	s->next = p->first;
 	p->first = s;
@@ -111,17 +201,17 @@ struct pooled *h2pool_take(struct h2pool *p, const struct pool_key *key)
 	bool going;
 
 	for (s = p->first; s; s = s->next)
-		if (pool_same(&s->key, key) && h2_room(s->conn.h2, &going))
+		if (pool_same(&s->key, key) && h2_room(s->conn.h2, &going) &&
+		    (answered(s) || clock_now() - s->pinged < p->times.doubt))
 			break;
 	if (!s)
 		return NULL;
-	s->last = clock_now();
 	c = mem_new(sizeof(*c));
 	c->key = *key;
 	memcpy(c->u.addr, s->addr, sizeof(c->u.addr));
 	c->u.verified = true; /* or upstream.c had not added it */
 	c->u.reused = s->used;
 	c->u.lane = h2_open(s->conn.h2);
-	s->used = true;
+	taken(s);
 	return c;
 }

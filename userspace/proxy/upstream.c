@@ -119,13 +119,17 @@ static int read_setup(struct upstreams *u, const struct upstream_setup *s)
 	return 0;
 }
 
+static const struct h2pool_times h2_times = {
+	.rest = 5000, .quiet = 10000, .answer = 15000, .doubt = 2000
+};
+
 int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstreams **ret)
 {
 	struct upstreams *u = mem_new(sizeof(*u));
 	int r;
 
 	u->tls = uptls_new(s->root_fds, s->nroots, px->limits.chain_bytes);
-	u->h2 = h2pool_new(px);
+	u->h2 = h2pool_new(px, &h2_times);
 	u->pool = pool_new(px->loop, px->limits.upstream_idle, px->limits.upstream_idle_ms);
 	r = read_setup(u, s);
 	if (!r && s->parent.n)
