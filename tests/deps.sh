@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
 need make git
+git rev-parse --git-dir >/dev/null 2>&1 || skip_all "this is no checkout"
 [ -e "$BUILD/lib/libproxy.a" ] && [ -e "$BUILD/tests/kernel/attach" ] || skip_all "nothing is built"
 would() { make -n --no-print-directory BUILD="$BUILD" "$@" programs test-build 2>&1; }
 
