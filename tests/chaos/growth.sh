@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # takes: 26 s
-# timeout: 120
+# timeout: 260
 # 100,000 requests through one proxy leave no growth in memory and no descriptor behind: what it holds after the first 2,000, when pools,
 # caches and the allocator are warm, is what it holds at the end. Besides keep-alive requests each round has connections of one request
 # and refused requests, and the origin hangs up after each 1,000, so that upstream connections come and go. REQUESTS=N for another count.
@@ -39,7 +39,7 @@ round "$3" "$4" "$5/load"
 touch "$5/loaded"; until [ -e "$5/end" ]; do sleep 0.05; done
 SH
 chmod 755 "$TMP/load.sh"
-JOB_TIMEOUT=110 job "$TMP/load.sh" "$WARM" "$WARM_BURSTS" "$total" "$bursts" "$TMP" >"$TMP/job.out" 2>&1 &
+JOB_TIMEOUT=240 job "$TMP/load.sh" "$WARM" "$WARM_BURSTS" "$total" "$bursts" "$TMP" >"$TMP/job.out" 2>&1 &
 running=$!
 PIDS+=("$running")
 memory() { awk '/^Private_/ { s += $2 } END { print s }' "/proc/$1/smaps_rollup"; }
@@ -64,7 +64,7 @@ sleep 1.5 # the rest after which it does
 fds=$(settled "$proxy") before=$(memory "$proxy")
 start=$(now_ms)
 touch "$TMP/go"
-t "$total requests more" wait_for 90 "[ -e '$TMP/loaded' ]"
+t "$total requests more" wait_for 200 "[ -e '$TMP/loaded' ]"
 took=$(($(now_ms) - start))
 like "$(cat "$TMP/load.keep")" "requests: $total total, $total started, $total done, $total succeeded, 0 failed" "all were answered with 200"
 is "$(answers 2xx "$TMP/load.rest")" $((bursts * 20)) "so were those with a connection of their own"
