@@ -174,6 +174,17 @@ struct uptls *uptls_free(struct uptls *u)
 	return NULL;
 }
 
+/* A copy: the first handshake that resumes a session of TLS 1.3 spoils it for those that begin
+ * before the next ticket has come, a round trip later. Dials come in flocks. */
+static void offer_session(SSL *ssl, const SSL_SESSION *session)
+{
+	SSL_SESSION *copy = SSL_SESSION_dup(session);
+
+	if (copy)
+		(void)SSL_set_session(ssl, copy);
+	SSL_SESSION_free(copy);
+}
+
 int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
 	      SSL **ret)
 {
@@ -206,7 +217,7 @@ int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uin
 	}
 	k = find(u, &j->peer);
 	if (k && k->until > clock_now())
-		(void)SSL_set_session(ssl, k->session);
+		offer_session(ssl, k->session);
 	SSL_set_connect_state(ssl);
 	*ret = ssl;
 	return 0;
