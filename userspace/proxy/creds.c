@@ -17,6 +17,9 @@
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
 
+#define LEASES_MAX 64 /* for one host */
+#define SCRUBS 8      /* hosts that are spoken to at a time */
+
 struct creds_want {
 	struct creds_want *next, **back;
 	struct entry *entry;
@@ -35,10 +38,18 @@ struct entry {
 	char fault[256];
 };
 
+/* Made once a host, for all of its answers until the next lease. */
+struct host_scrub {
+	struct scrub *scrub; /* or NULL */
+	char host[HOST_MAX + 1];
+};
+
 struct credentials {
 	struct proxy *px;
 	struct watch watch;
-	unsigned generation;
+	bool leased; /* anything, ever */
+	struct host_scrub scrubs[SCRUBS];
+	unsigned next_scrub;
 	uint32_t next_id;
 	int n;
 	struct entry entries[];
@@ -61,10 +72,17 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 	return 0;
 }
 
+static void forget_scrubs(struct credentials *c)
+{
+	for (unsigned i = 0; i < SCRUBS; i++)
+		c->scrubs[i].scrub = scrub_free(c->scrubs[i].scrub);
+}
+
 void creds_free(struct credentials *c)
 {
 	if (!c)
 		return;
+	forget_scrubs(c);
 	watch_del(&c->watch);
 	for (int i = 0; i < c->n; i++) {
 		while (c->entries[i].wants)
@@ -93,11 +111,6 @@ int creds_find(const struct credentials *c, struct str name)
 	return -1;
 }
 
-unsigned creds_generation(const struct credentials *c)
-{
-	return c ? c->generation : 0;
-}
-
 static bool good(const struct entry *e)
 {
 	return e->have && (!e->lease.expires_us || e->lease.expires_us > clock_wall_us());
@@ -110,18 +123,53 @@ const struct lease *creds_now(const struct credentials *c, int index)
 	return &c->entries[index].lease;
 }
 
-bool creds_each_lease(const struct credentials *c, int *at, const struct lease **ret)
+static int make_scrub(const struct credentials *c, struct str host, struct scrub **ret)
 {
-	/* Expired ones too: a value that left this proxy may come back at any time. */
-	while (*at < creds_count(c)) {
-		const struct entry *e = &c->entries[(*at)++];
+	struct str values[LEASES_MAX];
+	size_t n = 0;
 
-		if (e->have) {
-			*ret = &e->lease;
-			return true;
+	for (int i = 0; i < c->n; i++) {
+		const struct lease *l = &c->entries[i].lease;
+
+		if (!c->entries[i].have || !credential_host(&l->cred, host))
+			continue;
+		if (n == LEASES_MAX)
+			return -ENOMEM;
+		values[n++] = (struct str){ (char *)l->value.p, l->value.n };
+	}
+	return scrub_new(values, n, ret);
+}
+
+int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
+{
+	struct host_scrub *h;
+	struct scrub *made;
+	int r;
+
+	if (!c || !c->leased) {
+		*ret = NULL;
+		return 0;
+	}
+	for (unsigned i = 0; i < SCRUBS; i++) {
+		if (c->scrubs[i].scrub && str_is(host, c->scrubs[i].host)) {
+			*ret = scrub_hold(c->scrubs[i].scrub);
+			return 0;
 		}
 	}
-	return false;
+	r = make_scrub(c, host, &made);
+	if (r < 0) { /* of other hosts they are only kept */
+		forget_scrubs(c);
+		r = make_scrub(c, host, &made);
+	}
+	if (r < 0)
+		return r;
+	h = &c->scrubs[c->next_scrub++ % SCRUBS];
+	scrub_free(h->scrub);
+	h->scrub = made;
+	memcpy(h->host, host.p, host.n);
+	h->host[host.n] = 0;
+	*ret = scrub_hold(made);
+	return 0;
 }
 
 void creds_cancel(struct creds_want *w)
@@ -235,7 +283,8 @@ static void leased(struct entry *e, const struct msg_in *m)
 	e->have = true;
 	e->asked = false;
 	e->fault[0] = 0;
-	e->creds->generation++;
+	e->creds->leased = true;
+	forget_scrubs(e->creds);
 	tell_all(e);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/secret.h"
 #include "proxy/proxy.h"
+#include "proxy/scrub.h"
 
 struct lease {
 	struct credential cred;
@@ -32,9 +33,9 @@ void creds_cancel(struct creds_want *w);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */
 const struct lease *creds_now(const struct credentials *c, int index);
-/* Changes whenever a value was leased or dropped: what was made of the leases is then made anew. */
-unsigned creds_generation(const struct credentials *c);
-/* Values leased by now, to search answers for: walks; start with *at = 0. */
-bool creds_each_lease(const struct credentials *c, int *at, const struct lease **ret);
+/* What of the values leased by now must not come back from this host; expired ones too, since a
+ * value that left this proxy may come back at any time. Held for the caller (scrub_free); NULL when
+ * nothing was ever leased. 0, -ENOMEM. */
+int creds_scrub(struct credentials *c, struct str host, struct scrub **ret) MUST_CHECK;
 
 #endif

@@ -80,11 +80,9 @@ struct session {
 	struct flow up, down;
 	struct arena arena;  /* of one exchange */
 	struct buf target;   /* the canonical target */
-	struct scrub *scrub; /* of the leases at scrub_generation for scrub_host */
-	unsigned scrub_generation;
-	char scrub_host[HOST_MAX + 1];
-	struct timer timer; /* the state's deadline */
-	struct timer kick;  /* bytes are there already */
+	struct scrub *scrub; /* of the exchange's host; or NULL */
+	struct timer timer;  /* the state's deadline */
+	struct timer kick;   /* bytes are there already */
 	struct relay *relay;
 	size_t relay_head; /* bytes of the 101, which is no part of what the two say */
 	uint64_t progress; /* clock_now of the last byte */

@@ -15,8 +15,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define LEASES_MAX 64
-
 static void forward_up(struct session *s, bool may_read);
 static void forward_down(struct session *s, bool may_read);
 static bool on_answer_head(struct flow *f, void *owner);
@@ -57,34 +55,15 @@ void forward_client_writable(struct session *s)
 /* What of the leases must not come back from this host. -ENOMEM. */
 static int scrub_ready(struct session *s)
 {
-	const struct credentials *creds = s->px->creds;
-	struct str host = s->x.rq.q.host, values[LEASES_MAX];
-	const struct lease *l;
-	size_t n = 0;
-	int r;
+	int r = 0;
 
 	s->down.scrub = NULL;
-	if (!creds_generation(creds) || !s->x.rq.origin.name_n)
-		return 0;
-	if (!s->scrub || s->scrub_generation != creds_generation(creds) ||
-	    !str_is(host, s->scrub_host)) {
-		s->scrub = scrub_free(s->scrub);
-		for (int at = 0; creds_each_lease(creds, &at, &l);) {
-			if (!credential_host(&l->cred, host))
-				continue;
-			if (n == LEASES_MAX)
-				return -ENOMEM;
-			values[n++] = (struct str){ (char *)l->value.p, l->value.n };
-		}
-		r = scrub_new(values, n, &s->scrub);
-		if (r < 0)
-			return r;
-		s->scrub_generation = creds_generation(creds);
-		memcpy(s->scrub_host, host.p, host.n);
-		s->scrub_host[host.n] = 0;
-	}
-	s->down.scrub = scrub_empty(s->scrub) ? NULL : s->scrub;
-	return 0;
+	s->scrub = scrub_free(s->scrub);
+	if (s->x.rq.origin.name_n)
+		r = creds_scrub(s->px->creds, s->x.rq.q.host, &s->scrub);
+	if (r == 0 && !scrub_empty(s->scrub))
+		s->down.scrub = s->scrub;
+	return r;
 }
 
 static bool write_request(struct session *s)

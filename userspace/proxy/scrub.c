@@ -18,6 +18,7 @@ struct pattern {
 };
 
 struct scrub {
+	unsigned held;
 	struct secret bytes; /* all patterns, one behind the other */
 	struct pattern *patterns;
 	size_t n;
@@ -168,6 +169,7 @@ int scrub_new(const struct str *values, size_t n, struct scrub **ret)
 		free(s);
 		return r;
 	}
+	s->held = 1;
 	s->patterns = mem_new((n * FORMS + 1) * sizeof(*s->patterns));
 	to = (char *)s->bytes.p;
 	for (size_t i = 0; i < n; i++) {
@@ -180,9 +182,15 @@ int scrub_new(const struct str *values, size_t n, struct scrub **ret)
 	return 0;
 }
 
+struct scrub *scrub_hold(struct scrub *s)
+{
+	s->held++;
+	return s;
+}
+
 struct scrub *scrub_free(struct scrub *s)
 {
-	if (!s)
+	if (!s || --s->held)
 		return NULL;
 	secret_done(&s->bytes);
 	free(s->patterns);

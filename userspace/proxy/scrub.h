@@ -17,7 +17,8 @@ struct scrub; /* the patterns: made of all values once, used for many answers */
 
 int scrub_new(const struct str *values, size_t n,
 	      struct scrub **ret) MUST_CHECK; /* 0; -ENOMEM: no locked memory left */
-struct scrub *scrub_free(struct scrub *s);
+struct scrub *scrub_hold(struct scrub *s);    /* one more who frees it */
+struct scrub *scrub_free(struct scrub *s);    /* NULL; wiped when nobody holds it any more */
 bool scrub_empty(const struct scrub *s);
 
 /* Overwrites whole occurrences in p. *ret_sure: so many bytes from the front can be passed on; what
