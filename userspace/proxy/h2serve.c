@@ -16,7 +16,7 @@
 struct h2serve {
 	struct proxy *px;
 	struct h2conn conn;
-	struct origin origin;
+	const struct origin *origin;
 	void (*done)(void *owner);
 	void *owner;
 	struct timer timer; /* while no request is under way */
@@ -43,7 +43,7 @@ static void note(struct h2serve *s, enum event_kind kind, enum reason r, const c
 {
 	struct event e;
 
-	record_begin(s->px, &e, kind, VERDICT_DENY, r, &s->origin, NULL, STR(""));
+	record_begin(s->px, &e, kind, VERDICT_DENY, r, s->origin, NULL, STR(""));
 	event_text(&e, FIELD_MESSAGE, str_of(why));
 	record_note(s->px, &e);
 }
@@ -102,7 +102,7 @@ static void opened(void *owner, struct h2_lane *lane)
 	s->requests++;
 	s->rested_ms = 0;
 	timer_del(&s->timer);
-	session_lane(s->px, lane, true, &s->origin, request_over, s);
+	session_lane(s->px, lane, true, s->origin, request_over, s);
 }
 
 static void refused(void *owner, const char *why)
@@ -117,11 +117,7 @@ struct h2serve *h2serve_start(struct proxy *px, struct stream *client, const str
 	struct h2_limits limits = h2_limits_of(px);
 
 	s->px = px;
-	s->origin = *o;
-	if (o->addr) {
-		memcpy(s->origin.record.addr, o->addr, sizeof(s->origin.record.addr));
-		s->origin.addr = s->origin.record.addr;
-	}
+	s->origin = o;
 	s->done = done;
 	s->owner = owner;
 	h2conn_init(&s->conn, px->loop, client, true, &limits, over, opened, refused, s);

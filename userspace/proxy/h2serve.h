@@ -9,7 +9,8 @@
 
 struct h2serve;
 
-/* Takes over the stream, which is TLS. done(owner) when the connection is over; it frees itself. */
+/* Takes over the stream, which is TLS; origin is borrowed until done(owner): the connection is
+ * over, and it has freed itself. */
 struct h2serve *h2serve_start(struct proxy *px, struct stream *client, const struct origin *o,
 			      void (*done)(void *owner), void *owner);
 /* No more requests; at_once: those under way are cut, and it is gone when this returns. */
