@@ -77,6 +77,14 @@ sleep 1
 is "$(since "$KILLED" | sort -u | tr '\n' ' ')" '200 ' "broker killed: the lease that is out is used"
 t "broker killed: it runs again" wait_for 10 "[ -n \"\$(egret_pids egret-broker)\" ]"
 
+# What the proxy needs has died with it, and more than once: neither waits longer for the other than it must.
+for round in 1 2 3 4; do
+	kill -9 $(egret_pids egret-broker) $(egret_pids egret-proxy)
+	KILLED=${EPOCHREALTIME/./}
+	t "broker and proxy killed ($round): the job is served again" served "$KILLED" 20
+done
+at_most $(((${EPOCHREALTIME/./} - KILLED) / 1000)) 4000 "ms, the last time"
+
 kill_one egret-audit
 t "audit killed: it runs again" wait_for 10 "[ -n \"\$(egret_pids egret-audit)\" ]"
 t "audit killed: the job is served" served "$KILLED" 20

@@ -6,7 +6,7 @@
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
-need bpftool jq ss
+need bpftool jq nft ss
 origins_up
 daemon_config
 installed standing '"allow": "GET https://api.test/**"' '"allow": "tcp://api.test:8081"'
@@ -69,7 +69,7 @@ t "its cgroup is killed: the connection is cut" wait_for 5 '[ "$(up)" = 0 ]'
 at_most $(($(now_ms) - start)) 1000 "ms until it was"
 
 # Egretd is killed, the pins are removed before the next one comes: tables, programs and the proxies that read the old ones are made anew. A start
-# that fails in between (nobody can sit beside the program in its place) ends no job.
+# that fails in between (something else is pinned in a link's place) ends no job.
 rm -f "$TMP/codes"
 : >"$TMP/pause"
 # shellcheck disable=SC2016
@@ -85,18 +85,38 @@ bare() { # egretd is killed and its pins are removed
 bare
 daemon_start
 t "pins removed while no egretd ran: the next one serves the job again" serves 5
-id=$(bpftool -j link show pinned "$PINS/link_egret_connect4" | jq .prog_id)
-exec 9< <(bpftool -j prog show id "$id" >/dev/null; bpftool prog pin id "$id" "/sys/fs/bpf/egret/kept-$$"; sleep 1)
-wait_for 5 "[ -e /sys/fs/bpf/egret/kept-$$ ]"
-at_exit "rm -f /sys/fs/bpf/egret/kept-$$; bpftool cgroup detach '$SLICE' connect4 id $id"
 bare
-bpftool cgroup attach "$SLICE" connect4 pinned "/sys/fs/bpf/egret/kept-$$"
+mkdir -p "$PINS" && bpftool map create "$PINS/link_egret_connect4" type array key 4 value 4 entries 1 name in_the_way
 isnt "$(in_host timeout 20 "$EGRETD" --config "$TMP/egret.json" >"$TMP/second" 2>&1; echo $?)" 0 "a start fails"
-bpftool cgroup detach "$SLICE" connect4 pinned "/sys/fs/bpf/egret/kept-$$"
-rm -f "/sys/fs/bpf/egret/kept-$$"
+rm -rf "/sys/fs/bpf/egret/$inst"
 daemon_start
 t "the one after it serves the job again" serves 5 || diag "$(cat "$TMP/second")" "$(tail -n 5 "$TMP/egretd.log")"
 rm -f "$TMP/pause"
 t "and that one ends by itself" wait_for 10 "! kill -0 $running"
+
+# The broker keeps the links too (egretd/park.c): without pins and without egretd the walls stand as long as it lives. A job of the host's network
+# tries all the time; who counts is outside.
+in_origin nft "add table inet seen; add counter inet seen out; add chain inet seen in { type filter hook input priority 0; }; add rule inet seen in ip daddr $EVIL counter name out"
+out() { in_origin nft -j list counter inet seen out | jq '.nftables[].counter // empty | .packets'; }
+JOB_OPTS+=(--net host)
+: >"$TMP/try"
+# shellcheck disable=SC2016
+daemon_job bash -c 'while [ -e "$1/try" ]; do (exec 3<>/dev/tcp/$2/443) 2>/dev/null; echo >>"$1/tries"; sleep 0.02; done' - "$TMP" "$EVIL" >/dev/null 2>&1 &
+running=$!
+tries() { wc -l <"$TMP/tries"; }
+more() { n=$(tries) && wait_for 20 "[ \$(tries) -gt $((n + 20)) ]"; }
+t "a job of the host's network tries to get out" wait_for 20 "[ -s $TMP/tries ]"
+bare
+t "egretd is killed, its pins are removed; it tries on" more
+is "$(out)" 0 "and nothing gets out"
+daemon_start
+t "the next egretd has its own links; it tries on" more
+is "$(out)" 0 "and nothing gets out"
+bare
+kill -9 $(egret_pids egret-broker)
+t "with the broker killed as well they would be gone: it gets out" wait_for 10 '[ "$(out)" -gt 0 ]'
+daemon_start
+t "a job that nobody parked is ended" wait_for 10 "! kill -0 $running"
+rm -f "$TMP/try"
 daemon_stop
 done_testing

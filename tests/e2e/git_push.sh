@@ -15,7 +15,7 @@ server { listen $GOOD:443 ssl http2; server_name git.test; ssl_certificate $TMP/
     set \$who robot; if (\$http_authorization ~ '^Basic') { set \$who ''; }
     if (\$http_authorization = 'Basic $(printf 'x-access-token:%s' "$token" | base64 -w0)') { set \$who token; }
     fastcgi_pass unix:$TMP/fcgi.sock; fastcgi_param SCRIPT_FILENAME $backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
-    fastcgi_request_buffering off; fastcgi_read_timeout 60;
+    fastcgi_request_buffering off; fastcgi_read_timeout 300;
     fastcgi_param GIT_HTTP_EXPORT_ALL 1; fastcgi_param PATH_INFO \$uri; fastcgi_param QUERY_STRING \$query_string;
     fastcgi_param REQUEST_METHOD \$request_method; fastcgi_param CONTENT_TYPE \$content_type; fastcgi_param HTTP_CONTENT_ENCODING \$http_content_encoding;
     fastcgi_param CONTENT_LENGTH \$content_length; fastcgi_param REMOTE_USER \$who if_not_empty; fastcgi_param GIT_PROTOCOL \$http_git_protocol;
@@ -41,7 +41,8 @@ git -C "$TMP/clone" add . && git -C "$TMP/clone" commit -qm large && git -C "$TM
 git -C "$TMP/clone" checkout -q main && large=$(git -C "$TMP/clone" rev-parse large)
 git_fresh
 # As root: the backend, like nginx's workers, would otherwise be nobody to the repository.
-spawn fcgiwrap -s "unix:$TMP/fcgi.sock" >/dev/null 2>&1
+# More than one at once: git begins a request while the backend of the one before still ends.
+spawn fcgiwrap -c 4 -s "unix:$TMP/fcgi.sock" >/dev/null 2>&1
 wait_for 5 "[ -S '$TMP/fcgi.sock' ]" && chmod 666 "$TMP/fcgi.sock"
 NGINX_OWN=git.test
 origins_up
@@ -49,7 +50,7 @@ pushed() { origin_count ' git.test POST .*git-receive-pack'; }
 push() { git -C "$TMP/clone" push "$@" 2>&1; }
 
 # Without egret: all of it works, so that what fails below is refused, not broken.
-direct=$(bare git -C "$TMP/clone" push $url v1 main :old large:refs/heads/large 2>&1)
+direct=$(JOB_TIMEOUT=300 bare git -C "$TMP/clone" push $url v1 main :old large:refs/heads/large 2>&1)
 is "$? $(at main) $(at v1) $(at old) $(at large)" "0 $second $second none $large" "direct: tag, branch, deletion and a large push arrive"
 t "direct: a push option is taken" bare git -C "$TMP/clone" push -q -o ci.skip $url v2
 git_fresh

@@ -137,6 +137,8 @@ enum proto_type {
 			       * the last */
 	MSG_HAND_SERVING,     /* back */
 	MSG_HAND_YOURS,
+	MSG_PARK_LINKS, /* FD_LINK*: kept with the jobs (egretd/adopt.h)
+			 */
 
 	/* egret -> egretd */
 	MSG_STATUS = 128, /* FLAGS? (STATUS_TRY) -> MSG_STATUS with KEY=value TEXTs, then JOB lines
@@ -323,6 +325,7 @@ enum proto_tag {
 	TAG_FD_LOCK,
 	TAG_FD_LOCK2,
 	TAG_FD_CONTROL,
+	TAG_FD_LINK,
 };
 
 #endif

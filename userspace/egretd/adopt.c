@@ -28,6 +28,14 @@ static void services_path(const struct daemon *d, char *to, size_t n)
 	snprintf(to, n, "%s/services", d->config.run_dir.p);
 }
 
+bool adopt_waited(const struct daemon *d)
+{
+	char path[4200];
+
+	services_path(d, path, sizeof(path));
+	return access(path, F_OK) == 0;
+}
+
 void adopt_note_services(struct daemon *d)
 {
 	char path[4200], fresh[4210], text[256];

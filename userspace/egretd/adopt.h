@@ -19,5 +19,9 @@ void adopt_note_services(struct daemon *d); /* writes run_dir/services */
 int adopt_jobs(struct daemon *d, char *why, size_t n) MUST_CHECK;
 /* Parks all running jobs anew: called when one starts, ends, or gets another proxy. */
 void park_jobs(struct daemon *d);
+/* An earlier egretd's programs are let go: this one's are attached. */
+void park_links_done(struct daemon *d);
+/* There are parked jobs, as far as run_dir says. */
+bool adopt_waited(const struct daemon *d);
 
 #endif

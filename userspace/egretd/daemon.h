@@ -22,6 +22,7 @@
 #include "policy/credential.h"
 #include "policy/policy.h"
 
+#define PARK_LINKS_MAX 128 /* links of one egretd's kernel programs */
 #define INSTANCE_MAX 32
 #define WHY_MAX 1024
 
@@ -85,7 +86,10 @@ struct daemon {
 	bool stopping;
 	bool before_walls; /* jobs are taken up before this one's programs can be tried: the walls
 			    * that the egretd before it found still stand */
-	bool taking_up;	   /* jobs of an earlier egretd are being read out of the parking place */
+	int old_links[PARK_LINKS_MAX]; /* of an earlier egretd whose pins are gone: they hold until
+					* this one's programs are attached */
+	unsigned nold_links;
+	bool taking_up; /* jobs of an earlier egretd are being read out of the parking place */
 	struct watch hostaddr;
 	struct watch held; /* tasks that the kernel stopped */
 	struct timer beat, sweep, net_links;

@@ -421,6 +421,11 @@ int kernel_link_prog(struct kernel *k)
 	return bpf_program__fd(k->skel->progs.egret_link);
 }
 
+unsigned kernel_links(const struct kernel *k, int *to, unsigned max)
+{
+	return kernel_watch_links(k->watch, to, max);
+}
+
 int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner)
 {
 	(void)kernel_change_mend(k->change);

@@ -162,6 +162,10 @@ int kernel_events_fd(struct kernel *k,
 		     int *ret) MUST_CHECK;		   /* egret_events: for the audit process */
 int kernel_lost_fd(struct kernel *k, int *ret) MUST_CHECK; /* egret_lost, read-only */
 
+/* Descriptors of all links, borrowed: whoever holds them keeps the programs attached, pins or not.
+ * How many, at most max; none before kernel_attach. */
+unsigned kernel_links(const struct kernel *k, int *to, unsigned max);
+
 /* Looks at each link and pin, and puts back what was taken away: fn says what it found (err 0: it
  * stands again). 0, or -errno: a link is gone that cannot be put back, so a wall does not stand. */
 typedef void (*kernel_lost_fn)(void *owner, const char *what, const char *happened, int err);

@@ -140,6 +140,16 @@ int kernel_watch_link(struct kernel_watch *w, const char *dir, struct bpf_progra
 	return 0;
 }
 
+unsigned kernel_watch_links(const struct kernel_watch *w, int *to, unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; w && i < w->n && n < max; i++)
+		if (w->at[i].link && w->at[i].fd >= 0)
+			to[n++] = w->at[i].fd;
+	return n;
+}
+
 int kernel_watch_map(struct kernel_watch *w, const char *name, int fd)
 {
 	struct watched v = { .fd = fd, .cgroup = -1, .prog = -1 };

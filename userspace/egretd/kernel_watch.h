@@ -18,6 +18,8 @@ int kernel_watch_link(struct kernel_watch *w, const char *dir, struct bpf_progra
 		      int cgroup) MUST_CHECK;
 /* A map pinned as `name`; fd stays the caller's. */
 int kernel_watch_map(struct kernel_watch *w, const char *name, int fd) MUST_CHECK;
+/* Descriptors of the links, the watch's own: how many, at most max. */
+unsigned kernel_watch_links(const struct kernel_watch *w, int *to, unsigned max);
 int kernel_watch_check(struct kernel_watch *w, const char *instance, const char *dir,
 		       kernel_lost_fn fn, void *owner) MUST_CHECK;
 

@@ -8,6 +8,7 @@
  */
 #include "egretd/links.h"
 
+#include "egretd/adopt.h"
 #include "egretd/job.h"
 #include "egretd/walls.h"
 
@@ -94,8 +95,11 @@ static void look(struct daemon *d)
 		else if (!down)
 			tell(d, EVENT_ALERT, "the kernel programs stand again: jobs go on");
 	}
+	if (told == before || down)
+		return;
+	park_jobs(d); /* with the links that there are now */
 	/* That it stands again is for the trials to say. */
-	if (told != before && !down && walls_now(d) < 0)
+	if (walls_now(d) < 0)
 		log_warn("the walls cannot be tried now");
 }
 

@@ -315,6 +315,11 @@ static int programs(struct daemon *d, char *why, size_t n)
 
 	if (r < 0)
 		return r;
+	/* Those of before would refuse the canary, which they do not know. */
+	if (d->nold_links) {
+		park_links_done(d);
+		park_jobs(d);
+	}
 	if (kernel_no_hold(d->kernel))
 		log_warn("containers cannot be held at their start: %s", kernel_no_hold(d->kernel));
 	r = kernel_guard_own(d->kernel, &d->cg);
@@ -355,8 +360,11 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = start_kernel(d, why, n);
 	if (r == 0)
 		r = cut_capabilities();
-	/* Without jobs of another version the programs come first, and are tried at once. */
-	d->before_walls = r == 0 && (d->hand || kernel_is_older(d->kernel));
+	/* Without jobs of another version the programs come first, and are tried at once. Where the
+	 * pins are gone, the programs of before hang on what is parked: they go when these stand.
+	 */
+	d->before_walls = r == 0 && (d->hand || kernel_is_older(d->kernel) ||
+				     (!kernel_reused(d->kernel) && adopt_waited(d)));
 	if (r == 0 && !d->before_walls)
 		r = programs(d, why, n);
 	if (r == 0)
@@ -392,6 +400,7 @@ static int start(struct daemon *d, char *why, size_t n)
 	/* Jobs are served: what is left behind is no reason to end them. */
 	if (kernel_settle(d->kernel, why, n) < 0)
 		log_err("%s", why);
+	park_jobs(d); /* now with the links */
 	links_open(d);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct kept_fd {
@@ -212,12 +213,39 @@ static void drop_frames(struct daemon *d, unsigned n)
 	}
 }
 
+/* Lying there they keep the programs attached if the pins are taken away while no egretd runs. */
+static int park_links(struct daemon *d)
+{
+	int fds[PARK_LINKS_MAX], *from = fds;
+	unsigned n = d->kernel ? kernel_links(d->kernel, fds, PARK_LINKS_MAX) : 0, i = 0;
+	int r = 0;
+
+	if (!n) { /* not attached yet */
+		from = d->old_links;
+		n = d->nold_links;
+	}
+
+	while (i < n && r == 0) {
+		struct msg_out m;
+
+		msg_begin(&m, MSG_PARK_LINKS, 0);
+		for (unsigned at_once = 0; at_once < MSG_FDS_MAX && i < n; at_once++)
+			msg_put_fd(&m, TAG_FD_LINK, from[i++]);
+		r = send_frame(d, &m);
+	}
+	return r;
+}
+
 static int park_set(struct daemon *d)
 {
 	struct msg_out m;
 	struct job *j;
-	int r;
+	int r = park_links(d);
 
+	if (r == -EAGAIN)
+		return r;
+	if (r < 0)
+		log_warn("the kernel programs' links cannot be parked: %s", strerror(-r));
 	for (j = d->jobs; j; j = j->next) {
 		r = j->state == JOB_RUNNING ? park(d, j) : 0;
 		if (r == -EAGAIN)
@@ -453,11 +481,31 @@ static int take_member(struct job *j, struct msg_in *m)
 	return 0;
 }
 
+/* With their pins they are in this kernel's room already. */
+static void take_links(struct daemon *d, struct msg_in *m)
+{
+	struct str field;
+	size_t at = 0;
+
+	while (!kernel_reused(d->kernel) && d->nold_links < PARK_LINKS_MAX &&
+	       msg_each(m, TAG_FD_LINK, &at, &field))
+		if (msg_take_fd_of(m, field, &d->old_links[d->nold_links]) == 0)
+			d->nold_links++;
+}
+
+void park_links_done(struct daemon *d)
+{
+	while (d->nold_links)
+		close(d->old_links[--d->nold_links]);
+}
+
 int park_take(struct daemon *d, struct msg_in *m)
 {
 	struct job *j = NULL;
 	uint64_t id = 0;
 
+	if (m->type == MSG_PARK_LINKS)
+		take_links(d, m);
 	if (m->type == MSG_JOB)
 		return take_job(d, m);
 	if (m->type != MSG_PROXY_LISTEN && m->type != MSG_JOIN)
