@@ -4,14 +4,14 @@
 # wait for each other, each request is judged and recorded alone. Without egret first where that says something (`direct`).
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
-need jq nghttp h2load python3
+need jq nghttp h2load python3 node
 # two.test speaks both, one.test HTTP/1.1 alone; upload asks for nothing of either.
 both='location / { } location = /echo { default_type text/plain; return 200 "proto=$server_protocol auth=$http_authorization te=$http_te host=$http_host\n"; }
 	location = /trailers { add_trailer X-Sum "sum-$request_method" always; alias '$TMP'/www/two.test/hello.txt; }
 	location = /204 { return 204; } location = /304 { return 304; } location = /slow { limit_rate 8k; alias '$TMP'/www/two.test/big; }
 	location /upload/ { alias '$TMP'/www/upload/; dav_methods PUT; dav_access all:rw; }
 	location = /events { proxy_pass http://127.0.0.1:8097; proxy_buffering off; proxy_http_version 1.1; }'
-NAMES+=' two.test one.test'
+NAMES+=' two.test one.test hint.test'
 NGINX_OWN='two.test one.test'
 NGINX_EXTRA=$(server two.test "$GOOD:444 ssl http2" good "http2_max_concurrent_streams 100; $both"; server one.test "$GOOD:445 ssl" good "$both")
 origins_up
@@ -29,7 +29,29 @@ while True:
     for i in range(3):
         c.sendall(b'data: %d\n\n' % i); time.sleep(0.4)
     c.close()"
-policy '"allow": "GET,HEAD,PUT https://two.test:444/**"' '"allow": "GET,HEAD,PUT https://one.test:445/**"'
+cat >"$TMP/hints.js" <<'JS'
+const https = require('https'), http2 = require('http2'), fs = require('fs'), [addr, pem, key] = process.argv.slice(2);
+const tls = { cert: fs.readFileSync(pem), key: fs.readFileSync(key) };
+for (const s of [http2.createSecureServer(tls).listen(446, addr), https.createServer(tls).listen(447, addr)])
+	s.on('request', (q, r) => r.end('not asked\n')).on('checkContinue', (q, r) => {
+		r.writeContinue();
+		let n = 0;
+		q.on('data', (d) => (n += d.length)).on('end', () => { r.writeEarlyHints({ link: '</a>; rel=preload' }); r.end(`${q.httpVersion} got ${n}\n`); });
+	});
+JS
+cat >"$TMP/asks.js" <<'JS'
+const c = require('http2').connect(process.argv[2]).on('error', (e) => console.log(e.message));
+const q = c.request({ ':method': 'POST', ':path': '/up', expect: '100-continue' });
+q.on('continue', () => { console.log('continue'); q.end('abc'); });
+q.on('headers', (h) => h[':status'] === 100 || console.log('interim', h[':status'], h.link));
+q.on('response', (h) => console.log('answer', h[':status']));
+q.on('data', (d) => process.stdout.write(d)).on('end', () => c.close()).on('error', (e) => console.log(e.message));
+setTimeout(() => { console.log('late'); process.exit(1); }, 12000).unref();
+JS
+spawn in_origin node "$TMP/hints.js" $GOOD "$TMP/good.pem" "$TMP/good.key" >"$TMP/hints.log" 2>&1
+for p in 446 447; do wait_port in_host $GOOD $p || { diag "$(tail -n 3 "$TMP/hints.log")"; exit 1; }; done
+policy '"allow": "GET,HEAD,PUT https://two.test:444/**"' '"allow": "GET,HEAD,PUT https://one.test:445/**"' \
+	'"allow": "POST https://hint.test:446/**"' '"allow": "POST https://hint.test:447/**"'
 curl=(curl -sS --max-time 20)
 version() { job "${curl[@]}" "$@" -o /dev/null -w '%{http_version} %{http_code}'; }
 
@@ -89,6 +111,17 @@ like "$(job nghttp -v https://two.test:444/trailers 2>&1)" '\(stream_id=13\) x-s
 
 job curl -sSN --http2 --max-time 10 https://two.test:444/events | while read -r line; do [ -z "$line" ] || echo "$(now_ms) $line"; done >"$TMP/out"
 t "server-sent events come one by one" awk 'NR == 1 { a = $1 } NR == 3 { exit !($1 - a > 500) } END { exit NR < 3 }' "$TMP/out" || diag "$(cat "$TMP/out")"
+
+# ---- interim answers: who waits for 100 before the body gets the origin's, and 103 comes before the answer ----
+
+for p in 446 447; do
+	v=$([ $p = 446 ] && echo 2.0 || echo 1.1)
+	# Longer than it waits for the answer: a 100 that is lost is a failure, not a second.
+	out=$(job curl -sSv --http1.1 --max-time 10 --expect100-timeout 30 -H 'Expect: 100-continue' -d abc https://hint.test:$p/up 2>&1 | tr -d '\r')
+	is "$(grep -Ei '^< (HTTP|link)|got' <<<"$out" | cut -c1-30 | grep -oiE 'HTTP/1.1 [0-9]+|link|[0-9.]+ got 3' | tr L l | tr '\n' ',')" "HTTP/1.1 100,HTTP/1.1 103,link,HTTP/1.1 200,$v got 3," \
+		"HTTP/1.1 to HTTP/$v: 100, 103 and the answer" || diag "$(tail -n 20 <<<"$out")"
+	is "$(job node "$TMP/asks.js" https://hint.test:$p 2>&1 | tr '\n' ',')" "continue,interim 103 </a>; rel=preload,answer 200,$v got 3," "HTTP/2 to HTTP/$v: the same"
+done
 
 # ---- an upstream that is lost in the middle of an answer ----
 
