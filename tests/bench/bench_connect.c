@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bound: connect() through hooks and turn costs at most 1.25 times (median) what it costs to
- * the same listener with hooks off. Two tasks take turns: "on" makes its sockets in the job's
- * cgroup, so that all programs of the attach point run; "off" is one of a task in the same
- * namespace but in no cgroup of egret's, connected straight to the listener. Only the connect()
- * itself is timed; the connection is accepted and closed with a reset by the same process before
- * the next one. Both run on one CPU. The figure is the median over the pairs' own ratios, so that
- * what other work on the machine slows for a while weighs on both sides of a pair alike.
+ * the same listener with hooks off, and 1.35 times where the LSM programs stand too. Two tasks take
+ * turns: "on" makes its sockets in the job's cgroup, so that all programs of the attach point run;
+ * "off" is one of a task in the same namespace but in no cgroup of egret's, connected straight to
+ * the listener. Only the connect() itself is timed; the connection is accepted and closed with a
+ * reset by the same process before the next one. Both run on one CPU. The figure is the median over
+ * the pairs' own ratios, so that what other work on the machine slows for a while weighs on both
+ * sides of a pair alike.
+ *
+ * The LSM programs are the machine's, so "off" pays for being asked about too: its median on a
+ * machine without them is the other half of that comparison (tests/vm/run.sh, part bench).
  *
  *   bench_connect [PAIRS]      prints TAP and the figures
  */
@@ -14,6 +18,7 @@
 #include <time.h>
 
 #define BOUND 1.25
+#define BOUND_LSM 1.35
 
 static unsigned pairs = 20000;
 
@@ -113,7 +118,7 @@ static void test_ratio(void **state)
 	struct turn on, off;
 	pid_t p1, p2;
 	uint64_t *ratios = calloc(pairs, sizeof(*ratios));
-	double ratio;
+	double ratio, bound = kernel_no_guard(W.k) ? BOUND : BOUND_LSM;
 	(void)state;
 
 	assert_true(times != MAP_FAILED && ratios);
@@ -138,9 +143,10 @@ static void test_ratio(void **state)
 	       pairs, (unsigned long)times[pairs + pairs / 2],
 	       (unsigned long)times[2 * pairs - 1 - pairs / 100], (unsigned long)times[pairs / 2],
 	       (unsigned long)times[pairs - 1 - pairs / 100]);
-	printf("# median ratio %.3f (bound %.2f)\n", ratio, BOUND);
+	printf("# median ratio %.3f (bound %.2f, %s)\n", ratio, bound,
+	       kernel_no_guard(W.k) ? "no LSM programs" : "with the LSM programs");
 	free(ratios);
-	assert_true(ratio <= BOUND);
+	assert_true(ratio <= bound);
 	munmap(times, room);
 }
 

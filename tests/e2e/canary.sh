@@ -90,6 +90,7 @@ if [ -z "$LSM" ]; then
 	daemon_config '"require": ["lsm"]'
 	daemon_start
 	like "$(daemon_job true 2>&1)" 'requires the wall "lsm", which does not stand here: .+' "require lsm: refused, with the reason"
+	like "$(doctor)" '^MISSING +lsm ' "doctor: what is required is missing"
 	daemon_stop
 fi
 daemon_config '"require": ["tc", "netns"]'

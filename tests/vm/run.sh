@@ -11,6 +11,9 @@
 #
 # Variables: VM_SERIES (6.1 6.12 newest 6.1-nolsm), VM_AT_ONCE (3), VM_FULL=1 (the whole of all suites on each kernel: `make soak`), VM_LIMIT (seconds a machine), VM_ONLY (names of parts, see guest.sh),
 # VM_APPEND (more for the kernel's command line).
+#
+# VM_ONLY=bench is bench_connect, a figure, which no other run has: in instructions, since the machine's clock counts those. With VM_SERIES='6.12
+# 6.12-nolsm' also for what the LSM programs cost the host's own calls.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/vm/kernels.sh"
 
@@ -36,17 +39,18 @@ pack() { # into $TMP/root: programs at their own paths with the libraries they n
 	done
 	mkdir -p "$root"/{bin,sbin,bin.busybox,etc,modules,usr/bin,usr/sbin,etc/ssl/certs,usr/libexec} "$root$BUILD/tests/kernel"
 	cp "$BUSYBOX" "$root/bin/busybox"
-	cp "$ROOT"/tests/vm/{egret,runc,clock,share}.sh "$root/"
+	cp "$ROOT"/tests/vm/{egret,runc,clock,share,no_tc}.sh "$root/"
 	cp "$ROOT/tests/vm/guest.sh" "$root/init"
 	chmod 755 "$root/init"
 	ln -s ../usr/bin/bash "$root/bin/sh" # busybox's prefers its own ip, which knows no namespaces
 	find "$BUILD/tests/kernel" -maxdepth 1 -type f -perm -u+x -exec cp {} "$root$BUILD/tests/kernel/" \;
+	[[ ",${VM_ONLY:-}," != *,bench,* ]] || { mkdir -p "$root$BUILD/tests/bench" && cp "$BUILD/tests/bench/bench_connect" "$root$BUILD/tests/bench/" || return 1; }
 	cp "$BUILD"/bin/egret* "$root/usr/bin/"
 	ln -s /usr/bin "$root$BUILD/bin"
 	tools=$(command -v ip curl bash runc setpriv nsenter rm)
 	for b in $tools; do cp -L "$b" "$root/usr/bin/"; done
 	bypass_pack "$root" || return 1
-	for b in $tools "$BUILD"/bin/egret* "$root$BUILD"/tests/kernel/*; do ldd "$b"; done 2>/dev/null |
+	for b in $tools "$BUILD"/bin/egret* "$root$BUILD"/tests/{kernel,bench}/*; do ldd "$b"; done 2>/dev/null |
 		sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\) .*/\1/p' | sort -u >"$TMP/libs"
 	while read -r lib; do
 		mkdir -p "$root${lib%/*}" && cp -L "$lib" "$root$lib" || return 1

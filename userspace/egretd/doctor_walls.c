@@ -57,6 +57,16 @@ static void say(struct probe *p, enum wall w, bool stands, const char *why)
 		snprintf(p->sentence, sizeof(p->sentence), "%s: %s", why, about[w].without);
 }
 
+/* What the configuration asks for is missing where it is not there. */
+static void require(const struct config *c, struct probe to[WALLS])
+{
+	enum wall w;
+
+	for (unsigned i = 0; i < c->require.n; i++)
+		if (wall_of_name(c->require.at[i], &w))
+			to[w].required = true;
+}
+
 static void untried(struct probe to[WALLS], const char *why)
 {
 	for (int i = 0; i < WALLS; i++) {
@@ -133,10 +143,12 @@ static bool running(const struct config *c, struct probe to[WALLS])
 		if (fd < 0 || ask(fd, 0, &m) < 0)
 			return false;
 	}
-	if (m.type == MSG_STATUS)
+	if (m.type == MSG_STATUS) {
 		read_status(&m, to);
-	else
+		require(c, to);
+	} else {
 		untried(to, "the egretd that runs here gave no answer");
+	}
 	msg_in_done(&m);
 	return true;
 }
@@ -285,4 +297,5 @@ void doctor_walls(const struct config *c, bool able, struct probe to[WALLS])
 	}
 	for (int i = 0; i < WALLS; i++)
 		say(&to[i], (enum wall)i, said.r[i] == 0, said.why[i]);
+	require(c, to);
 }

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the walls keep of a UDP socket's flows (bpf/seen.h), where it is other than TCP's: a socket
+ * that only heard may not speak, one with more peers than there is room for is served all the same,
+ * and one that turns to the resolver has nothing kept. What is taken away under a warm socket is in
+ * seen.c.
+ */
+#include "kernel/seen.h"
+
+#define MANY "2001:db8:77::" /* 20 and so on */
+#define HERE 5433	     /* the other end's, where it must be known */
+
+static pid_t server_is;
+
+/* The socket of a task of ours, as the test's own descriptor. */
+static int socket_of(pid_t pid, int fd)
+{
+	int task = (int)syscall(SYS_pidfd_open, pid, 0), got;
+
+	assert_true(task >= 0);
+	got = (int)syscall(SYS_pidfd_getfd, task, fd, 0);
+	assert_true(got >= 0);
+	close(task);
+	return got;
+}
+
+/* What is kept with a socket; how many flows. */
+static int flows_of(int fd, struct egret_seen *ret)
+{
+	int map = map_of("egret_seen"), r = bpf_map_lookup_elem(map, &fd, ret), n = 0;
+
+	close(map);
+	for (int i = 0; r == 0 && i < EGRET_SEEN_FLOWS; i++)
+		n += ret->flow[i].proto != 0;
+	return n;
+}
+
+static int udp_at(const char *ip, uint16_t port)
+{
+	struct timeval tv = { .tv_sec = 10 };
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(ip, port, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return fd >= 0 && bind(fd, (void *)&ss, len) == 0 ? fd : -1;
+}
+
+static int udp_to(int fd, const char *ip, uint16_t port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(ip, port, &ss);
+
+	return connect(fd, (void *)&ss, len) < 0 ? errno : 0;
+}
+
+/* Connected as a member, hears a byte when it is told to, then tries to answer. */
+static int mute_fn(void *arg)
+{
+	int fd = udp_at(H[A2].four, PORT);
+	char b;
+	(void)arg;
+
+	line->r = fd < 0 ? errno : udp_to(fd, H[A1].four, HERE);
+	line->fd = fd;
+	line->done = 1;
+	if (recv(fd, &b, 1, 0) != 1)
+		return errno;
+	line->done = 2;
+	while (line->ask != 2)
+		usleep(200);
+	line->r = send(fd, "y", 1, 0) == 1 ? 0 : errno;
+	line->done = 3;
+	pause();
+	return 0;
+}
+
+static int word_fn(void *arg)
+{
+	int fd = udp_at(H[A1].four, HERE);
+	(void)arg;
+
+	if (fd < 0 || udp_to(fd, H[A2].four, PORT))
+		return errno;
+	return send(fd, "x", 1, 0) == 1 ? 0 : errno;
+}
+
+static void wait_done(unsigned n)
+{
+	for (int i = 0; i < 100000 && line->done != n; i++)
+		usleep(200);
+	assert_int_equal(line->done, n);
+}
+
+/* To hear somebody is not to speak to them: with the record taken away behind egretd's back the
+ * socket may hear the other member and not answer it. */
+static void test_heard_only(void **state)
+{
+	int origin = map_of("egret_origin"), fd, n;
+	struct egret_seen seen;
+	uint64_t before;
+	pid_t pid, word;
+	(void)state;
+
+	as_before(EGRET_CG_SERVICES);
+	line->ask = line->done = 0;
+	pid = task_start(H[A2].cgroup, H[A2].netns, mute_fn, NULL);
+	wait_done(1);
+	need(line->r, "mute");
+	fd = socket_of(pid, line->fd);
+	need(bpf_map_delete_elem(origin, &fd), "record");
+	word = task_start(H[A1].cgroup, H[A1].netns, word_fn, NULL);
+	need(task_wait(word), "word");
+	wait_done(2);
+	n = flows_of(fd, &seen);
+	assert_int_equal(n, 1);
+	assert_true(seen.flow[0].came != 0);
+	assert_true(seen.flow[0].left == 0);
+	before = refused(EGRET_R_PACKET);
+	line->ask = 2;
+	wait_done(3);
+	assert_int_equal(line->r, EPERM);
+	assert_true(kernel_no_guard(W.k) == NULL || refused(EGRET_R_PACKET) == before + 1);
+	stop(pid);
+	close(fd);
+	close(origin);
+	as_before(0);
+}
+
+/* One socket that is not connected: one byte to each of n peers when it is told to. */
+static int many_fn(void *arg)
+{
+	int fd = udp_at("::", HERE), n = *(int *)arg;
+	char b;
+
+	alarm(120);
+	line->fd = fd;
+	line->r = 0;
+	if (fd < 0)
+		return errno;
+	for (unsigned told = 0;;) {
+		line->done = told + 1;
+		while (line->ask == told)
+			usleep(200);
+		told++;
+		for (int i = 0; i < n && !line->r; i++) {
+			char to[64];
+			struct sockaddr_storage ss;
+			socklen_t len;
+
+			snprintf(to, sizeof(to), "%s%x", MANY, i + 0x20);
+			len = sa_of(to, PORT, &ss);
+			if (sendto(fd, "x", 1, 0, (void *)&ss, len) != 1 || recv(fd, &b, 1, 0) != 1)
+				line->r = errno;
+		}
+	}
+}
+
+/* More peers than there is room for: a few are kept, nobody drives out what holds, and all are
+ * served. */
+static void test_many_peers(void **state)
+{
+	int peers = EGRET_SEEN_FLOWS + 3, fd, n;
+	struct dial on = { .ip = "::", .port = PORT, .type = UDP };
+	struct egret_seen seen, then;
+	uint8_t addr[16];
+	char text[64];
+	pid_t pid;
+	(void)state;
+
+	as_before(EGRET_CG_SERVICES);
+	for (int i = 0; i < peers; i++) {
+		snprintf(text, sizeof(text), "%s%x", MANY, i + 0x20);
+		ip(H[A2].netns, "-6 addr add %s/64 dev eth0 nodad", text);
+		addr16(text, addr);
+		need(kernel_member_set(W.k, JOB_A, addr), "member");
+	}
+	server_is = serve(A2, &on);
+	line->ask = line->done = 0;
+	pid = task_start(H[A1].cgroup, H[A1].netns, many_fn, &peers);
+	wait_done(1);
+	fd = socket_of(pid, line->fd);
+	for (unsigned i = 1; i < 4; i++) {
+		line->ask = i;
+		wait_done(i + 1);
+		need(line->r, "many");
+		n = flows_of(fd, i == 1 ? &seen : &then);
+		assert_int_equal(n, EGRET_SEEN_FLOWS);
+	}
+	stop(pid);
+	close(fd);
+	stop(server_is);
+	for (int i = 0; i < peers; i++) {
+		snprintf(text, sizeof(text), "%s%x", MANY, i + 0x20);
+		addr16(text, addr);
+		need(kernel_member_del(W.k, JOB_A, addr), "member");
+		ip(H[A2].netns, "-6 addr del %s/64 dev eth0", text);
+	}
+	as_before(0);
+}
+
+/* Speaks to a member, then turns to the resolver, connected (arg) or not. */
+static int turns_fn(void *arg)
+{
+	const char *resolver = "198.51.100.53";
+	int fd = udp_at("0.0.0.0", HERE), r;
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(resolver, 53, &ss);
+	char b;
+
+	alarm(120);
+	line->fd = fd;
+	r = fd < 0 ? errno : udp_to(fd, H[A2].four, PORT);
+	if (!r && (send(fd, "x", 1, 0) != 1 || recv(fd, &b, 1, 0) != 1))
+		r = errno;
+	line->r = r;
+	line->done = 1;
+	while (line->ask != 2)
+		usleep(200);
+	if (*(bool *)arg) {
+		r = udp_to(fd, resolver, 53);
+	} else {
+		struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+		r = connect(fd, &none, sizeof(none)) < 0 ? errno : 0;
+		if (!r && sendto(fd, "x", 1, 0, (void *)&ss, len) != 1)
+			r = errno;
+	}
+	line->r = r;
+	line->done = 2;
+	pause();
+	return 0;
+}
+
+/* Who writes the socket's record forgets what was found by the one before. */
+static void test_record_written(void **state)
+{
+	struct dial on = { .ip = "::", .port = PORT, .type = UDP };
+	struct egret_seen seen;
+	(void)state;
+
+	for (int i = 0; i < 2; i++) {
+		bool connected = i == 0;
+		int fd, map = map_of("egret_seen");
+		pid_t pid;
+
+		as_before(EGRET_CG_SERVICES);
+		server_is = serve(A2, &on);
+		line->ask = line->done = 0;
+		pid = task_start(H[A1].cgroup, H[A1].netns, turns_fn, &connected);
+		wait_done(1);
+		need(line->r, "member");
+		fd = socket_of(pid, line->fd);
+		assert_int_equal(flows_of(fd, &seen), 1);
+		line->ask = 2;
+		wait_done(2);
+		need(line->r, "resolver");
+		assert_int_equal(bpf_map_lookup_elem(map, &fd, &seen), -ENOENT);
+		stop(pid);
+		stop(server_is);
+		close(fd);
+		close(map);
+	}
+	as_before(0);
+}
+
+static int tests(void)
+{
+	const struct CMUnitTest all[] = {
+		cmocka_unit_test(test_heard_only),
+		cmocka_unit_test(test_many_peers),
+		cmocka_unit_test(test_record_written),
+	};
+
+	return cmocka_run_group_tests_name("seen_udp", all, open_all, town_close);
+}
+
+int main(void)
+{
+	return kept(tests);
+}
