@@ -37,11 +37,6 @@ bool str_eq_nocase(struct str a, struct str b)
 	return true;
 }
 
-bool str_is(struct str a, const char *s)
-{
-	return str_eq(a, str_of(s));
-}
-
 bool str_starts(struct str a, const char *prefix)
 {
 	size_t n = strlen(prefix);
@@ -216,7 +211,8 @@ void arena_done(struct arena *a)
 	a->used = 0;
 }
 
-void *arena_new(struct arena *a, size_t size)
+/* Blocks are zeroed piece by piece: most of one is never touched. */
+static void *arena_get(struct arena *a, size_t size)
 {
 	struct arena_block *b = a->blocks;
 	size_t room;
@@ -227,9 +223,10 @@ void *arena_new(struct arena *a, size_t size)
 	size = (size + 15) & ~(size_t)15;
 	if (!b || b->size - b->used < size) {
 		room = size > ARENA_BLOCK ? size : ARENA_BLOCK;
-		b = mem_new(sizeof(*b) + room);
-		b->size = room;
-		b->next = a->blocks;
+		b = malloc(sizeof(*b) + room);
+		if (!b)
+			die("out of memory: %zu bytes", sizeof(*b) + room);
+		*b = (struct arena_block){ .next = a->blocks, .size = room };
 		a->blocks = b;
 	}
 	p = b->bytes + b->used;
@@ -238,12 +235,18 @@ void *arena_new(struct arena *a, size_t size)
 	return p;
 }
 
+void *arena_new(struct arena *a, size_t size)
+{
+	return memset(arena_get(a, size), 0, size);
+}
+
 struct str arena_str(struct arena *a, struct str s)
 {
-	char *p = arena_new(a, s.n + 1);
+	char *p = arena_get(a, s.n + 1);
 
 	if (s.n)
 		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return (struct str){ p, s.n };
 }
 

@@ -33,7 +33,13 @@ struct str {
 struct str str_of(const char *nul_terminated);
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b); /* ASCII only */
-bool str_is(struct str a, const char *nul_terminated);
+/* Here, so that the length of a literal is known where it is compared. */
+static inline bool str_is(struct str a, const char *nul_terminated)
+{
+	size_t n = strlen(nul_terminated);
+
+	return a.n == n && (n == 0 || memcmp(a.p, nul_terminated, n) == 0);
+}
 bool str_starts(struct str a, const char *prefix);
 /* Decimal, whole range, no sign, no leading blank. 0, -EINVAL or -ERANGE. */
 int str_u64(struct str s, uint64_t *ret) MUST_CHECK;

@@ -2,89 +2,94 @@
 /* Tables of field names, one for both wires. Called by the codecs and the proxy; pure. */
 #include "http/fields.h"
 
-static const char *const hop[] = {
-	"connection",
-	"keep-alive",
-	"te",
-	"transfer-encoding",
-	"content-length",
-	"upgrade",
-	"host",
-	"http2-settings",
-	"proxy-authenticate",
-	"proxy-authentication-info",
-	"proxy-authorization",
-	"proxy-connection",
+#define NAME(s)                  \
+	{                        \
+		s, sizeof(s) - 1 \
+	}
+
+static const struct str hop[] = {
+	NAME("connection"),
+	NAME("keep-alive"),
+	NAME("te"),
+	NAME("transfer-encoding"),
+	NAME("content-length"),
+	NAME("upgrade"),
+	NAME("host"),
+	NAME("http2-settings"),
+	NAME("proxy-authenticate"),
+	NAME("proxy-authentication-info"),
+	NAME("proxy-authorization"),
+	NAME("proxy-connection"),
 };
 
 /* Never dropped at the sender's word. */
-static const char *const ours[] = {
-	"accept-encoding",
-	"authorization",
-	"cache-control",
-	"content-encoding",
-	"content-length",
-	"content-range",
-	"content-type",
-	"cookie",
-	"date",
-	"etag",
-	"expect",
-	"host",
-	"if-match",
-	"if-none-match",
-	"location",
-	"range",
-	"set-cookie",
-	"transfer-encoding",
-	"www-authenticate",
+static const struct str ours[] = {
+	NAME("accept-encoding"),
+	NAME("authorization"),
+	NAME("cache-control"),
+	NAME("content-encoding"),
+	NAME("content-length"),
+	NAME("content-range"),
+	NAME("content-type"),
+	NAME("cookie"),
+	NAME("date"),
+	NAME("etag"),
+	NAME("expect"),
+	NAME("host"),
+	NAME("if-match"),
+	NAME("if-none-match"),
+	NAME("location"),
+	NAME("range"),
+	NAME("set-cookie"),
+	NAME("transfer-encoding"),
+	NAME("www-authenticate"),
 };
 
-static const char *const not_trailer[] = {
+static const struct str not_trailer[] = {
 	/* framing, routing, the hop: also what `hop` has */
-	"trailer",
-	"max-forwards",
-	"forwarded",
-	"via",
-	"alt-svc",
+	NAME("trailer"),
+	NAME("max-forwards"),
+	NAME("forwarded"),
+	NAME("via"),
+	NAME("alt-svc"),
 	/* what changes a request */
-	"cache-control",
-	"expect",
-	"if-match",
-	"if-modified-since",
-	"if-none-match",
-	"if-range",
-	"if-unmodified-since",
-	"pragma",
-	"range",
-	"x-http-method",
-	"x-http-method-override",
-	"x-method-override",
-	"x-original-url",
-	"x-rewrite-url",
+	NAME("cache-control"),
+	NAME("expect"),
+	NAME("if-match"),
+	NAME("if-modified-since"),
+	NAME("if-none-match"),
+	NAME("if-range"),
+	NAME("if-unmodified-since"),
+	NAME("pragma"),
+	NAME("range"),
+	NAME("x-http-method"),
+	NAME("x-http-method-override"),
+	NAME("x-method-override"),
+	NAME("x-original-url"),
+	NAME("x-rewrite-url"),
 	/* who asks */
-	"authorization",
-	"authentication-info",
-	"cookie",
-	"set-cookie",
-	"www-authenticate",
+	NAME("authorization"),
+	NAME("authentication-info"),
+	NAME("cookie"),
+	NAME("set-cookie"),
+	NAME("www-authenticate"),
 	/* what an answer is */
-	"age",
-	"content-encoding",
-	"content-range",
-	"content-type",
-	"date",
-	"expires",
-	"location",
-	"retry-after",
-	"vary",
-	"warning",
+	NAME("age"),
+	NAME("content-encoding"),
+	NAME("content-range"),
+	NAME("content-type"),
+	NAME("date"),
+	NAME("expires"),
+	NAME("location"),
+	NAME("retry-after"),
+	NAME("vary"),
+	NAME("warning"),
 };
 
-static bool in(const char *const *list, size_t n, struct str name)
+static bool in(const struct str *list, size_t n, struct str name)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (str_eq_nocase(name, str_of(list[i])))
+		if (name.n == list[i].n && str_eq_nocase(name, list[i]))
 			return true;
 	}
 	return false;

@@ -5,8 +5,10 @@
 
 const struct field *head_each(const struct head *h, const char *name, size_t *at)
 {
+	struct str n = str_of(name);
+
 	for (; *at < h->n; (*at)++) {
-		if (str_is(h->fields[*at].name, name))
+		if (str_eq(h->fields[*at].name, n))
 			return &h->fields[(*at)++];
 	}
 	return NULL;

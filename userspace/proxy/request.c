@@ -72,8 +72,14 @@ static void set_port(struct request *r, uint16_t port)
 
 static void set_host(struct request *r, struct str name, uint16_t port, bool bracket)
 {
-	r->name_n = (size_t)snprintf(r->host, sizeof(r->host), bracket ? "[%.*s]" : "%.*s",
-				     STR_ARG(name));
+	struct str open = bracket ? STR("[") : STR(""), end = bracket ? STR("]") : STR("");
+
+	if (name.n > HOST_MAX) /* no name or address is, by who parsed it */
+		name.n = HOST_MAX;
+	memcpy(r->host, open.p, open.n);
+	memcpy(r->host + open.n, name.p, name.n);
+	memcpy(r->host + open.n + name.n, end.p, end.n + 1);
+	r->name_n = open.n + name.n + end.n;
 	set_port(r, port);
 }
 
@@ -306,8 +312,11 @@ int request_url(const struct request *r, struct buf *to)
 	bool first = true;
 	int e;
 
-	e = buf_addf(to, "%s://%.*s%.*s", r->q.scheme == SCHEME_HTTPS ? "https" : "http",
-		     (int)r->host_n, r->host, STR_ARG(r->target.path));
+	e = buf_add_str(to, r->q.scheme == SCHEME_HTTPS ? STR("https://") : STR("http://"));
+	if (e == 0)
+		e = buf_add(to, r->host, r->host_n);
+	if (e == 0)
+		e = buf_add_str(to, r->target.path);
 	while (e == 0 && rest.n) {
 		const char *amp = memchr(rest.p, '&', rest.n), *eq;
 

@@ -77,7 +77,7 @@ static void on_deadline(struct timer *t)
 			session_end(s);
 			return;
 		}
-		s->x = (struct exchange){ .credential = -1, .start_us = clock_now_us() };
+		s->x.start_us = clock_now_us();
 		answer_fault(s, 408, REASON_TIMEOUT, "its head took too long");
 		return;
 	case SESSION_LIST:
@@ -109,7 +109,7 @@ static void head_event(struct session *s, enum h1_event ev)
 {
 	struct h1 *h = &s->req;
 
-	s->x = (struct exchange){ .credential = -1, .start_us = clock_now_us() };
+	s->x.start_us = clock_now_us(); /* the rest is as session_new or session_next left it */
 	if (ev == H1_HEAD) {
 		s->served = true;
 		s->x.parsed = true;
