@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of kept flows share (seen.c, seen_udp.c): a task that says how it goes, and all tables as
- * they are before something is taken out of them. */
+/* What the tests of kept flows share (seen.c, seen_udp.c): a task that says how it goes, and all
+ * tables as they are before something is taken out of them. */
 #ifndef EGRET_TESTS_KERNEL_SEEN_H
 #define EGRET_TESTS_KERNEL_SEEN_H
 
