@@ -20,6 +20,10 @@ state() { "$EGRET" status --json | jq -r "$1"; }
 doctor() { "$EGRET" doctor --config "$TMP/egret.json" 2>&1 || :; }
 try_job() { daemon_job true 2>&1 || :; }
 events() { stream | jq -c "select($1)"; }
+told() { # what the event is, what it means: the stream comes a moment later
+	WORD=$1
+	t "$2" wait_for 10 '[ -n "$(events "$WORD")" ]'
+}
 
 # ---- told ----
 like "$(state .walls)" '^turn sockets packets cage' "egretd says which walls stand"
@@ -57,17 +61,16 @@ loop() { # the codes that a running job gets, one a line
 	LOOP=$!
 }
 falls() { # the program, its wall
-	local word='.kind == "guard.absent" and .walls == "'$2'"'
 	hammer "$1"
 	t "$1 is away: doctor says that $2 is missing" wait_for 40 "doctor | grep -Eq '^MISSING +$2 .*canary'"
-	isnt "$(events "$word")" '' "an event says that it fell"
-	isnt "$(events '.kind == "alert" and .walls == "'"$2"'"')" '' "and an alert"
+	told '.kind == "guard.absent" and .walls == "'"$2"'"' "an event says that it fell"
+	told '.kind == "alert" and .walls == "'"$2"'"' "and an alert"
 	t "a new job is refused, in words" wait_for 40 "doctor >/dev/null; try_job | grep -q 'no job is let in while the wall \"$2\" does not stand'"
 }
 stands() { # its wall
 	unhammer
 	t "$1 stands again, and is tried" wait_for 20 "doctor | grep -Eq '^ok +$1 '"
-	isnt "$(events '.kind == "guard.present" and .walls == "'"$1"'"')" '' "which is an event too"
+	told '.kind == "guard.present" and .walls == "'"$1"'"' "which is an event too"
 	t "new jobs run" daemon_job true
 }
 mkdir -p "$TMP/shared" && chmod 777 "$TMP/shared" "$TMP"
