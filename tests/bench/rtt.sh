@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # A job on a path of 20 ms round trip, with egret and without: 20 times `curl` one after the other (a process each), 20 times `git
 # ls-remote` over HTTPS, and `npm ci` of 100 packages against a registry of files. Packets go by two TUN devices and rtt_relay.c, so that
-# handshakes pay the path too; names are in the configuration and in /etc/hosts, so that neither side waits for DNS. Direct and egret in
-# turn; each round of egret is a new job, whose proxy knows nothing yet, and its own start is not counted. Milliseconds, medians.
-# Called by run.sh. ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS. ROOTS: clients trust "one" root more than egret's, or with
-# "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here). H2=1: origins speak HTTP/2 too.
+# handshakes pay the path too. Direct and egret in turn; each round of egret is a new job, whose proxy knows nothing yet, and its own start
+# is not counted. Milliseconds, medians. Called by run.sh.
+#
+# ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS (curl git npm). ROOTS: clients trust "one" root more than egret's, or with
+# "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here). DNS: names are in the configuration
+# and in /etc/hosts, so that neither side waits for them; with "path" both ask a nameserver at the other end. H2=1: origins speak HTTP/2 too.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 need node npm git fcgiwrap
@@ -54,6 +56,16 @@ wait_for 5 "grep -q ready '$TMP/relay.out'" || { cat "$TMP/relay.out"; exit 1; }
 in_host bash -ec "ip link del vh$$; ip addr add 198.51.100.1/24 dev path; ip link set path mtu 1500 txqueuelen 10000 up"
 in_origin bash -ec 'ip link set path mtu 1500 txqueuelen 10000 up; for a in 10 20 30 53; do ip addr add 198.51.100.$a/24 dev path; done'
 wait_port in_host $GOOD 443 || exit 1
+direct=(bare)
+if [ "${DNS:-}" = path ]; then
+	spawn in_origin "$(helper sink)" "$TMP/dns.log" 198.51.100.53:53 api.test=$GOOD git.test=$GOOD npm.test=$GOOD
+	wait_for 5 "in_origin ss -Hlun 'sport = 53' | grep -q ." || exit 1
+	jq '.upstream.hosts = {} | .upstream.nameservers = ["198.51.100.53"]' "$TMP/egret.json" >"$TMP/new.json" && mv "$TMP/new.json" "$TMP/egret.json"
+	echo '127.0.0.1 localhost' >"$TMP/bare.hosts"
+	echo 'nameserver 198.51.100.53' >"$TMP/resolv.conf"
+	# shellcheck disable=SC2016
+	direct=(bare bash -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$TMP/resolv.conf")
+fi
 
 cat >"$TMP/work.sh" <<'SH'
 #!/bin/bash
@@ -74,10 +86,10 @@ SH
 chmod 755 "$TMP/work.sh"
 n=0
 sample() { # way, kind
-	local run=job took
-	[ "$1" = egret ] || run=bare
+	local run=(job) took
+	[ "$1" = egret ] || run=("${direct[@]}")
 	n=$((n + 1))
-	took=$("$run" "$TMP/work.sh" "$2" "$COUNT" "$TMP/project" "$TMP/one.$n" 2>"$TMP/words")
+	took=$("${run[@]}" "$TMP/work.sh" "$2" "$COUNT" "$TMP/project" "$TMP/one.$n" 2>"$TMP/words")
 	rm -rf "$TMP/one.$n"
 	if [[ ! $took =~ ^[0-9]+$ ]]; then
 		fail "$1, $2: a sample could be taken" "$(tail -n 5 "$TMP/words")"

@@ -41,6 +41,7 @@ for one; do
 	rtt)
 		part "rtt, one root" tests/bench/rtt.sh
 		part "rtt, the system's roots" env ROOTS=system KINDS="curl git" tests/bench/rtt.sh
+		part "rtt, a nameserver on the path" env DNS=path tests/bench/rtt.sh
 		;;
 	*)
 		if [[ " $engine " == *" $one "* ]]; then
