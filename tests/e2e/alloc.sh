@@ -31,9 +31,13 @@ asked=0 served=0 opened=0 whole=0
 while [ $whole -lt 3 ] && [ $asked -lt 30000 ]; do
 	before=$(failed)
 	asked=$((asked + 1))
-	[ "$(curl -sS --max-time 10 "$2" 2>/dev/null)" != 'hello from api' ] || served=$((served + 1))
-	# Twice in a row nothing failed: N is past all of a request's.
-	if [ "$(failed)" = "$before" ]; then whole=$((whole + 1)); else whole=0; fi
+	# Three served in a row, and nothing failed: N is past all of a request's. Not served without a failure: the proxy had ended just before.
+	if [ "$(curl -sS --max-time 10 "$2" 2>/dev/null)" = 'hello from api' ]; then
+		served=$((served + 1))
+		if [ "$(failed)" = "$before" ]; then whole=$((whole + 1)); else whole=0; fi
+	else
+		whole=0
+	fi
 	case $(curl -sS --max-time 10 "$3" 2>/dev/null) in *'from evil'*) opened=$((opened + 1)) ;; esac
 	until curl -sS --max-time 10 -o /dev/null http://plain.test:8080/hello.txt 2>/dev/null; do sleep 0.02; done
 done
