@@ -137,7 +137,7 @@ static void on_hand_over(struct watch *w, uint32_t events)
 			_exit(3);
 		conns_judge(&px);
 	} else if (m.type == COUNT) {
-		*rig.heap = mallinfo2().uordblks;
+		*rig.heap = mallinfo2().uordblks + 1; /* 0: not said yet */
 	} else {
 		if (msg_get(&m, TAG_RECORD, &s) || msg_take_fd(&m, TAG_FD_TCP, &fd))
 			_exit(3);
@@ -484,16 +484,15 @@ static void rest(const char *what, SSL *(*come)(void), size_t most)
 		close(SSL_get_fd(held[i]));
 		SSL_free(held[i]);
 	}
+#ifndef EGRET_ASAN /* its heap is another one, and counts nothing */
 	assert_in_range(each, 1, most);
+#endif
 }
 
 /* Bytes in use, not a process's pages: the figure is the same in each run, but for one connection
  * to the origin that may be there or not, a 64th of it. */
 static void resting(void **state)
 {
-#ifdef EGRET_ASAN
-	skip(); /* its heap is another one, and counts nothing */
-#endif
 	rest("HTTP/1.1", rest_http1, 16 * 1024);
 	/* A buffer for a whole frame, 16 KiB, and its tables are nghttp2's as long as it stands. */
 	rest("HTTP/2", rest_http2, 44 * 1024);
