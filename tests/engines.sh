@@ -122,7 +122,8 @@ docker_up() { # more arguments of dockerd
 		-H "unix://$DOCKER_SOCK" -H unix:///run/docker.sock --cgroup-parent "${DOCKER_PARENT:-$RIG_PARENT/docker}" --exec-opt native.cgroupdriver=cgroupfs
 		--bip 10.77.0.1/24 --default-address-pool base=10.77.128.0/17,size=24)
 	# Sourced tests may put a folder of their own in front of PATH: BuildKit's executor looks its `runc` up there.
-	spawn env PATH="${DOCKER_PATH:-$PATH}" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" "${DOCKER_WRAP[@]}" dockerd "${args[@]}" "$@" \
+	# What containerd writes when it is slow to end (its stacks) goes where the rest of it is.
+	spawn env PATH="${DOCKER_PATH:-$PATH}" TMPDIR="$TMP/docker" nsenter --mount="$HOSTMNT" --net="/run/netns/$HOSTNS" "${DOCKER_WRAP[@]}" dockerd "${args[@]}" "$@" \
 		>>"$TMP/docker/log" 2>&1
 	DOCKER_PID=$SPAWNED
 	wait_for 30 "docker version >/dev/null 2>&1 || ! kill -0 $DOCKER_PID" && kill -0 "$DOCKER_PID" || {

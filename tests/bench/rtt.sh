@@ -14,9 +14,10 @@ need node npm git fcgiwrap
 ROUNDS=${ROUNDS:-5} RTT_MS=${RTT_MS:-20} COUNT=${COUNT:-20} PACKAGES=${PACKAGES:-100}
 NGINX_OWN=git.test
 NGINX_EXTRA="
+upstream backends { server unix:$TMP/fcgi.1; server unix:$TMP/fcgi.2; server unix:$TMP/fcgi.3; server unix:$TMP/fcgi.4; }
 server { listen $GOOD:443 ssl${H2:+ http2}; server_name git.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key;
   location / {
-    fastcgi_pass unix:$TMP/fcgi.sock; fastcgi_param SCRIPT_FILENAME $(git --exec-path)/git-http-backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
+    fastcgi_pass backends; fastcgi_param SCRIPT_FILENAME $(git --exec-path)/git-http-backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
     fastcgi_param GIT_HTTP_EXPORT_ALL 1; fastcgi_param PATH_INFO \$uri; fastcgi_param QUERY_STRING \$query_string;
     fastcgi_param REQUEST_METHOD \$request_method; fastcgi_param CONTENT_TYPE \$content_type;
     fastcgi_param CONTENT_LENGTH \$content_length; fastcgi_param GIT_PROTOCOL \$http_git_protocol;
@@ -24,8 +25,11 @@ server { listen $GOOD:443 ssl${H2:+ http2}; server_name git.test; ssl_certificat
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t.test \
 	GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t.test GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 mkdir -p "$TMP/git" && git init -q -b main "$TMP/seed" && git -C "$TMP/seed" commit -q --allow-empty -m one && git clone -q --bare "$TMP/seed" "$TMP/git/web.git"
-spawn fcgiwrap -c 4 -s "unix:$TMP/fcgi.sock" >/dev/null 2>&1
-wait_for 5 "[ -S '$TMP/fcgi.sock' ]" && chmod 666 "$TMP/fcgi.sock"
+# Each by itself: one that forks leaves its children behind.
+for i in 1 2 3 4; do
+	spawn fcgiwrap -s "unix:$TMP/fcgi.$i" >/dev/null 2>&1
+	wait_for 5 "[ -S '$TMP/fcgi.$i' ]" && chmod 666 "$TMP/fcgi.$i"
+done
 origins_up
 [ "${ROOTS:-one}" = one ] || cat /etc/ssl/certs/ca-certificates.crt >>"$TMP/outside.pem"
 policy '"allow": "GET https://api.test/**"' '"allow": "ANY https://git.test/**"' '"allow": "GET https://npm.test/**"'

@@ -10,11 +10,12 @@ backend=$(git --exec-path)/git-http-backend
 
 token=ghs-$(openssl rand -hex 16)
 NGINX_EXTRA="
+upstream backends { server unix:$TMP/fcgi.1; server unix:$TMP/fcgi.2; server unix:$TMP/fcgi.3; server unix:$TMP/fcgi.4; }
 server { listen $GOOD:443 ssl http2; server_name git.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key;
   location / {
     set \$who robot; if (\$http_authorization ~ '^Basic') { set \$who ''; }
     if (\$http_authorization = 'Basic $(printf 'x-access-token:%s' "$token" | base64 -w0)') { set \$who token; }
-    fastcgi_pass unix:$TMP/fcgi.sock; fastcgi_param SCRIPT_FILENAME $backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
+    fastcgi_pass backends; fastcgi_param SCRIPT_FILENAME $backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
     fastcgi_request_buffering off; fastcgi_read_timeout 300;
     fastcgi_param GIT_HTTP_EXPORT_ALL 1; fastcgi_param PATH_INFO \$uri; fastcgi_param QUERY_STRING \$query_string;
     fastcgi_param REQUEST_METHOD \$request_method; fastcgi_param CONTENT_TYPE \$content_type; fastcgi_param HTTP_CONTENT_ENCODING \$http_content_encoding;
@@ -42,8 +43,11 @@ git -C "$TMP/clone" checkout -q main && large=$(git -C "$TMP/clone" rev-parse la
 git_fresh
 # As root: the backend, like nginx's workers, would otherwise be nobody to the repository.
 # More than one at once: git begins a request while the backend of the one before still ends.
-spawn fcgiwrap -c 4 -s "unix:$TMP/fcgi.sock" >/dev/null 2>&1
-wait_for 5 "[ -S '$TMP/fcgi.sock' ]" && chmod 666 "$TMP/fcgi.sock"
+# Each by itself: one that forks leaves its children behind.
+for i in 1 2 3 4; do
+	spawn fcgiwrap -s "unix:$TMP/fcgi.$i" >/dev/null 2>&1
+	wait_for 5 "[ -S '$TMP/fcgi.$i' ]" && chmod 666 "$TMP/fcgi.$i"
+done
 NGINX_OWN=git.test
 origins_up
 pushed() { origin_count ' git.test POST .*git-receive-pack'; }
