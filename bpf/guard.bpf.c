@@ -78,11 +78,21 @@ static __always_inline int use(const struct sock *sk, const void *name)
 {
 	struct egret_cgroup *job;
 	struct ask a = { 0 };
+	int reason = EGRET_R_FOREIGN_SOCKET;
 
-	if (!sk || !leads_out(sk) || !governed(&job) || !is_foreign(sk, job))
+	if (!sk || !leads_out(sk) || !governed(&job))
 		return 0;
+	if (!is_foreign(sk, job)) {
+		/* Made in the cgroup before it became a job's, maybe before this program was there
+		 * to refuse it. */
+		a.proto = (__u8)BPF_CORE_READ(sk, sk_protocol);
+		if (may_have(BPF_CORE_READ(sk, __sk_common.skc_family), BPF_CORE_READ(sk, sk_type),
+			     BPF_CORE_READ(sk, sk_protocol)))
+			return 0;
+		reason = EGRET_R_FAMILY;
+	}
 	ask_named(&a, sk, name);
-	return refuse(job, job ? EGRET_R_FOREIGN_SOCKET : EGRET_R_UNREGISTERED, &a);
+	return refuse(job, job ? reason : EGRET_R_UNREGISTERED, &a);
 }
 
 SEC("lsm/socket_connect")

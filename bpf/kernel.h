@@ -100,6 +100,8 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u16 sk_protocol;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
