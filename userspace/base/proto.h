@@ -11,6 +11,8 @@
  * egretd <-> identity descriptor 3 of the checker of a CI system's token, one question
  * egretd <-> mount descriptor 3 of the one that lays bundles into a running container, one
  * question proxy <-> broker a pair made by egretd: the descriptor says which job
+ * broker <-> provider a pair made by egretd: one login's helper that speaks to its provider
+ * egretd <-> provider descriptor 3 of it, for its start and its end
  *
  * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
  * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
@@ -81,8 +83,28 @@ enum proto_type {
 	MSG_CA_GET = 48, /* -> MSG_CA */
 	MSG_CA,		 /* CERT (intermediate, DER), KEY (its key, DER), CHAIN* (DER: what the job
 			  * must be shown besides, up to the root it trusts) */
-	MSG_CRED_GET,	 /* INDEX in FD_CREDS -> MSG_CRED or FAILED (with INDEX) */
-	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1) */
+	MSG_CRED_GET,	 /* INDEX in FD_CREDS, SCOPE? (sigv4: "20261122/eu-west-1/s3")
+			  * -> MSG_CRED or FAILED (with INDEX) */
+	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1), CERT?
+			  * (PEM of mtls; VALUE is then its key's), ACCESS_KEY? and SESSION? (sigv4;
+			  * VALUE is then the signing key of SCOPE) */
+
+	/* broker -> egretd, which starts egret-provider, and the answer */
+	MSG_PROVIDER_WANT = 56, /* KIND ("net"|"exec") -> MSG_PROVIDER or FAILED */
+	MSG_PROVIDER,		/* FD_PEER: the broker's end of the child's socket */
+	/* egretd -> provider, before anything else */
+	MSG_PROVIDER_START, /* KIND, FD_PEER (its end), FD_ROOTS*, NAMESERVER*, HOSTS* */
+	/* broker -> provider: one credential's definition a child, so that it holds one login.
+	 * PARAM* is "key=value" (policy/params.def; references to secrets are left out), SECRET* is
+	 * "key=" and the bytes. */
+	MSG_PROVIDE,  /* NAME, KIND (provider's name), PARAM*, SECRET*, TOKEN? (the job's own ID
+		       * token), TTL? (ms wanted), NOW? -> MSG_PROVIDED or FAILED (TEXT, CODE:
+		       * -EAGAIN  if it is worth asking again) */
+	MSG_PROVIDED, /* VALUE, EXPIRES (wall, us; 0: never), STATIC (0|1), HANDLE? (opaque: what
+		       * MSG_PROVIDER_RENEW and MSG_PROVIDER_REVOKE need), RENEWABLE (0|1), CERT?,
+		       * ACCESS_KEY?, SESSION? (as MSG_CRED; VALUE is the secret key here) */
+	MSG_PROVIDER_RENEW,  /* as MSG_PROVIDE with HANDLE -> MSG_PROVIDED */
+	MSG_PROVIDER_REVOKE, /* as MSG_PROVIDE with HANDLE, VALUE? -> OK or FAILED as above */
 
 	/* egretd -> audit */
 	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
@@ -280,6 +302,15 @@ enum proto_tag {
 	TAG_PROXY_CGROUP, /* u64: the id of the cgroup that the job's proxies run in */
 	TAG_PARENT,	  /* upstream.proxy */
 	TAG_NO_PROXY,
+	TAG_SCOPE,
+	TAG_ACCESS_KEY,
+	TAG_SESSION,
+	TAG_PARAM,
+	TAG_SECRET,
+	TAG_TOKEN,
+	TAG_TTL,
+	TAG_HANDLE,
+	TAG_RENEWABLE,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

@@ -6,6 +6,8 @@
 #include "broker/provider.h"
 
 #include "base/clock.h"
+#include <errno.h>
+#include <stdio.h>
 
 const struct provider_row provider_rows[] = {
 	{ PROVIDER_STORE, "store", provider_store_get },
@@ -24,7 +26,14 @@ int provider_store_get(struct broker *b, const struct credential *c, struct secr
 		       uint64_t *ret_expires_us, char *why, size_t size)
 {
 	uint64_t ttl_ms = credential_ttl_ms(c);
-	int r = store_get(&b->store, credential_source(c), ret_value, why, size);
+	struct str from = credential_param(c, PARAM_VALUE);
+	int r;
+
+	if (!str_starts(from, "store:")) {
+		snprintf(why, size, "store: the credential names no secret of the store");
+		return -EBADMSG;
+	}
+	r = store_get(&b->store, (struct str){ from.p + 6, from.n - 6 }, ret_value, why, size);
 
 	if (r < 0)
 		return r;

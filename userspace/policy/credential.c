@@ -30,6 +30,7 @@ int credential_open(struct str image, struct credential *ret)
 	const uint8_t *p = (const uint8_t *)image.p;
 	struct img_credential h;
 	struct img_inject in;
+	struct img_param param;
 	struct img_str s;
 	struct for_view v;
 
@@ -37,17 +38,17 @@ int credential_open(struct str image, struct credential *ret)
 		return -EBADMSG;
 	memcpy(&h, p, sizeof(h));
 	if (h.magic != CREDENTIAL_MAGIC || !image_sealed(p, image.n) ||
-	    h.provider != PROVIDER_STORE ||
+	    h.provider < PROVIDER_STORE || h.provider > PROVIDER_LAST ||
 	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS | CREDENTIAL_ANY_TIER))
 		return -EBADMSG;
 	v = view(p, &h);
 	if (for_view_check(&v, image.n) < 0 ||
 	    !table_ok(h.hosts, sizeof(struct img_host), image.n) ||
 	    !table_ok(h.inject_hosts, sizeof(struct img_host), image.n) ||
-	    !table_ok(h.injects, sizeof(in), image.n) || !table_ok(h.env, sizeof(s), image.n))
+	    !table_ok(h.injects, sizeof(in), image.n) || !table_ok(h.env, sizeof(s), image.n) ||
+	    !table_ok(h.params, sizeof(param), image.n))
 		return -EBADMSG;
 	if (!str_ok(h.name, h.strings) || h.name.n == 0 || h.name.n > PATTERN_MAX ||
-	    !str_ok(h.source, h.strings) || h.source.n == 0 || h.source.n > PATTERN_MAX ||
 	    !str_ok(h.placeholder, h.strings) || h.placeholder.n > PATTERN_MAX)
 		return -EBADMSG;
 	if (!hosts_ok(p, h.hosts, h.strings) || !hosts_ok(p, h.inject_hosts, h.strings))
@@ -64,6 +65,13 @@ int credential_open(struct str image, struct credential *ret)
 	for (uint32_t i = 0; i < h.env.n; i++) {
 		IMG_GET(p, h.env, i, &s);
 		if (!str_ok(s, h.strings) || s.n == 0 || s.n > PATTERN_MAX)
+			return -EBADMSG;
+	}
+	for (uint32_t i = 0; i < h.params.n; i++) {
+		IMG_GET(p, h.params, i, &param);
+		if (param.id <= PARAM_NONE || param.id >= PARAM_END ||
+		    !str_ok(param.value, h.strings) || param.value.n == 0 ||
+		    param.value.n > PATTERN_MAX)
 			return -EBADMSG;
 	}
 	*ret = (struct credential){ p, image.n };
@@ -90,11 +98,29 @@ enum provider credential_provider(const struct credential *c)
 	return (enum provider)head_of(c).provider;
 }
 
-struct str credential_source(const struct credential *c)
+bool credential_each_param(const struct credential *c, size_t *at, enum param *ret_id,
+			   struct str *ret)
 {
 	struct img_credential h = head_of(c);
+	struct img_param param;
 
-	return img_text(c->p, h.strings, h.source);
+	if (*at >= h.params.n)
+		return false;
+	IMG_GET(c->p, h.params, (*at)++, &param);
+	*ret_id = (enum param)param.id;
+	*ret = img_text(c->p, h.strings, param.value);
+	return true;
+}
+
+struct str credential_param(const struct credential *c, enum param id)
+{
+	enum param found;
+	struct str v;
+
+	for (size_t at = 0; credential_each_param(c, &at, &found, &v);)
+		if (found == id)
+			return v;
+	return STR("");
 }
 
 bool credential_static(const struct credential *c)

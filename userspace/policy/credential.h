@@ -9,7 +9,27 @@
 
 #include "policy/policy.h"
 
-enum provider { PROVIDER_STORE = 1 };
+enum provider {
+	PROVIDER_STORE = 1,
+	PROVIDER_FILE,
+	PROVIDER_EXEC,
+	PROVIDER_VAULT,
+	PROVIDER_OAUTH2,
+	PROVIDER_GITHUB_APP,
+	PROVIDER_AWS,
+	PROVIDER_AWS_SECRET,
+	PROVIDER_MTLS,
+	PROVIDER_LAST = PROVIDER_MTLS
+};
+/* What a provider is told (params.def): texts; several of one id are a list. One that stands for a
+ * secret is a reference, "store:NAME" or "file:/PATH". */
+enum param {
+	PARAM_NONE,
+#define PARAM(id, key) PARAM_##id,
+#include "policy/params.def"
+#undef PARAM
+	PARAM_END
+};
 enum inject_kind {
 	INJECT_HEADER = 1,	  /* name, format with one {token} */
 	INJECT_BASIC,		  /* format "user:{token}" */
@@ -31,7 +51,10 @@ struct credential_inject {
 int credential_open(struct str image, struct credential *ret) MUST_CHECK; /* 0 or -EBADMSG */
 struct str credential_name(const struct credential *c);
 enum provider credential_provider(const struct credential *c);
-struct str credential_source(const struct credential *c); /* for `store`: the secret's name */
+/* Walks the params, in the order of load_provider.c's table. Start with *at = 0. */
+bool credential_each_param(const struct credential *c, size_t *at, enum param *ret_id,
+			   struct str *ret);
+struct str credential_param(const struct credential *c, enum param id); /* the first; n = 0: none */
 bool credential_static(const struct credential *c);
 bool credential_client_auth_pass(const struct credential *c);
 /* "tier": "any": also for jobs that are only cooperative (they could leave their job). */

@@ -3,7 +3,7 @@
  * it: only where to ask for one. */
 #include "policy/image.h"
 
-enum { T_FOR, T_COND, T_VALUE, T_HOST, T_INJECT, T_INJECT_HOST, T_ENV, TABLES };
+enum { T_FOR, T_COND, T_VALUE, T_HOST, T_INJECT, T_INJECT_HOST, T_ENV, T_PARAM, TABLES };
 
 static void write_hosts(struct image_out *o, unsigned table, const struct host_pattern *hosts,
 			unsigned n)
@@ -21,7 +21,7 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 		[T_FOR] = sizeof(struct img_for),	[T_COND] = sizeof(struct img_cond),
 		[T_VALUE] = sizeof(struct img_str),	[T_HOST] = sizeof(struct img_host),
 		[T_INJECT] = sizeof(struct img_inject), [T_INJECT_HOST] = sizeof(struct img_host),
-		[T_ENV] = sizeof(struct img_str),
+		[T_ENV] = sizeof(struct img_str),	[T_PARAM] = sizeof(struct img_param),
 	};
 	struct img_credential head = { .magic = CREDENTIAL_MAGIC,
 				       .provider = m->provider,
@@ -37,7 +37,6 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 
 	image_out_init(&o, records, TABLES);
 	head.name = image_str(&o, m->name);
-	head.source = image_str(&o, m->source);
 	head.placeholder = image_str(&o, m->placeholder);
 	image_fors(&o, m->fors, T_FOR, T_COND, T_VALUE);
 	write_hosts(&o, T_HOST, m->hosts, m->nhosts);
@@ -56,6 +55,11 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 
 		image_row(&o, T_ENV, &s);
 	}
+	for (const struct param_model *pm = m->params; pm; pm = pm->next) {
+		struct img_param row = { pm->id, image_str(&o, pm->value) };
+
+		image_row(&o, T_PARAM, &row);
+	}
 	/* Places are known once all rows are: the same order as image_finish lays them out. */
 	at = sizeof(head);
 	for (unsigned i = 0; i < TABLES; i++) {
@@ -69,6 +73,7 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 	head.injects = places[T_INJECT];
 	head.inject_hosts = places[T_INJECT_HOST];
 	head.env = places[T_ENV];
+	head.params = places[T_PARAM];
 	r = image_finish(&o, a, &head, sizeof(head), places, TABLES, &head.strings, ret);
 	image_out_done(&o, TABLES);
 	return r;

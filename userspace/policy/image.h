@@ -100,12 +100,13 @@ struct img_credential {
 	char digest[72];
 	uint32_t provider, flags;
 	uint64_t ttl_ms;
-	struct img_str name, source, placeholder;
+	struct img_str name, placeholder;
 	struct img_table strings;
 	struct img_table fors, conds, values;	/* as above */
 	struct img_table hosts;			/* img_host */
 	struct img_table injects, inject_hosts; /* img_inject, img_host */
 	struct img_table env;			/* img_str */
+	struct img_table params;		/* img_param */
 };
 #define CREDENTIAL_STATIC 1u
 #define CREDENTIAL_CLIENT_AUTH_PASS 2u
@@ -113,6 +114,10 @@ struct img_credential {
 struct img_host {
 	uint32_t kind;
 	struct img_str name;
+};
+struct img_param {
+	uint32_t id;
+	struct img_str value;
 };
 struct img_inject {
 	uint32_t kind, host, nhosts; /* nhosts 0: all of the credential's */

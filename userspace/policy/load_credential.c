@@ -5,12 +5,13 @@
  */
 #include "policy/model.h"
 
+#include <errno.h>
+
 static const char *const common_keys[] = {
-	"$schema", "version",	  "name", "provider",	 "for",	  "hosts",
-	"inject",  "placeholder", "ttl",  "client_auth", "value", "tier",
+	"$schema", "version",	  "name", "provider",	 "for",	 "hosts",
+	"inject",  "placeholder", "ttl",  "client_auth", "tier",
 };
-static const char *const later_providers[] = { "file",	     "exec", "vault",	   "oauth2",
-					       "github-app", "aws",  "aws-secret", "mtls" };
+#define KEYS_MAX 48u
 
 static struct host_pattern *load_hosts(const struct load *l, const struct node *n, unsigned *ret_n)
 {
@@ -231,7 +232,7 @@ static void load_placeholder(const struct load *l, const struct node *n, struct 
 	}
 }
 
-static void load_ttl(const struct load *l, const struct node *n, struct credential_model *c)
+int load_time(struct str s, uint64_t *ret_ms)
 {
 	static const struct {
 		char unit;
@@ -239,68 +240,58 @@ static void load_ttl(const struct load *l, const struct node *n, struct credenti
 	} units[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 } };
 	uint64_t v = 0, ms = 0;
 
-	if (n->kind == NODE_STRING && n->text.n >= 2)
-		for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-			if (n->text.p[n->text.n - 1] == units[i].unit)
-				ms = units[i].ms;
-	if (!ms || str_u64((struct str){ n->text.p, n->text.n - 1 }, &v) < 0 || v == 0 ||
-	    v > 31536000 || v * ms > 31536000000ull) {
-		diag_add(l->errors, l->file, n->at, n->key,
-			 "must be a time such as 30s, 10m, 1h or 7d, at most 365d");
-		return;
-	}
-	c->ttl_ms = v * ms;
+	if (s.n < 2)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (s.p[s.n - 1] == units[i].unit)
+			ms = units[i].ms;
+	if (!ms || str_u64((struct str){ s.p, s.n - 1 }, &v) < 0 || v == 0 || v > 31536000 ||
+	    v * ms > 31536000000ull)
+		return -EINVAL;
+	*ret_ms = v * ms;
+	return 0;
 }
 
-static void load_source(const struct load *l, const struct node *root, const struct node *n,
+static void load_ttl(const struct load *l, const struct node *n, struct credential_model *c)
+{
+	if (n->kind != NODE_STRING || load_time(n->text, &c->ttl_ms) < 0)
+		diag_add(l->errors, l->file, n->at, n->key,
+			 "must be a time such as 30s, 10m, 1h or 7d, at most 365d");
+}
+
+static bool load_source(const struct load *l, const struct node *root, const struct node *n,
 			struct credential_model *c, bool no_references)
 {
-	static const char *const words[] = { "store",	   "file", "exec",	 "vault", "oauth2",
-					     "github-app", "aws",  "aws-secret", "mtls" };
-	const struct node *value;
+	const char *keys[KEYS_MAX];
+	unsigned nkeys = ARRAY_SIZE(common_keys);
 	struct str v;
 
 	if (!n) {
 		diag_add(l->errors, l->file, root->at, STR("provider"),
-			 "is missing; this version knows \"store\"");
-		return;
+			 "is missing; for a secret of the sealed store it is \"store\"");
+		return false;
 	}
 	if (!load_string(l, n, &v))
-		return;
+		return false;
 	if (no_references) {
 		diag_add(l->errors, l->file, n->at, n->key,
 			 "only an admin gives credentials that refer to the store, a file, a "
 			 "program or a provider");
-		return;
+		return false;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(later_providers); i++) {
-		if (!str_is(v, later_providers[i]))
-			continue;
-		diag_add(l->errors, l->file, n->at, n->key, "%s: not available in this version",
-			 later_providers[i]);
-		return;
+	for (size_t i = 0; i < provider_names_n; i++)
+		if (str_is(v, provider_names[i]))
+			c->provider = (enum provider)(i + 1);
+	if (!c->provider) {
+		unknown_word(l, n->at, n->key, "provider", v, provider_names, provider_names_n);
+		return false;
 	}
-	if (!str_is(v, "store")) {
-		unknown_word(l, n->at, n->key, "provider", v, words, ARRAY_SIZE(words));
-		return;
-	}
-	c->provider = PROVIDER_STORE;
-	c->is_static = true;
-	value = node_get(root, "value");
-	if (!value) {
-		diag_add(l->errors, l->file, root->at, STR("value"),
-			 "is missing; name the secret: \"store:NAME\"");
-		return;
-	}
-	if (!load_string(l, value, &v))
-		return;
-	if (str_starts(v, "store:"))
-		v = (struct str){ v.p + 6, v.n - 6 };
-	if (!name_well_formed(v))
-		diag_add(l->errors, l->file, value->at, value->key,
-			 "must be \"store:NAME\", the name that `egret secret set` was given, "
-			 "never the value");
-	c->source = v;
+	memcpy(keys, common_keys, sizeof(common_keys));
+	nkeys += provider_key_names(c->provider, NULL, keys + nkeys, KEYS_MAX - nkeys);
+	if (!keys_known(l, root, keys, nkeys))
+		return false;
+	load_provider(l, root, c);
+	return true;
 }
 
 static void load_injects(const struct load *l, const struct node *root, struct credential_model *c)
@@ -351,17 +342,15 @@ struct credential_model *load_credential(const struct load *l, bool no_reference
 		return NULL;
 	c->file = l->file;
 	c->at = root->at;
+	c->params_tail = &c->params;
 	if (root->kind != NODE_OBJECT) {
 		diag_add(l->errors, l->file, root->at, (struct str){ 0 },
 			 "a credential is an object");
 		return NULL;
 	}
 	n = node_get(root, "provider");
-	/* The keys of other providers are unknown here; what stops them is the provider, and that
-	 * is said first. */
-	load_source(l, root, n, c, no_references);
-	if (before == l->errors->count &&
-	    !keys_known(l, root, common_keys, ARRAY_SIZE(common_keys)))
+	/* Which keys there are hangs on the provider: it is said first. */
+	if (!load_source(l, root, n, c, no_references))
 		return NULL;
 	n = node_get(root, "version");
 	if (n && (n->kind != NODE_NUMBER || n->number != 1))

@@ -123,8 +123,16 @@ struct inject_model {
 	struct inject_model *next;
 };
 
+struct param_model {
+	enum param id;
+	struct str value;
+	struct param_model *next;
+};
+
 struct credential_model {
-	struct str name, source;
+	struct str name;
+	struct param_model *params, **params_tail;
+	unsigned nparams;
 	enum provider provider;
 	bool client_auth_pass, is_static, any_tier;
 	uint64_t ttl_ms;
@@ -209,6 +217,13 @@ int rule_until_parse(struct str s, uint64_t *ret_us) MUST_CHECK;
 bool rule_limits_check(const struct load *l, const struct node *n);
 struct policy_model *load_policy(const struct load *l); /* NULL after an error */
 struct credential_model *load_credential(const struct load *l, bool no_references);
+/* load_provider.c: the params; provider and params_tail are set. */
+void load_provider(const struct load *l, const struct node *root, struct credential_model *c);
+extern const char *const provider_names[]; /* provider - 1 */
+extern const size_t provider_names_n;
+/* The keys of a provider's file, or those of its object `in`; at most max of them. */
+unsigned provider_key_names(enum provider p, const char *in, const char **ret, unsigned max);
+int load_time(struct str s, uint64_t *ret_ms) MUST_CHECK; /* "10m"; 0 or -EINVAL */
 bool load_string(const struct load *l, const struct node *n,
 		 struct str *ret); /* an error if it is none */
 

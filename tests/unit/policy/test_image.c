@@ -47,7 +47,7 @@ static void as_it_is(void **state)
 	assert_int_equal(credential_open(compiled.credentials[0], &c), 0);
 	walk_credential(&c);
 	assert_true(str_is(credential_name(&c), "c"));
-	assert_true(str_is(credential_source(&c), "s"));
+	assert_true(str_is(credential_param(&c, PARAM_VALUE), "store:s"));
 	assert_int_equal(credential_ttl_ms(&c), 600000);
 	assert_true(credential_static(&c));
 	assert_true(credential_any_tier(&c));

@@ -16,6 +16,10 @@
 #include "unit/policy/load_opens.h"
 #include "unit/policy/load_refs.h"
 
+#define VAULT(address, auth)                                                \
+	"{ \"name\": \"c\", \"provider\": \"vault\", \"address\": " address \
+	", \"path\": \"kv/data/x\", \"auth\": { " auth " } }"
+
 static const struct row scans[] = {
 	{ "{ \"rules\": [] }", NULL },
 	{ "// c\n{ /* c */ \"rules\": [ /* \" */ ], }\n// end", NULL },
@@ -345,8 +349,40 @@ static const struct row credentials[] = {
 	  "1:107: tier: unknown word \"confind\"; did you mean \"confined\"?" },
 	{ CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], \"tier\": true, " INJECT),
 	  "1:107: tier: must be a string" },
-	{ "{ \"name\": \"c\", \"provider\": \"vault\" }",
-	  "1:28: provider: vault: not available in this version" },
+	{ "{ \"name\": \"c\", \"provider\": \"vault\" }", "1:1: address: is missing" },
+	{ VAULT("\"http://v.example.net\"", "\"method\": \"jwt\""),
+	  "1:48: address: must be an address \"https://HOST...\"" },
+	{ VAULT("\"https://u@v.example.net\"", "\"method\": \"jwt\""),
+	  "1:48: address: must be an address \"https://HOST...\"" },
+	{ VAULT("\"https://v.example.net\"", "\"method\": \"jwtt\""),
+	  "1:114: method: unknown word \"jwtt\"; did you mean \"jwt\"?" },
+	{ VAULT("\"https://v.example.net\"", "\"methd\": \"jwt\""),
+	  "1:104: methd: unknown key \"methd\"; did you mean \"method\"?" },
+	{ VAULT("\"https://v.example.net\"", "\"method\": \"jwt\""),
+	  "1:1: auth.role: is missing: jwt logs in to a role" },
+	{ VAULT("\"https://v.example.net\"", "\"method\": \"approle\", \"role_id\": \"r\""),
+	  "1:1: auth.secret_id: is missing: approle logs in" },
+	{ VAULT("\"https://v.example.net\"",
+		"\"method\": \"approle\", \"role_id\": \"r\", \"secret_id\": \"s3cret\""),
+	  "1:154: secret_id: must be \"store:NAME\" or \"file:/PATH\" (a file of root's), never "
+	  "the" },
+	{ "{ \"name\": \"c\", \"provider\": \"file\", \"path\": \"etc/t\" }",
+	  "1:44: path: must be a whole path" },
+	{ "{ \"name\": \"c\", \"provider\": \"exec\", \"argv\": [\"pass\", \"x\"] }",
+	  "1:44: argv: the program is named by its whole path" },
+	{ "{ \"name\": \"c\", \"provider\": \"exec\", \"argv\": [\"/bin/p\"], \"timeout\": \"2h\" "
+	  "}",
+	  "1:67: timeout: must be a time of at most 60s" },
+	{ "{ \"name\": \"c\", \"provider\": \"oauth2\", \"grant\": \"client_credentials\" }",
+	  "1:1: token_url: has exactly one of token_url and issuer" },
+	{ "{ \"name\": \"c\", \"provider\": \"github-app\", \"app_id\": 0, \"key\": \"store:k\", "
+	  "\"installation\": \"acme\" }",
+	  "1:52: app_id: must be a number above 0" },
+	{ "{ \"name\": \"c\", \"provider\": \"github-app\", \"app_id\": 1, \"key\": \"store:k\", "
+	  "\"installation\": \"acme\", \"permissions\": { \"contents\": true } }",
+	  "1:126: contents: must be a text of one line" },
+	{ "{ \"name\": \"c\", \"provider\": \"store\", \"path\": \"/x\" }",
+	  "1:37: path: unknown key \"path\"" },
 	{ "{ \"name\": \"c\", \"provider\": \"stor\" }",
 	  "1:28: provider: unknown provider \"stor\"; did you mean \"store\"?" },
 };

@@ -113,12 +113,14 @@ static inline void walk_credential(const struct credential *c)
 	struct credential_inject in;
 	struct fact list[4];
 	struct facts f;
+	enum param param;
 	struct str s;
 	size_t at = 0;
 
 	walk_facts(&f, list, ARRAY_SIZE(list));
 	walk_str(credential_name(c));
-	walk_str(credential_source(c));
+	for (size_t at = 0; credential_each_param(c, &at, &param, &s);)
+		walk_str(s);
 	walk_str(credential_placeholder(c));
 	walk_sum += credential_provider(c) + credential_static(c) + credential_client_auth_pass(c) +
 		    credential_any_tier(c) + (unsigned)credential_ttl_ms(c) +
