@@ -75,59 +75,126 @@ static int add_policy(struct job *j, struct str image)
 	return r;
 }
 
+/* What is chosen so far, by name. */
+struct chosen {
+	struct str image;
+	int keys;
+	size_t from;	/* 0: given with the job */
+	struct str tie; /* another image that fits as well; n = 0: none */
+};
+
+struct choice {
+	struct chosen at[CREDENTIALS_MAX];
+	uint32_t n;
+};
+
+static struct chosen *chosen_find(struct choice *c, struct str name)
+{
+	struct credential seen;
+
+	for (uint32_t i = 0; i < c->n; i++)
+		if (credential_open(c->at[i].image, &seen) == 0 &&
+		    str_eq(credential_name(&seen), name))
+			return &c->at[i];
+	return NULL;
+}
+
+static bool one_fits(const struct job *j, const struct pack *k, struct str name)
+{
+	struct credential c;
+
+	for (uint32_t i = 0; i < k->count; i++)
+		if (credential_open(pack_at(k, i), &c) == 0 && str_eq(credential_name(&c), name) &&
+		    credential_for(&c, &j->facts) >= 0)
+			return true;
+	return false;
+}
+
+/* Of several with one name the most specific; one given with the job stands before all installed
+ * ones. */
+static int choose(struct choice *to, struct str image, size_t from, int keys, char *why, size_t n)
+{
+	struct credential c;
+	struct chosen *o;
+
+	if (credential_open(image, &c) < 0)
+		return -EBADMSG;
+	o = chosen_find(to, credential_name(&c));
+	if (!o && to->n == CREDENTIALS_MAX) {
+		snprintf(why, n, "more than %d credentials are for this job", CREDENTIALS_MAX);
+		return -E2BIG;
+	}
+	if (!o)
+		o = &to->at[to->n++];
+	else if (o->from < from || o->keys > keys)
+		return 0;
+	else if (o->keys == keys) {
+		o->tie = image;
+		return 0;
+	}
+	*o = (struct chosen){ .image = image, .keys = keys, .from = from };
+	return 0;
+}
+
+static void add_placeholder(struct job *j, const struct credential *c)
+{
+	struct str env, value = credential_placeholder(c);
+	size_t at = 0;
+
+	while (credential_each_env(c, &at, &env) &&
+	       j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
+		size_t size = env.n + value.n + 2;
+		char *entry = arena_new(&j->arena, size);
+
+		snprintf(entry, size, "%.*s=%.*s", STR_ARG(env), STR_ARG(value));
+		j->placeholders[j->nplaceholders++] = str_of(entry);
+	}
+}
+
 static int select_credentials(struct job *j, char *why, size_t n)
 {
 	const struct pack *packs[] = { &j->own.credentials, &j->d->library.credentials };
-	struct str images[CREDENTIALS_MAX], env, name;
-	struct credential c, seen;
-	uint32_t count = 0, i, k;
-	size_t p, at;
+	struct str images[CREDENTIALS_MAX];
+	struct choice chosen = { .n = 0 };
+	struct credential c;
+	int keys, r;
 
-	for (p = 0; p < ARRAY_SIZE(packs); p++) {
-		for (i = 0; i < packs[p]->count; i++) {
-			bool twice = false;
-
+	for (size_t p = 0; p < ARRAY_SIZE(packs); p++) {
+		for (uint32_t i = 0; i < packs[p]->count; i++) {
 			if (credential_open(pack_at(packs[p], i), &c) < 0)
 				return -EBADMSG;
-			name = credential_name(&c);
-			if (credential_for(&c, &j->facts) < 0) {
-				if (p == 0) {
-					snprintf(why, n,
-						 "credential %.*s is not for this job: its `for` "
-						 "does not fit",
-						 STR_ARG(name));
-					return -EPERM;
-				}
-				continue;
+			keys = credential_for(&c, &j->facts);
+			if (keys < 0 && p == 0 && !one_fits(j, packs[p], credential_name(&c))) {
+				snprintf(why, n,
+					 "credential %.*s is not for this job: its `for` does not "
+					 "fit",
+					 STR_ARG(credential_name(&c)));
+				return -EPERM;
 			}
 			/* One that was given with the job is meant for it, whatever it is. */
-			if (p > 0 && !j->confined && !credential_any_tier(&c))
+			if (keys < 0 || (p > 0 && !j->confined && !credential_any_tier(&c)))
 				continue;
-			for (k = 0; k < count; k++)
-				twice |= credential_open(images[k], &seen) == 0 &&
-					 str_eq(credential_name(&seen), name);
-			if (twice)
-				continue; /* one given with the job stands before an installed one
-					     of the same name */
-			if (count == CREDENTIALS_MAX) {
-				snprintf(why, n, "more than %d credentials are for this job",
-					 CREDENTIALS_MAX);
-				return -E2BIG;
-			}
-			images[count++] = pack_at(packs[p], i);
-			at = 0;
-			while (credential_each_env(&c, &at, &env) &&
-			       j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
-				struct str value = credential_placeholder(&c);
-				size_t size = env.n + value.n + 2;
-				char *entry = arena_new(&j->arena, size);
-
-				snprintf(entry, size, "%.*s=%.*s", STR_ARG(env), STR_ARG(value));
-				j->placeholders[j->nplaceholders++] = str_of(entry);
-			}
+			r = choose(&chosen, pack_at(packs[p], i), p, keys, why, n);
+			if (r < 0)
+				return r;
 		}
 	}
-	return count ? pack_write(images, count, &j->creds) : 0;
+	for (uint32_t i = 0; i < chosen.n; i++) {
+		const struct chosen *o = &chosen.at[i];
+
+		images[i] = o->image;
+		if (credential_open(o->image, &c) < 0)
+			return -EBADMSG;
+		if (o->tie.n) {
+			snprintf(why, n,
+				 "two credentials named %.*s fit this job equally well, with %d "
+				 "facts each: let the `for` of one of them say more",
+				 STR_ARG(credential_name(&c)), o->keys);
+			return -ENOTUNIQ;
+		}
+		add_placeholder(j, &c);
+	}
+	return chosen.n ? pack_write(images, chosen.n, &j->creds) : 0;
 }
 
 int dial_of(const char *text, struct kernel_dial *ret)

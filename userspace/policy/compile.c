@@ -157,14 +157,6 @@ static bool same_roles(const struct for_entry *a, const struct for_entry *b)
 	return true;
 }
 
-static struct credential_model *credential_find(struct compile *c, struct str name)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (c->units[i].credential && str_eq(c->units[i].credential->name, name))
-			return c->units[i].credential;
-	return NULL;
-}
-
 static bool have_credentials(const struct compile *c)
 {
 	for (size_t i = 0; i < c->n; i++)
@@ -175,8 +167,7 @@ static bool have_credentials(const struct compile *c)
 
 static void check_credential(struct compile *c, const struct rule *r)
 {
-	const struct credential_model *m = credential_find(c, r->credential);
-	bool covered = false;
+	bool named = false;
 
 	if (!have_credentials(c)) {
 		diag_add(&c->out->warnings, r->file, r->credential_at, STR("credential"),
@@ -184,18 +175,25 @@ static void check_credential(struct compile *c, const struct rule *r)
 			 STR_ARG(r->credential));
 		return;
 	}
-	if (!m) {
+	/* Several may have the name, for other jobs each: whichever a job gets has to go there. */
+	for (size_t u = 0; u < c->n; u++) {
+		const struct credential_model *m = c->units[u].credential;
+		bool covered = false;
+
+		if (!m || !str_eq(m->name, r->credential))
+			continue;
+		named = true;
+		for (unsigned i = 0; i < m->nhosts && !covered; i++)
+			covered = host_pattern_covers(&m->hosts[i], &r->host);
+		if (!covered)
+			diag_add(&c->out->errors, r->file, r->credential_at, STR("credential"),
+				 "\"%.*s\" may not go to this rule's host; its \"hosts\" would "
+				 "have to name it",
+				 STR_ARG(r->credential));
+	}
+	if (!named)
 		diag_add(&c->out->errors, r->file, r->credential_at, STR("credential"),
 			 "no credential is named \"%.*s\"", STR_ARG(r->credential));
-		return;
-	}
-	for (unsigned i = 0; i < m->nhosts && !covered; i++)
-		covered = host_pattern_covers(&m->hosts[i], &r->host);
-	if (!covered)
-		diag_add(&c->out->errors, r->file, r->credential_at, STR("credential"),
-			 "\"%.*s\" may not go to this rule's host; its \"hosts\" would have to "
-			 "name it",
-			 STR_ARG(r->credential));
 }
 
 static void image_add(struct compile *c, struct unit *u, struct str name,
@@ -315,9 +313,11 @@ static void check_names(struct compile *c)
 					 "\"%.*s\" is also the name of %.*s",
 					 STR_ARG(b->policy->name), STR_ARG(a->source->name));
 			if (a->credential && b->credential &&
-			    str_eq(a->credential->name, b->credential->name))
+			    str_eq(a->credential->name, b->credential->name) &&
+			    fors_tie(a->credential->fors, b->credential->fors))
 				diag_add(&c->out->errors, &b->file, 0, STR("name"),
-					 "\"%.*s\" is also the name of %.*s",
+					 "\"%.*s\" is also the name of %.*s, and both are for the "
+					 "same jobs: let one's \"for\" say more",
 					 STR_ARG(b->credential->name), STR_ARG(a->source->name));
 		}
 	}

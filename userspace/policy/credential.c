@@ -39,7 +39,8 @@ int credential_open(struct str image, struct credential *ret)
 	memcpy(&h, p, sizeof(h));
 	if (h.magic != CREDENTIAL_MAGIC || !image_sealed(p, image.n) ||
 	    h.provider < PROVIDER_STORE || h.provider > PROVIDER_LAST ||
-	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS | CREDENTIAL_ANY_TIER))
+	    h.flags > (CREDENTIAL_STATIC | CREDENTIAL_CLIENT_AUTH_PASS | CREDENTIAL_ANY_TIER |
+		       CREDENTIAL_OPAQUE_PASS))
 		return -EBADMSG;
 	v = view(p, &h);
 	if (for_view_check(&v, image.n) < 0 ||
@@ -55,11 +56,10 @@ int credential_open(struct str image, struct credential *ret)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < h.injects.n; i++) {
 		IMG_GET(p, h.injects, i, &in);
-		if (in.kind < INJECT_HEADER || in.kind > INJECT_PLACEHOLDER_HEADER ||
+		if (in.kind < INJECT_HEADER || in.kind > INJECT_LAST ||
 		    !range_ok(in.host, in.nhosts, h.inject_hosts.n) ||
-		    !str_ok(in.header, h.strings) || in.header.n == 0 ||
-		    in.header.n > PATTERN_MAX || !str_ok(in.format, h.strings) ||
-		    in.format.n > PATTERN_MAX)
+		    !str_ok(in.name, h.strings) || in.name.n == 0 || in.name.n > PATTERN_MAX ||
+		    !str_ok(in.format, h.strings) || in.format.n > PATTERN_MAX)
 			return -EBADMSG;
 	}
 	for (uint32_t i = 0; i < h.env.n; i++) {
@@ -133,6 +133,11 @@ bool credential_client_auth_pass(const struct credential *c)
 	return head_of(c).flags & CREDENTIAL_CLIENT_AUTH_PASS;
 }
 
+bool credential_opaque_pass(const struct credential *c)
+{
+	return head_of(c).flags & CREDENTIAL_OPAQUE_PASS;
+}
+
 bool credential_any_tier(const struct credential *c)
 {
 	return head_of(c).flags & CREDENTIAL_ANY_TIER;
@@ -185,7 +190,7 @@ bool credential_each_inject(const struct credential *c, struct str host, size_t 
 		    !any_host(c->p, h.strings, h.inject_hosts, in.host, in.nhosts, host))
 			continue;
 		*ret = (struct credential_inject){ (enum inject_kind)in.kind,
-						   img_text(c->p, h.strings, in.header),
+						   img_text(c->p, h.strings, in.name),
 						   img_text(c->p, h.strings, in.format) };
 		return true;
 	}

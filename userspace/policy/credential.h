@@ -31,10 +31,16 @@ enum param {
 	PARAM_END
 };
 enum inject_kind {
-	INJECT_HEADER = 1,	  /* name, format with one {token} */
-	INJECT_BASIC,		  /* format "user:{token}" */
-	INJECT_PLACEHOLDER_HEADER /* the placeholder's value inside this header (or inside its Basic
-				     form) is swapped */
+	INJECT_HEADER = 1, /* format with one {token} */
+	INJECT_BASIC,	   /* format "user:{token}" */
+	INJECT_QUERY,	   /* the key's value is the format, percent-encoded */
+	/* the placeholder's value is swapped where it stands in this */
+	INJECT_SWAP_HEADER, /* also inside its Basic form */
+	INJECT_SWAP_QUERY,
+	INJECT_SWAP_JSON,   /* in a string of a JSON body */
+	INJECT_SWAP_FORM,   /* in a field of an urlencoded body */
+	INJECT_CERTIFICATE, /* shown in the handshake */
+	INJECT_LAST = INJECT_CERTIFICATE
 };
 
 struct credential {
@@ -44,7 +50,8 @@ struct credential {
 
 struct credential_inject {
 	enum inject_kind kind;
-	struct str header; /* lower case; "authorization" for Basic */
+	struct str name;   /* of the header, lower case ("authorization" for Basic), of the query's
+			      key, of the form's field; a JSON pointer */
 	struct str format; /* holds {token} */
 };
 
@@ -57,6 +64,8 @@ bool credential_each_param(const struct credential *c, size_t *at, enum param *r
 struct str credential_param(const struct credential *c, enum param id); /* the first; n = 0: none */
 bool credential_static(const struct credential *c);
 bool credential_client_auth_pass(const struct credential *c);
+/* "opaque_answers": "pass": answers whose encoding cannot be searched for its value go through. */
+bool credential_opaque_pass(const struct credential *c);
 /* "tier": "any": also for jobs that are only cooperative (they could leave their job). */
 bool credential_any_tier(const struct credential *c);
 uint64_t credential_ttl_ms(const struct credential *c); /* 0: the provider's */

@@ -28,6 +28,7 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 				       .ttl_ms = m->ttl_ms,
 				       .flags = (m->is_static ? CREDENTIAL_STATIC : 0) |
 						(m->any_tier ? CREDENTIAL_ANY_TIER : 0) |
+						(m->opaque_pass ? CREDENTIAL_OPAQUE_PASS : 0) |
 						(m->client_auth_pass ? CREDENTIAL_CLIENT_AUTH_PASS
 								     : 0) };
 	struct img_table places[TABLES];
@@ -46,7 +47,7 @@ int credential_image(struct arena *a, const struct credential_model *m, struct s
 					  .nhosts = in->nhosts };
 
 		write_hosts(&o, T_INJECT_HOST, in->hosts, in->nhosts);
-		row.header = image_str(&o, in->header);
+		row.name = image_str(&o, in->name);
 		row.format = image_str(&o, in->format);
 		image_row(&o, T_INJECT, &row);
 	}

@@ -111,6 +111,7 @@ struct img_credential {
 #define CREDENTIAL_STATIC 1u
 #define CREDENTIAL_CLIENT_AUTH_PASS 2u
 #define CREDENTIAL_ANY_TIER 4u
+#define CREDENTIAL_OPAQUE_PASS 8u
 struct img_host {
 	uint32_t kind;
 	struct img_str name;
@@ -121,7 +122,7 @@ struct img_param {
 };
 struct img_inject {
 	uint32_t kind, host, nhosts; /* nhosts 0: all of the credential's */
-	struct img_str header, format;
+	struct img_str name, format;
 };
 
 /* Copies a record out. The caller has checked the table and the index. */

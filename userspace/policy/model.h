@@ -117,7 +117,7 @@ struct policy_model {
 
 struct inject_model {
 	enum inject_kind kind;
-	struct str header, format;
+	struct str name, format;
 	struct host_pattern *hosts; /* n = 0: all of the credential's */
 	unsigned nhosts;
 	struct inject_model *next;
@@ -134,7 +134,7 @@ struct credential_model {
 	struct param_model *params, **params_tail;
 	unsigned nparams;
 	enum provider provider;
-	bool client_auth_pass, is_static, any_tier;
+	bool client_auth_pass, is_static, any_tier, opaque_pass;
 	uint64_t ttl_ms;
 	struct for_entry *fors;
 	struct host_pattern *hosts;
@@ -217,6 +217,9 @@ int rule_until_parse(struct str s, uint64_t *ret_us) MUST_CHECK;
 bool rule_limits_check(const struct load *l, const struct node *n);
 struct policy_model *load_policy(const struct load *l); /* NULL after an error */
 struct credential_model *load_credential(const struct load *l, bool no_references);
+struct host_pattern *load_host_list(const struct load *l, const struct node *n, unsigned *ret_n);
+/* load_inject.c: inject and placeholder; hosts are set. */
+void load_injects(const struct load *l, const struct node *root, struct credential_model *c);
 /* load_provider.c: the params; provider and params_tail are set. */
 void load_provider(const struct load *l, const struct node *root, struct credential_model *c);
 extern const char *const provider_names[]; /* provider - 1 */
@@ -230,6 +233,8 @@ bool load_string(const struct load *l, const struct node *n,
 /* check.c: ties, and pass-through against opened on one host and port. Both lists are in file
  * order. */
 void check_rules(const struct load *l, const struct rule *rules);
+/* check_for.c: would both surely fit some job equally well? */
+bool fors_tie(const struct for_entry *a, const struct for_entry *b);
 /* check_direct.c: what the kernel could not hold of the rules `direct`. */
 void check_direct(const struct load *l, const struct rule *rules);
 

@@ -78,7 +78,7 @@ bool inject_has_placeholder(const struct credential *c, struct str host, const s
 
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
 		for (size_t i = 0; i < h->n; i++) {
-			if (str_eq(h->fields[i].name, in.header) &&
+			if (str_eq(h->fields[i].name, in.name) &&
 			    holds(h->fields[i].value, placeholder))
 				return true;
 		}
@@ -118,8 +118,8 @@ void inject_strip(const struct credential *c, struct str host, struct head *h)
 	if (credential_client_auth_pass(c))
 		return;
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
-		strip_name(h, in.header, placeholder);
-		looked_for = looked_for || str_is(in.header, "authorization");
+		strip_name(h, in.name, placeholder);
+		looked_for = looked_for || str_is(in.name, "authorization");
 	}
 	/* Where no binding looks for the placeholder it is only a way to keep the client's own. */
 	if (!looked_for)
@@ -232,9 +232,9 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 			r = basic_encode((struct str){ (char *)s.p, s.n }, &out);
 			secret_done(&s);
 			break;
-		case INJECT_PLACEHOLDER_HEADER:
+		case INJECT_SWAP_HEADER:
 			for (size_t i = 0; i < h->n; i++) {
-				if (!str_eq(h->fields[i].name, in.header) ||
+				if (!str_eq(h->fields[i].name, in.name) ||
 				    !holds(h->fields[i].value, placeholder))
 					continue;
 				r = put_placeholder(placeholder, value, &h->fields[i], to);
@@ -250,8 +250,8 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 		r = formed(to, out, &v);
 		if (r < 0)
 			return r;
-		head_drop_str(h, in.header);
-		head_add(h, a, in.header, v);
+		head_drop_str(h, in.name);
+		head_add(h, a, in.name, v);
 	}
 	return 0;
 }

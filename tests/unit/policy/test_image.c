@@ -106,7 +106,7 @@ static void injections(void **state)
 	assert_int_equal(credential_open(compiled.credentials[0], &c), 0);
 	assert_true(credential_each_inject(&c, STR("api.github.com"), &at, &in));
 	assert_int_equal(in.kind, INJECT_HEADER);
-	assert_true(str_is(in.header, "authorization") && str_is(in.format, "Bearer {token}"));
+	assert_true(str_is(in.name, "authorization") && str_is(in.format, "Bearer {token}"));
 	assert_false(credential_each_inject(&c, STR("api.github.com"), &at, &in));
 	at = 0;
 	assert_true(credential_each_inject(&c, STR("x.w.example.net"), &at, &in));

@@ -313,6 +313,14 @@ static void closed_world(void **state)
 
 #define CRED(rest) "{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", " rest " }"
 #define INJECT "\"inject\": { \"header\": \"Authorization\", \"format\": \"Bearer {token}\" }"
+#define PUT(place) \
+	CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], \"inject\": { " place " }")
+#define SWAP(place)                                                                   \
+	CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], \"inject\": { " place \
+	     " }, \"placeholder\": { \"value\": \"egret__c__\" }")
+#define MTLS(rest)                                                                                 \
+	"{ \"name\": \"c\", \"provider\": \"mtls\", \"cert\": \"store:c\", \"key\": \"store:k\", " \
+	"\"for\": \"any\", \"hosts\": [\"a.example.net\"]" rest " }"
 static const struct row credentials[] = {
 	{ CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], " INJECT), NULL },
 	{ CRED("\"hosts\": [\"a.example.net\"], " INJECT), "1:1: for: is missing" },
@@ -349,6 +357,31 @@ static const struct row credentials[] = {
 	  "1:107: tier: unknown word \"confind\"; did you mean \"confined\"?" },
 	{ CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], \"tier\": true, " INJECT),
 	  "1:107: tier: must be a string" },
+	{ PUT("\"query\": \"key\", \"format\": \"{token}\""), NULL },
+	{ PUT("\"query\": \"key\""), "1:120: query: needs a format" },
+	{ PUT("\"query\": \"\", \"format\": \"{token}\""),
+	  "1:120: query: must be a name of 1 to 128" },
+	{ PUT("\"query\": \"a\", \"basic\": \"u:{token}\""),
+	  "1:109: inject: has exactly one of header" },
+	{ PUT("\"json\": \"/a\""), "1:119: json: needs a placeholder to swap" },
+	{ PUT("\"form\": \"a\""), "1:119: form: needs a placeholder to swap" },
+	{ SWAP("\"json\": \"/auth/0/to~1ken~0\""), NULL },
+	{ SWAP("\"json\": \"/a\", \"format\": \"{token}\""),
+	  "1:135: format: stands with header and query only" },
+	{ SWAP("\"json\": \"auth\""), "1:119: json: must be a JSON pointer such as" },
+	{ SWAP("\"json\": \"\""), "1:119: json: must be a JSON pointer such as" },
+	{ SWAP("\"json\": \"/a~2\""), "1:119: json: '~' is written ~0" },
+	{ SWAP("\"json\": \"/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3\""),
+	  "1:119: json: leads more than 32 levels down" },
+	{ SWAP("\"form\": \"pass word\""), NULL },
+	{ SWAP("\"query\": \"key\""), NULL },
+	{ SWAP("\"jsn\": \"/a\""), "1:111: jsn: unknown key \"jsn\"; did you mean \"json\"?" },
+	{ MTLS(""), NULL },
+	{ MTLS(", \"inject\": { \"basic\": \"u:{token}\" }"),
+	  "1:115: inject: is left out with mtls" },
+	{ CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], \"opaque_answers\": "
+	       "\"pas\", " INJECT),
+	  "1:117: opaque_answers: unknown word \"pas\"; did you mean \"pass\"?" },
 	{ "{ \"name\": \"c\", \"provider\": \"vault\" }", "1:1: address: is missing" },
 	{ VAULT("\"http://v.example.net\"", "\"method\": \"jwt\""),
 	  "1:48: address: must be an address \"https://HOST...\"" },
@@ -438,6 +471,53 @@ static void policy_and_credential(void **state)
 		both(RULE("{ \"allow\": \"GET https://*.example.net\", \"credential\": \"c\" }"),
 		     cred, "may not go to this rule's host"),
 		-22);
+}
+
+/* One name for several jobs: which one a job gets must never be a matter of luck. */
+static void credentials_of_one_name(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool tie;
+	} rows[] = {
+		{ "\"any\"", "\"any\"", true },
+		{ "\"any\"", "[ { \"repo\": \"acme/web\" } ]", false },
+		{ "[ { \"environment\": \"dev\" } ]", "[ { \"environment\": \"production\" } ]",
+		  false },
+		{ "[ { \"environment\": \"prod*\" } ]", "[ { \"environment\": \"production\" } ]",
+		  true },
+		{ "[ { \"repo\": \"acme/*\" } ]", "[ { \"repo\": \"acme/*\" } ]", true },
+		{ "[ { \"repo\": \"acme/*\" } ]",
+		  "[ { \"repo\": \"acme/*\", \"ref\": \"refs/heads/main\" } ]", false },
+		/* A job can be both; no job has to be. Seen when there is one. */
+		{ "[ { \"repo\": \"acme/web\" } ]", "[ { \"environment\": \"dev\" } ]", false },
+		{ "[ { \"repo\": [\"a/x\", \"a/y\"] } ]",
+		  "[ { \"ref\": \"m\" }, { \"repo\": \"a/y\" } ]", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct source s[] = { { SOURCE_CREDENTIAL, STR("one.json"), { 0 } },
+				      { SOURCE_CREDENTIAL, STR("two.json"), { 0 } } };
+		char text[2][512];
+		struct compiled c;
+		int r;
+
+		for (unsigned k = 0; k < 2; k++) {
+			(void)snprintf(text[k], sizeof(text[k]),
+				       CRED("\"for\": %s, \"hosts\": [\"a.example.net\"], " INJECT),
+				       k ? rows[i].b : rows[i].a);
+			s[k].text = str_of(text[k]);
+		}
+		r = policy_compile(s, 2, 0, &c);
+		assert_int_equal(r, rows[i].tie ? -22 : 0);
+		if (rows[i].tie)
+			assert_non_null(
+				strstr(c.errors.text.p,
+				       "two.json:1:1: name: \"c\" is also the name of one.json"));
+		else
+			assert_int_equal(c.ncredentials, 2);
+		compiled_done(&c);
+	}
 }
 
 static void include_role_baseline(void **state)
@@ -606,6 +686,7 @@ int main(void)
 		cmocka_unit_test(credential_errors),
 		cmocka_unit_test(no_references),
 		cmocka_unit_test(policy_and_credential),
+		cmocka_unit_test(credentials_of_one_name),
 		cmocka_unit_test(include_role_baseline),
 		cmocka_unit_test(whom),
 	};

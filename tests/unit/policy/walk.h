@@ -129,7 +129,7 @@ static inline void walk_credential(const struct credential *c)
 		walk_str(s);
 	for (size_t h = 0; h < ARRAY_SIZE(hosts); h++)
 		for (at = 0; credential_each_inject(c, str_of(hosts[h]), &at, &in);) {
-			walk_str(in.header);
+			walk_str(in.name);
 			walk_str(in.format);
 		}
 }
