@@ -39,6 +39,10 @@ tokens <<END
 rs256${tab}RS256${tab}r1${tab}$(claims good)
 ps256${tab}PS256${tab}r2${tab}$(claims good)
 es256${tab}ES256${tab}e1${tab}$(claims good '{ "aud": ["other", "egret:n0nce"], "event_name": "pull_request", "exp": '$((NOW + 60)).5' }')
+eddsa${tab}EdDSA${tab}o1${tab}$(claims good)
+eddsax${tab}EdDSA${tab}o2${tab}$(claims good)
+eddsashort${tab}EdDSA${tab}o3${tab}$(claims good)
+eddsakind${tab}EdDSA${tab}r2${tab}$(claims good)
 gitlab${tab}RS256${tab}r1${tab}$(claims good "{ $gitlab }")
 gitlabfork${tab}RS256${tab}r1${tab}$(claims good "{ $gitlab, \"ref_path\": \"refs/merge-requests/3/head\", \"pipeline_source\": \"merge_request_event\", \"job_project_id\": \"1\" }")
 buildkite${tab}RS256${tab}r1${tab}$(claims good "{ $buildkite }")
@@ -87,6 +91,9 @@ is "$(grep -c ^fact <<<"$got")" 16 "and nothing else"
 unlike "$got" '^ended' "the program ends with 0"
 is "$(asks newline)" "$got" "a line's end behind the token"
 is "$(asks ps256)" "$got" "PS256"
+is "$(asks eddsa)" "$got" "EdDSA on Ed25519"
+is "$(ask eddsa good github hosts=issuer.test=127.0.0.1 alg=ES256 alg=EdDSA)" "$got" "an issuer held to two algorithms, one of them"
+like "$(ask rs256 good github hosts=issuer.test=127.0.0.1 alg=ES256 alg=EdDSA)" '^failed .*signed with RS256, which "algorithms" does not name' "and another one"
 got=$(asks es256)
 like "$got" '^fact event=pull_request$' "ES256, an audience among several, an exp with a fraction"
 unlike "$got" '^fact fork=' "a pull request is not said to be no fork"
@@ -128,6 +135,11 @@ refused "two keys of one name" 'two keys' twice
 refused "a key for encryption" '\(use, key_ops\)' enc
 refused "RSA of 1024 bits" '2048 to 8192 bits' small
 refused "a symmetric key" '\(kty\)' oct
+refused "an Ed25519 token and a key of another curve" '\(crv\)' eddsax
+refused "and a key that is too short" 'malformed' eddsashort
+refused "and an RSA key" '\(kty\)' eddsakind
+sed -i 's/.....\(.\)$/AAAAA\1/' "$TMP/eddsa"
+refused "an Ed25519 signature that was changed" "signature is not the issuer's" eddsa
 refused "the key's alg is another" '\(alg\)' algkey
 refused "the key's kind is another" '\(kty\)' kindkey
 refused "a signature cut short" 'signature is not' cut

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for a CI system's OIDC provider, with the documents as OpenID Connect Discovery and RFC 7517 write them. For tests only.
 
-  oidc.py keys DIR                          an RSA key, a P-256 key, a small RSA key, a CA and a server certificate for issuer.test
+  oidc.py keys DIR                          an RSA key, a P-256 key, an Ed25519 key, a small RSA key, a CA and a server certificate for issuer.test
   oidc.py serve DIR                         https and DNS on 127.0.0.1; writes DIR/ports ("HTTPS DNS") once both listen
   oidc.py tokens DIR                        tokens into DIR, one for each line "FILE<TAB>ALG<TAB>KID<TAB>CLAIMS[<TAB>HEADER]" of stdin; ALG is
-                                            RS256 PS256 ES256 none HS256, CLAIMS and HEADER are JSON
+                                            RS256 PS256 ES256 EdDSA none HS256, CLAIMS and HEADER are JSON
 """
 import base64, hashlib, hmac, http.server, json, os, socket, socketserver, ssl, struct, subprocess, sys, threading
 
@@ -19,6 +19,7 @@ def keys(d):
     run('openssl', 'genrsa', '-out', p('rsa.pem'), '2048')
     run('openssl', 'genrsa', '-out', p('small.pem'), '1024')
     run('openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', p('ec.pem'))
+    run('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', p('ed.pem'))
     for name in ('rsa', 'small', 'ec'):
         run('openssl', 'pkey', '-in', p(name + '.pem'), '-pubout', '-out', p(name + '.pub'))
     for ca in ('ca', 'other-ca'):
@@ -37,7 +38,10 @@ def rsa_jwk(d, name, kid, **more):
 
 def key_set(d):
     point = run('openssl', 'pkey', '-in', os.path.join(d, 'ec.pem'), '-pubout', '-outform', 'DER')[-64:]
+    edwards = run('openssl', 'pkey', '-in', os.path.join(d, 'ed.pem'), '-pubout', '-outform', 'DER')[-32:]
     return [
+        {'kty': 'OKP', 'crv': 'Ed25519', 'kid': 'o1', 'use': 'sig', 'alg': 'EdDSA', 'x': b64(edwards)},
+        {'kty': 'OKP', 'crv': 'X25519', 'kid': 'o2', 'x': b64(edwards)}, {'kty': 'OKP', 'crv': 'Ed25519', 'kid': 'o3', 'x': b64(edwards[:31])},
         rsa_jwk(d, 'rsa.pem', 'r1', alg='RS256'), rsa_jwk(d, 'rsa.pem', 'r2'), rsa_jwk(d, 'rsa.pem', 'enc', use='enc'),
         rsa_jwk(d, 'rsa.pem', 'twice'), rsa_jwk(d, 'rsa.pem', 'twice'), rsa_jwk(d, 'small.pem', 'small'),
         {'kty': 'EC', 'crv': 'P-256', 'kid': 'e1', 'use': 'sig', 'alg': 'ES256', 'x': b64(point[:32]), 'y': b64(point[32:])},
@@ -59,6 +63,10 @@ def token(d, alg, kid, claims, header=None):
             n = der[at + 1]
             sig += der[at + 2:at + 2 + n].lstrip(b'\0').rjust(32, b'\0')
             at += 2 + n
+    elif alg == 'EdDSA':
+        with open(p('to-sign'), 'w') as f:
+            f.write(text)
+        sig = run('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', p('ed.pem'), '-in', p('to-sign'))
     else:
         pss = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:digest'] if alg == 'PS256' else []
         sig = run('openssl', 'dgst', '-sha256', *pss, '-sign', p('small.pem' if kid == 'small' else 'rsa.pem'), input=text.encode())
@@ -67,7 +75,7 @@ def token(d, alg, kid, claims, header=None):
 def serve(d):
     over = threading.Event()
     good = key_set(d)
-    many = [{**good[0], 'kid': 'x%d' % i} for i in range(10000)]
+    many = [{**good[3], 'kid': 'x%d' % i} for i in range(10000)]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *args):
@@ -87,8 +95,9 @@ def serve(d):
             with open(os.path.join(d, 'requests'), 'a') as f:
                 f.write(self.path + '\n')
             if not self.path.endswith('/.well-known/openid-configuration'):
-                if self.path == '/keys':
-                    return self.answer({'keys': good})
+                if self.path == '/keys':  # an issuer that begins with a new key
+                    late = os.path.exists(os.path.join(d, 'rotated'))
+                    return self.answer({'keys': good + [{**good[4], 'kid': 'r5'}] * late})
                 if self.path == '/many':
                     return self.answer({'keys': many})
                 if self.path == '/redirect':

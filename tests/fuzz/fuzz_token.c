@@ -54,10 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		   out;
 	char why[512] = "";
 	struct arena arena;
+	struct token_key key;
 	struct token t;
 
 	arena_init(&arena, TOKEN_ARENA_MAX);
-	if (token_open(&arena, text, &t, why, sizeof(why)) == 0) {
+	if (token_open(&arena, text, TOKEN_ALGS, &t, why, sizeof(why)) == 0) {
 		if (token_check(&t, STR("https://ci.test"), STR("egret:1"), 1800000000, why,
 				sizeof(why)) < 0 &&
 		    !why[0])
@@ -65,8 +66,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (discovery_keys(&arena, document, STR("https://ci.test"), &out, why,
 				   sizeof(why)) == 0)
 			clean(out, TOKEN_TEXT_MAX);
-		if (keys_find(&arena, left, &t, &out, why, sizeof(why)) == 0)
-			clean(out, 4096);
+		if (keys_find(&arena, left, &t, &key, why, sizeof(why)) == 0) {
+			clean(key.jwk, 4096);
+			if (!key.jwk.n == !key.ed25519.n)
+				abort(); /* one of the two */
+		}
 		facts(&arena, &t);
 	} else if (!why[0]) {
 		abort(); /* refused, and nothing said */

@@ -133,10 +133,13 @@ enum proto_type {
 
 	/* egretd -> identity */
 	MSG_IDENTIFY =
-		88,	/* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
-			 * nonce and all), NOW? (wall, us), FD_ROOTS*, HOSTS*, NAMESERVER*,
-			 * KIND ("github"|"gitlab"|"buildkite"|"generic") -> MSG_IDENTIFIED or FAILED */
-	MSG_IDENTIFIED, /* FACT* ("repo=acme/web"), TEXT (jti) */
+		88,	   /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
+			    * nonce and all), NOW? (wall, us), NAME* (algorithms; none: all), KIND
+			    * ("github"|"gitlab"|"buildkite"|"generic"), FD_KEYS? -> MSG_IDENTIFIED,
+			    * or FAILED (CODE ENOKEY: good so far, but keys, or newer ones, are wanted) */
+	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti), EXPIRES (wall, s) */
+	MSG_IDENTITY_KEYS, /* ISSUER, FD_ROOTS*, HOSTS*, NAMESERVER* -> MSG_IDENTITY_KEYS with
+			    * FD_KEYS (sealed: the issuer's key set) or FAILED */
 
 	/* egretd -> mount */
 	MSG_MOUNT = 92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE,
@@ -357,6 +360,7 @@ enum proto_tag {
 	TAG_FD_LOCK2,
 	TAG_FD_CONTROL,
 	TAG_FD_LINK,
+	TAG_FD_KEYS,
 };
 
 #endif

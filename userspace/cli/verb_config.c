@@ -96,7 +96,12 @@ static void managed(const struct config *c)
 		printf("%s\n    { ", i ? "," : "");
 		text("issuer", c->identity[i].issuer, ", ");
 		text("audience", c->identity[i].audience, ", ");
-		text("kind", c->identity[i].kind, " }");
+		text("kind", c->identity[i].kind, ", ");
+		text("replay", c->identity[i].by_jti ? STR("jti") : STR("nonce"), "");
+		for (unsigned k = 0; k < c->identity[i].nalgorithms; k++)
+			printf("%s\"%s\"", k ? ", " : ", \"algorithms\": [",
+			       c->identity[i].algorithms[k].p);
+		printf("%s }", c->identity[i].nalgorithms ? "]" : "");
 	}
 	printf("%s],\n  ", c->nidentity ? "\n  " : "");
 }

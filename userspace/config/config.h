@@ -43,9 +43,15 @@ struct config_managed {
 	unsigned nexempt;
 };
 #define CONFIG_IDENTITY_MAX 8
+#define CONFIG_ALGORITHMS_MAX 4
 struct config_identity {
 	struct str issuer, audience;
 	struct str kind; /* "github", "gitlab", "buildkite", "generic": how claims become facts */
+	/* The CI system gives tokens for a fixed audience alone (GitLab), so that no nonce can
+	 * stand in it: each token's own name (jti) is kept until it expires instead. */
+	bool by_jti;
+	struct str algorithms[CONFIG_ALGORITHMS_MAX];
+	unsigned nalgorithms;
 };
 
 struct config {

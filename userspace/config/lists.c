@@ -16,7 +16,7 @@ static const char *const kinds[] = { "github", "gitlab", "buildkite", "generic" 
 static const char *const managed_keys[] = { "unit",	    "engine",	     "root",
 					    "unregistered", "registrar",     "adopt",
 					    "jobs",	    "engine_socket", "exempt_namespaces" };
-static const char *const identity_keys[] = { "issuer", "audience", "kind" };
+static const char *const identity_keys[] = { "issuer", "audience", "kind", "replay", "algorithms" };
 
 static bool one_of(struct str s, const char *const *words, size_t n)
 {
@@ -271,8 +271,34 @@ static struct str kind_of_issuer(struct str issuer)
 	return STR("generic");
 }
 
+static void load_algorithms(const struct loading *l, const struct node *n,
+			    struct config_identity *to)
+{
+	static const char *const known[CONFIG_ALGORITHMS_MAX] = { "RS256", "PS256", "ES256",
+								  "EdDSA" };
+	const struct node *at;
+
+	to->nalgorithms = 0;
+	for (at = n->kind == NODE_ARRAY ? n->first : NULL; at; at = at->next) {
+		if (!is_text(at) || !one_of(at->text, known, ARRAY_SIZE(known)) ||
+		    to->nalgorithms == CONFIG_ALGORITHMS_MAX)
+			break;
+		to->algorithms[to->nalgorithms++] = arena_str(&l->c->arena, at->text);
+	}
+	if (at || !to->nalgorithms)
+		config_wrong(l, n, "must list some of", "RS256, PS256, ES256, EdDSA");
+}
+
+/* What the issuer of a kind is known to sign with; an issuer of one's own may use any. */
+static void usual_algorithms(struct config_identity *id)
+{
+	if (id->nalgorithms || str_is(id->kind, "generic"))
+		return;
+	id->algorithms[id->nalgorithms++] = STR("RS256");
+}
+
 static void load_identity_key(const struct loading *l, const struct node *n,
-			      struct config_identity *to)
+			      struct config_identity *to, struct str *ret_replay)
 {
 	if (str_is(n->key, "issuer")) {
 		if (!is_text(n) || !is_issuer(n->text))
@@ -293,6 +319,13 @@ static void load_identity_key(const struct loading *l, const struct node *n,
 				     "\"github\", \"gitlab\", \"buildkite\" or \"generic\"");
 		else
 			to->kind = arena_str(&l->c->arena, n->text);
+	} else if (str_is(n->key, "replay")) {
+		if (!is_text(n) || (!str_is(n->text, "nonce") && !str_is(n->text, "jti")))
+			config_wrong(l, n, "must be", "\"nonce\" or \"jti\"");
+		else
+			*ret_replay = arena_str(&l->c->arena, n->text);
+	} else if (str_is(n->key, "algorithms")) {
+		load_algorithms(l, n, to);
 	} else {
 		config_unknown(l, n, "unknown key", identity_keys, ARRAY_SIZE(identity_keys));
 	}
@@ -310,6 +343,7 @@ void config_load_identity(const struct loading *l, const struct node *n)
 	for (at = n->first; at; at = at->next) {
 		struct config_identity id = { .audience = STR("egret") };
 		unsigned i, before = l->d->count;
+		struct str replay = STR("");
 
 		if (at->kind != NODE_OBJECT) {
 			config_wrong(l, at, "must hold objects with \"issuer\"", NULL);
@@ -320,7 +354,7 @@ void config_load_identity(const struct loading *l, const struct node *n)
 			return;
 		}
 		for (key = at->first; key; key = key->next)
-			load_identity_key(l, key, &id);
+			load_identity_key(l, key, &id, &replay);
 		for (i = 0; i < l->c->nidentity && id.issuer.n; i++)
 			if (str_eq(l->c->identity[i].issuer, id.issuer))
 				config_wrong(l, at, "names an issuer that an earlier entry names",
@@ -333,6 +367,8 @@ void config_load_identity(const struct loading *l, const struct node *n)
 		}
 		if (!id.kind.n)
 			id.kind = kind_of_issuer(id.issuer);
+		id.by_jti = replay.n ? str_is(replay, "jti") : str_is(id.kind, "gitlab");
+		usual_algorithms(&id);
 		l->c->identity[l->c->nidentity++] = id;
 	}
 }

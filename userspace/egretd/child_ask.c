@@ -46,7 +46,7 @@ static void on_answer(struct watch *w, uint32_t events)
 	} else if (m.type == MSG_FAILED && msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0) {
 		cleanup_free char *copy = mem_dup(text);
 
-		finish(a, a->refused, NULL, copy);
+		finish(a, a->refused, &m, copy);
 	} else {
 		snprintf(why, sizeof(why), "%s gave an answer of another form", a->program);
 		finish(a, -EPROTO, NULL, why);

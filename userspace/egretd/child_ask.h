@@ -13,7 +13,7 @@
 
 struct child_ask;
 /* The program has ended and child_ask_stop need not be called. err 0: m is the answer, lent; else
- * text says why. */
+ * text says why, and m is MSG_FAILED, lent, or NULL. */
 typedef void (*child_ask_fn)(struct child_ask *a, int err, struct msg_in *m, const char *text);
 
 /* The first member of what the asker has of its question. */

@@ -52,6 +52,13 @@ struct library {
 	size_t policies_size, credentials_size;
 };
 
+/* What an issuer answered, unread (identity.c). */
+struct identity_keys {
+	bool have;
+	int fd;	     /* sealed memfd, owned */
+	uint64_t at; /* clock_now() */
+};
+
 struct daemon {
 	struct loop *loop;
 	const char *config_path; /* NULL: the default */
@@ -100,6 +107,8 @@ struct daemon {
 	struct direct *directs; /* direct.h */
 	uint32_t direct_last;	/* the number that was given last */
 	struct compile *reload;
+	struct identity_keys identity_keys[CONFIG_IDENTITY_MAX]; /* by the configuration's entry */
+	struct jti *jti;					 /* jti.h */
 };
 
 /* services.c */
@@ -131,6 +140,9 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 void cgroup_forget(struct daemon *d, uint64_t id);
 void forget_open(struct daemon *d); /* after adopt_jobs */
 void forget_close(struct daemon *d);
+
+/* identity.c: the keys that are kept, and the journal of used tokens */
+void identity_close(struct daemon *d);
 
 /* control.c */
 int control_open(struct daemon *d, char *why, size_t n) MUST_CHECK;

@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See identity.h. Trusts of the answer: nothing but the frame; every fact is checked for its form
- * again, as egret-identity read hostile bytes. */
+ * again, as egret-identity read hostile bytes. The keys of an issuer are kept for a while as they
+ * came, unread. */
 #include "egretd/identity.h"
 #include "egretd/child_ask.h"
+#include "egretd/jti.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define IDENTITY_MS 15000 /* the program itself gives up after 10 s */
 #define IDENTITY_ARENA_MAX (1u << 20)
+/* A key that an issuer has withdrawn is believed no longer than this; one that it has just begun to
+ * use is looked for at most once in a minute. */
+#define KEYS_MS 600000
+#define KEYS_AGAIN_MS 60000
 
 struct identity {
-	struct child_ask ask;
+	struct child_ask ask; /* first: one question at a time */
+	struct daemon *d;
+	const struct config_identity *issuer; /* of the configuration, which outlives it */
+	int token;			      /* owned */
+	bool fetched;			      /* keys, for this question */
+	char *audience;
 	identity_fn done;
 	void *owner;
 };
@@ -56,10 +70,10 @@ int identified_open(const struct msg_in *m, struct identified *ret)
 	struct identified i = { 0 };
 	struct str s, jti;
 	size_t at = 0;
-	int r = 0;
+	int r = msg_get_u64(m, TAG_EXPIRES, &i.expires);
 
 	arena_init(&i.arena, IDENTITY_ARENA_MAX);
-	if (msg_get_str(m, TAG_TEXT, 512, &jti) < 0 || !is_clean(jti))
+	if (r == 0 && (msg_get_str(m, TAG_TEXT, 512, &jti) < 0 || !is_clean(jti)))
 		r = -EBADMSG;
 	while (r == 0 && msg_each(m, TAG_FACT, &at, &s))
 		r = open_fact(&i, s);
@@ -78,60 +92,169 @@ void identified_done(struct identified *i)
 	*i = (struct identified){ 0 };
 }
 
-static void on_answer(struct child_ask *ask, int err, struct msg_in *m, const char *text)
-{
-	struct identity *i = (struct identity *)ask;
-	struct identified ok = { .nfacts = 0 };
-
-	if (!err && identified_open(m, &ok) < 0) {
-		err = -EPROTO;
-		text = "egret-identity gave an answer of another form";
-	}
-	i->done(i->owner, err, text, err ? NULL : ok.facts, ok.nfacts);
-	if (!err)
-		identified_done(&ok);
-	free(i);
-}
-
 static void put_list(struct msg_out *m, uint16_t tag, const struct config_list *l)
 {
 	for (unsigned i = 0; i < l->n; i++)
 		msg_put_str(m, tag, l->at[i]);
 }
 
-int identity_start(struct daemon *d, int token_fd, const struct config_identity *issuer,
-		   const char *audience, identity_fn done, void *owner, struct identity **ret,
-		   char *why, size_t why_n)
+static struct identity_keys *keys_of(const struct identity *i)
 {
-	struct child_plan plan = { .program = "egret-identity",
-				   .cgroup_dir = d->cg.work,
-				   .uid = d->config.uid_identity,
-				   .gid = d->config.uid_identity };
-	struct identity *i = mem_new(sizeof(*i));
-	struct msg_out m;
-	int r;
+	return &i->d->identity_keys[i->issuer - i->d->config.identity];
+}
 
-	msg_begin(&m, MSG_IDENTIFY, 1);
-	msg_put_fd(&m, TAG_FD_VALUE, token_fd);
-	msg_put_str(&m, TAG_ISSUER, issuer->issuer);
-	msg_put_str(&m, TAG_AUDIENCE, str_of(audience));
-	msg_put_str(&m, TAG_KIND, issuer->kind);
+static void keys_forget(struct identity_keys *k)
+{
+	if (k->have)
+		close(k->fd);
+	*k = (struct identity_keys){ 0 };
+}
+
+static void free_identity(struct identity *i)
+{
+	close(i->token);
+	free(i->audience);
+	free(i);
+}
+
+static void finish(struct identity *i, int err, const char *text, const struct identified *ok)
+{
+	i->done(i->owner, err, text, ok);
+	free_identity(i);
+}
+
+static struct child_plan plan_of(const struct identity *i, const char *what)
+{
+	return (struct child_plan){ .program = "egret-identity",
+				    .cgroup_dir = i->d->cg.work,
+				    .uid = i->d->config.uid_identity,
+				    .gid = i->d->config.uid_identity,
+				    .arg = what };
+}
+
+static int ask_keys(struct identity *i, char *why, size_t n);
+static int ask_token(struct identity *i, char *why, size_t n);
+
+static void on_keys(struct child_ask *ask, int err, struct msg_in *m, const char *text)
+{
+	struct identity *i = (struct identity *)ask;
+	struct identity_keys *k = keys_of(i);
+	char why[256] = "";
+	int fd = -1;
+
+	if (!err) {
+		/* What could still change under the next reader is not kept. */
+		if (msg_take_fd(m, TAG_FD_KEYS, &fd) < 0 ||
+		    !(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE)) {
+			cleanup_close_p(&fd);
+			finish(i, -EPROTO, "egret-identity gave an answer of another form", NULL);
+			return;
+		}
+		keys_forget(k);
+		*k = (struct identity_keys){ true, fd, clock_now() };
+		err = ask_token(i, why, sizeof(why));
+		text = why;
+	}
+	if (err)
+		finish(i, err, text, NULL);
+}
+
+static void on_token(struct child_ask *ask, int err, struct msg_in *m, const char *text)
+{
+	struct identity *i = (struct identity *)ask;
+	struct identity_keys *k = keys_of(i);
+	struct identified ok = { .nfacts = 0 };
+	char why[256] = "";
+	uint64_t code = 0;
+
+	if (err && m && msg_get_u64(m, TAG_CODE, &code) == 0 && code == ENOKEY && !i->fetched &&
+	    (!k->have || clock_now() - k->at >= KEYS_AGAIN_MS)) {
+		err = ask_keys(i, why, sizeof(why));
+		if (err)
+			finish(i, err, why, NULL);
+		return;
+	}
+	if (!err && identified_open(m, &ok) < 0) {
+		err = -EPROTO;
+		text = "egret-identity gave an answer of another form";
+	}
+	finish(i, err, text, err ? NULL : &ok);
+	if (!err)
+		identified_done(&ok);
+}
+
+static int ask_keys(struct identity *i, char *why, size_t n)
+{
+	const struct daemon *d = i->d;
+	struct child_plan plan = plan_of(i, "keys");
+	struct msg_out m;
+
+	i->fetched = true;
+	msg_begin(&m, MSG_IDENTITY_KEYS, 1);
+	msg_put_str(&m, TAG_ISSUER, i->issuer->issuer);
 	for (unsigned k = 0; k < d->nroots && k < MSG_FDS_MAX - 1; k++)
 		msg_put_fd(&m, TAG_FD_ROOTS, d->roots[k]);
 	put_list(&m, TAG_HOSTS, &d->config.hosts);
 	put_list(&m, TAG_NAMESERVER, &d->config.nameservers);
 	i->ask = (struct child_ask){
+		.answer = MSG_IDENTITY_KEYS,
+		.refused = -EACCES,
+		.ms = IDENTITY_MS,
+		.late = "the issuer's keys could not be had within 15 s",
+		.done = on_keys,
+	};
+	return child_ask_start(i->d, &plan, &m, &i->ask, why, n);
+}
+
+static int ask_token(struct identity *i, char *why, size_t n)
+{
+	struct child_plan plan = plan_of(i, "token");
+	struct identity_keys *k = keys_of(i);
+	struct msg_out m;
+
+	if (k->have && clock_now() - k->at >= KEYS_MS)
+		keys_forget(k);
+	msg_begin(&m, MSG_IDENTIFY, 1);
+	msg_put_fd(&m, TAG_FD_VALUE, i->token);
+	msg_put_str(&m, TAG_ISSUER, i->issuer->issuer);
+	msg_put_str(&m, TAG_AUDIENCE, str_of(i->audience));
+	msg_put_str(&m, TAG_KIND, i->issuer->kind);
+	for (unsigned a = 0; a < i->issuer->nalgorithms; a++)
+		msg_put_str(&m, TAG_NAME, i->issuer->algorithms[a]);
+	if (k->have)
+		msg_put_fd(&m, TAG_FD_KEYS, k->fd);
+	i->ask = (struct child_ask){
 		.answer = MSG_IDENTIFIED,
 		.refused = -EACCES,
 		.ms = IDENTITY_MS,
 		.late = "the token could not be checked within 15 s",
-		.done = on_answer,
+		.done = on_token,
 	};
+	return child_ask_start(i->d, &plan, &m, &i->ask, why, n);
+}
+
+int identity_start(struct daemon *d, int token_fd, const struct config_identity *issuer,
+		   const char *audience, identity_fn done, void *owner, struct identity **ret,
+		   char *why, size_t why_n)
+{
+	struct identity *i;
+	int token = fcntl(token_fd, F_DUPFD_CLOEXEC, 3), r;
+
+	if (token < 0) {
+		r = -errno;
+		snprintf(why, why_n, "the token cannot be kept: %s", strerror(-r));
+		return r;
+	}
+	i = mem_new(sizeof(*i));
+	i->d = d;
+	i->issuer = issuer;
+	i->token = token;
+	i->audience = mem_dup(str_of(audience));
 	i->done = done;
 	i->owner = owner;
-	r = child_ask_start(d, &plan, &m, &i->ask, why, why_n);
+	r = ask_token(i, why, why_n);
 	if (r < 0) {
-		free(i);
+		free_identity(i);
 		return r;
 	}
 	if (ret)
@@ -144,5 +267,12 @@ void identity_cancel(struct identity *i)
 	if (!i)
 		return;
 	child_ask_stop(&i->ask);
-	free(i);
+	free_identity(i);
+}
+
+void identity_close(struct daemon *d)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(d->identity_keys); i++)
+		keys_forget(&d->identity_keys[i]);
+	jti_close(d->jti);
 }

@@ -8,9 +8,11 @@
 #include "egretd/authority.h"
 #include "egretd/control.h"
 #include "egretd/identity.h"
+#include "egretd/jti.h"
 #include "egretd/tier.h"
 #include "egretd/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -66,6 +68,17 @@ static int may_register(struct daemon *d, const struct caller *who, char *why, s
 	return 0;
 }
 
+/* AUDIENCE/HOST/NONCE: good for this connection alone. Where the CI system's tokens have a fixed
+ * audience it is that, and the token's own name is used once. */
+static void audience_of(const struct daemon *d, const struct config_identity *id, const char *nonce,
+			char *to, size_t n)
+{
+	if (id->by_jti)
+		snprintf(to, n, "%.*s", STR_ARG(id->audience));
+	else
+		snprintf(to, n, "%.*s/%s/%s", STR_ARG(id->audience), d->node, nonce);
+}
+
 void job_register_begin(struct daemon *d, struct client *c, const struct caller *who,
 			struct msg_in *m, char *nonce)
 {
@@ -86,7 +99,7 @@ void job_register_begin(struct daemon *d, struct client *c, const struct caller 
 	msg_begin(&out, MSG_REGISTER_BEGIN, m->id);
 	id = identity_for(d, provider_of(m));
 	if (id) {
-		snprintf(audience, sizeof(audience), "%.*s:%s", STR_ARG(id->audience), nonce);
+		audience_of(d, id, nonce, audience, sizeof(audience));
 		msg_put_str(&out, TAG_AUDIENCE, str_of(audience));
 	}
 	client_send(c, &out);
@@ -106,8 +119,10 @@ static void drop_fact(struct job *j, const char *key)
 /* What the CI server signed stands alone: whatever else the runner said would be believed as if it
  * had been signed too. Kept of the runner's word is what no claim says and what names only itself.
  */
-static void take_signed(struct job *j, const struct str *facts, size_t n)
+static void take_signed(struct job *j, const struct identified *ok)
 {
+	const struct str *facts = ok->facts;
+	size_t n = ok->nfacts;
 	static const char *const own[] = { "provider", "runner", "job", "stage" };
 	size_t i, k, kept = 0;
 
@@ -137,18 +152,79 @@ static void take_signed(struct job *j, const struct str *facts, size_t n)
 	}
 }
 
-static void on_identified(void *owner, int err, const char *text, const struct str *facts, size_t n)
+static bool token_says(const struct identified *ok, const char *key, struct str value)
+{
+	size_t k = strlen(key);
+
+	for (size_t i = 0; i < ok->nfacts; i++)
+		if (str_starts(ok->facts[i], key) && ok->facts[i].p[k] == '=' &&
+		    str_eq((struct str){ ok->facts[i].p + k + 1, ok->facts[i].n - k - 1 }, value))
+			return true;
+	return false;
+}
+
+/* The token of another job of the same project would bring that one's facts: what the runner calls
+ * the run or the job must be what the token calls one of the two (runners say run_id of either). */
+static int of_this_job(const struct job *j, const struct identified *ok, bool must, char *why,
+		       size_t n)
+{
+	static const char *const ids[] = { "job_id", "run_id" };
+	bool said = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct str id = job_fact_of(j, ids[i]);
+
+		if (!id.n)
+			continue;
+		said = true;
+		if (token_says(ok, "job_id", id) || token_says(ok, "run_id", id))
+			continue;
+		snprintf(why, n, "it is the token of another job: the runner says %s %.*s", ids[i],
+			 STR_ARG(id));
+		return -EACCES;
+	}
+	if (said || !must)
+		return 0;
+	snprintf(why, n,
+		 "its audience is a fixed one, and the registration names neither run_id nor "
+		 "job_id: whose token it is cannot be told");
+	return -EACCES;
+}
+
+/* Opened with the first: in an upgrade the egretd before this one writes it until it has handed
+ * over. */
+static int used_once(struct daemon *d, const struct config_identity *id,
+		     const struct identified *ok, char *why, size_t n)
+{
+	uint64_t now = clock_wall_us() / 1000000;
+	int r = d->jti ? 0 : jti_open(d->config.state_dir.p, now, &d->jti, why, n);
+
+	return r < 0 ? r : jti_take(d->jti, id->issuer, ok->jti, ok->expires, now, why, n);
+}
+
+static void on_identified(void *owner, int err, const char *text, const struct identified *ok)
 {
 	struct job *j = owner;
-	char why[WHY_MAX];
+	const struct config_identity *id = identity_for(j->d, job_fact_of(j, "provider"));
+	char why[WHY_MAX], what[512];
 
 	j->identity = NULL;
+	if (err == 0 && !id) {
+		err = -EACCES;
+		text = "its provider is configured no more";
+	}
+	if (err == 0) {
+		text = what;
+		err = of_this_job(j, ok, id->by_jti, what, sizeof(what));
+	}
+	if (err == 0 && id->by_jti)
+		err = used_once(j->d, id, ok, what, sizeof(what));
 	if (err < 0) {
 		snprintf(why, sizeof(why), "the job's identity token was not accepted: %s", text);
 		job_fail(j, why);
 		return;
 	}
-	take_signed(j, facts, n);
+	take_signed(j, ok);
 	job_go(j);
 }
 
@@ -171,7 +247,7 @@ static int take_token(struct job *j, struct msg_in *m, const char *nonce, char *
 			 "configuration names the issuer");
 		return -EINVAL;
 	}
-	snprintf(audience, sizeof(audience), "%.*s:%s", STR_ARG(id->audience), nonce);
+	audience_of(j->d, id, nonce, audience, sizeof(audience));
 	r = identity_start(j->d, token, id, audience, on_identified, j, &j->identity, why, n);
 	return r < 0 ? r : 1;
 }

@@ -443,6 +443,7 @@ static void finish(struct daemon *d)
 	if (d->cg.jobs_path[0])
 		cgroups_close(&d->cg);
 	library_close(&d->library);
+	identity_close(d);
 	for (i = 0; i < d->nroots; i++)
 		close(d->roots[i]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See token.h. Accepted are RS256, PS256 and ES256: what the issuers of CI systems sign with.
- * "none", and HS256 with which a public key would become a password, are refused by name before any
- * key is looked for. */
+/* See token.h. Known are RS256, PS256, ES256 and EdDSA: what the issuers of CI systems sign with;
+ * an issuer may be held to some of them. "none", and HS256 with which a public key would become a
+ * password, are refused by name before any key is looked for. */
 #include "identity/token.h"
 
 #include <errno.h>
@@ -83,12 +83,35 @@ static const struct node *object_of(struct arena *a, struct str text)
 	return root && root->kind == NODE_OBJECT ? root : NULL;
 }
 
-static bool is_accepted(struct str alg)
+unsigned token_alg(struct str name)
 {
-	return str_is(alg, "RS256") || str_is(alg, "PS256") || str_is(alg, "ES256");
+	static const char *const names[] = { "RS256", "PS256", "ES256", "EdDSA" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_is(name, names[i]))
+			return 1u << i;
+	return 0;
 }
 
-int token_open(struct arena *a, struct str text, struct token *ret, char *why, size_t n)
+static int refuse_alg(struct str alg, char *why, size_t n)
+{
+	char shown[64];
+
+	text_escape(shown, sizeof(shown), alg);
+	if (token_alg(alg))
+		snprintf(why, n,
+			 "the token is signed with %s, which \"algorithms\" does not name for this "
+			 "issuer",
+			 shown);
+	else
+		snprintf(why, n,
+			 "the token is signed with %s; RS256, PS256, ES256 and EdDSA are accepted",
+			 shown);
+	return -EINVAL;
+}
+
+int token_open(struct arena *a, struct str text, unsigned algs, struct token *ret, char *why,
+	       size_t n)
 {
 	const struct node *header, *v;
 	const char *dot1, *dot2;
@@ -106,7 +129,7 @@ int token_open(struct arena *a, struct str text, struct token *ret, char *why, s
 	if (dot2 + 1 == text.p + text.n)
 		return refuse(why, n, "the token has no signature");
 	part = (struct str){ dot2 + 1, (size_t)(text.p + text.n - dot2 - 1) };
-	if (!decode(a, part, &bytes))
+	if (!decode(a, part, &t.signature))
 		return refuse(why, n, "the token's signature is not base64url");
 	part = (struct str){ text.p, (size_t)(dot1 - text.p) };
 	header = decode(a, part, &bytes) ? object_of(a, bytes) : NULL;
@@ -118,14 +141,8 @@ int token_open(struct arena *a, struct str text, struct token *ret, char *why, s
 		return refuse(why, n, "the token's claims are not JSON in base64url");
 	if (!claim_text(header, "alg", &t.alg))
 		return refuse(why, n, "the token does not say its algorithm (alg)");
-	if (!is_accepted(t.alg)) {
-		char shown[64];
-
-		text_escape(shown, sizeof(shown), t.alg);
-		snprintf(why, n, "the token is signed with %s; RS256, PS256 and ES256 are accepted",
-			 shown);
-		return -EINVAL;
-	}
+	if (!(token_alg(t.alg) & algs))
+		return refuse_alg(t.alg, why, n);
 	if (node_get(header, "crit"))
 		return refuse(why, n, "the token's header demands extensions (crit)");
 	v = node_get(header, "typ");
@@ -184,6 +201,11 @@ int token_check(const struct token *t, struct str issuer, struct str audience, i
 	return 0;
 }
 
+int64_t token_expires(const struct token *t)
+{
+	return node_get(t->claims, "exp")->number;
+}
+
 int discovery_keys(struct arena *a, struct str document, struct str issuer, struct str *ret,
 		   char *why, size_t n)
 {
@@ -234,8 +256,26 @@ static bool may_verify(const struct node *key)
 	return false;
 }
 
+/* RFC 8037: an octet key pair on Ed25519. */
+static int key_edwards(struct arena *a, const struct node *key, struct str *ret, char *why,
+		       size_t n)
+{
+	struct str crv, kty;
+	const struct node *x = node_get(key, "x");
+
+	if (!claim_text(key, "kty", &kty) || !str_is(kty, "OKP"))
+		return refuse(why, n,
+			      "the issuer's key is of another kind than the token's "
+			      "algorithm needs (kty)");
+	if (!claim_text(key, "crv", &crv) || !str_is(crv, "Ed25519"))
+		return refuse(why, n, "the issuer's key is on another curve than Ed25519 (crv)");
+	if (!x || x->kind != NODE_STRING || !decode(a, x->text, ret) || ret->n != 32)
+		return refuse(why, n, "the issuer's key is malformed");
+	return 0;
+}
+
 static int key_public(struct arena *a, const struct node *key, const struct token *t,
-		      struct str *ret, char *why, size_t n)
+		      struct token_key *ret, char *why, size_t n)
 {
 	bool curve = str_is(t->alg, "ES256");
 	struct str kty, crv, alg, one, two;
@@ -246,6 +286,8 @@ static int key_public(struct arena *a, const struct node *key, const struct toke
 		return refuse(why, n, "the issuer's key is not for signatures (use, key_ops)");
 	if (node_get(key, "alg") && (!claim_text(key, "alg", &alg) || !str_eq(alg, t->alg)))
 		return refuse(why, n, "the issuer's key is for another algorithm (alg)");
+	if (token_alg(t->alg) == TOKEN_EDDSA)
+		return key_edwards(a, key, &ret->ed25519, why, n);
 	if (!claim_text(key, "kty", &kty) || !str_is(kty, curve ? "EC" : "RSA"))
 		return refuse(why, n,
 			      "the issuer's key is of another kind than the token's "
@@ -266,13 +308,16 @@ static int key_public(struct arena *a, const struct node *key, const struct toke
 	else
 		snprintf(to, size, "{\"kty\":\"RSA\",\"n\":\"%.*s\",\"e\":\"%.*s\"}", STR_ARG(one),
 			 STR_ARG(two));
-	*ret = str_of(to);
+	ret->jwk = str_of(to);
 	return 0;
 }
 
-int keys_find(struct arena *a, struct str set, const struct token *t, struct str *ret, char *why,
-	      size_t n)
+int keys_find(struct arena *a, struct str set, const struct token *t, struct token_key *ret,
+	      char *why, size_t n)
 {
+	struct token_key key = { 0 };
+	int r;
+
 	const struct node *root = object_of(a, set), *keys, *one, *found = NULL, *kid;
 
 	keys = root ? node_get(root, "keys") : NULL;
@@ -286,7 +331,12 @@ int keys_find(struct arena *a, struct str set, const struct token *t, struct str
 			return refuse(why, n, "the issuer has two keys of the token's name (kid)");
 		found = one;
 	}
-	if (!found)
-		return refuse(why, n, "the issuer has no key of the token's name (kid)");
-	return key_public(a, found, t, ret, why, n);
+	if (!found) {
+		refuse(why, n, "the issuer has no key of the token's name (kid)");
+		return -ENOKEY;
+	}
+	r = key_public(a, found, t, &key, why, n);
+	if (r == 0)
+		*ret = key;
+	return r;
 }

@@ -345,7 +345,8 @@ static void check_oauth2(const struct load *l, const struct node *root,
 		return; /* an assertion or a subject token alone may do (RFC 7523, 8693) */
 	if (key || mtls)
 		need(l, root, c, PARAM_CLIENT_KEY,
-		     key ? "private_key_jwt signs with it" : "mtls needs client_cert and client_key");
+		     key ? "private_key_jwt signs with it"
+			 : "mtls needs client_cert and client_key");
 	if (mtls)
 		need(l, root, c, PARAM_CLIENT_CERT, "mtls needs client_cert and client_key");
 	if (!key && !mtls)
