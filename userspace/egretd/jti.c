@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See jti.h. A record is 48 bytes: SHA-256 of issuer, NUL and jti; le64 expiry (wall, s); the first 8
- * bytes of the SHA-256 of those 40. A torn end is cut off at the next start: its job never went on.
+ * See jti.h. A record is 48 bytes: SHA-256 of issuer, NUL and jti; le64 expiry (wall, s); the first
+ * 8 bytes of the SHA-256 of those 40. A torn end is cut off at the next start: its job never went
+ * on.
  */
 #include "egretd/jti.h"
 
@@ -82,7 +83,8 @@ static int load(struct jti *j, char *why, size_t n)
 		if (memcmp(check, j->all[j->n].check, 8)) {
 			close(fd);
 			snprintf(why, n,
-				 "%s is damaged: tokens could be used twice. Move it away if none of "
+				 "%s is damaged: tokens could be used twice. Move it away if none "
+				 "of "
 				 "its tokens can be good any more",
 				 j->path);
 			return -EBADMSG;
@@ -169,8 +171,9 @@ int jti_take(struct jti *j, struct str issuer, struct str jti, uint64_t expires,
 	if (write(j->fd, &r, sizeof(r)) != (ssize_t)sizeof(r) || fdatasync(j->fd) < 0) {
 		int err = errno ? errno : ENOSPC;
 
-		snprintf(why, n, "%s cannot be written: %s; a token is taken only when its use is on "
-				 "record",
+		snprintf(why, n,
+			 "%s cannot be written: %s; a token is taken only when its use is on "
+			 "record",
 			 j->path, strerror(err));
 		(void)!rewrite(j); /* without half a record, if the disk lets it */
 		return -err;

@@ -65,9 +65,9 @@ static void once(void **state)
 	assert_int_equal(take(j, "a", NOW + 300, NOW), 0);
 	assert_int_equal(take(j, "a", NOW + 300, NOW), -EEXIST);
 	assert_int_equal(take(j, "b", NOW + 300, NOW), 0);
-	assert_int_equal(jti_take(j, STR("https://other.test"), STR("a"), NOW + 300, NOW, why,
-				  sizeof(why)),
-			 0);
+	assert_int_equal(
+		jti_take(j, STR("https://other.test"), STR("a"), NOW + 300, NOW, why, sizeof(why)),
+		0);
 	assert_int_equal(take(j, "c", NOW + 8 * 86400, NOW), -EINVAL);
 	jti_close(j);
 	j = opened(NOW + 10);
