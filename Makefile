@@ -34,14 +34,15 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
 LDLIBS := -lnghttp2 -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
-LIBS := http config policy event trust base
-PROGRAMS := egretd proxy broker audit compile identity init mount oci cli
+LIBS := fetch http config policy event trust base
+PROGRAMS := egretd proxy broker audit compile identity provider init mount oci cli
 bin-egretd := egretd
 bin-proxy := egret-proxy
 bin-broker := egret-broker
 bin-audit := egret-audit
 bin-compile := egret-compile
 bin-identity := egret-identity
+bin-provider := egret-provider
 bin-init := egret-init
 bin-oci := egret-runc
 bin-mount := egret-mount

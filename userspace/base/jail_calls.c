@@ -206,6 +206,8 @@ static int fill(scmp_filter_ctx f, uint32_t may)
 	if (r == 0 && (may & JAIL_MAY_SOCKET_PAIR))
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
 				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	if (r == 0 && (may & JAIL_MAY_SOCKET_PAIR)) /* what newer versions of it do */
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(eventfd2), 0);
 	if (r == 0 && (may & JAIL_MAY_FILES))
 		r = ALLOW(f, calls_files);
 	else if (r == 0 && (may & JAIL_MAY_READ_RESOLV))

@@ -92,11 +92,12 @@ enum proto_type {
 	/* broker -> egretd, which starts egret-provider, and the answer */
 	MSG_PROVIDER_WANT = 56, /* KIND ("net"|"exec") -> MSG_PROVIDER or FAILED */
 	MSG_PROVIDER,		/* FD_PEER: the broker's end of the child's socket */
-	/* egretd -> provider, before anything else */
+	/* egretd -> provider, before anything else; its one argument is KIND too, as the jail comes
+	 * before the message */
 	MSG_PROVIDER_START, /* KIND, FD_PEER (its end), FD_ROOTS*, NAMESERVER*, HOSTS* */
 	/* broker -> provider: one credential's definition a child, so that it holds one login.
 	 * PARAM* is "key=value" (policy/params.def; references to secrets are left out), SECRET* is
-	 * "key=" and the bytes. */
+	 * "key=" and the bytes (ca_file's too). */
 	MSG_PROVIDE,  /* NAME, KIND (provider's name), PARAM*, SECRET*, TOKEN? (the job's own ID
 		       * token), TTL? (ms wanted), NOW? -> MSG_PROVIDED or FAILED (TEXT, CODE:
 		       * -EAGAIN  if it is worth asking again) */

@@ -8,12 +8,13 @@
  * descriptors. Hostile bytes: the token, and all that nameservers and the issuer's address answer.
  */
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/jail.h"
 #include "base/log.h"
 #include "base/msg.h"
 #include "base/proto.h"
+#include "fetch/fetch.h"
 #include "identity/claims.h"
-#include "identity/fetch.h"
 #include "identity/signature.h"
 #include "identity/token.h"
 
@@ -48,28 +49,6 @@ static int wait_for(int sock, short events)
 	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
 }
 
-/* From its start, as others may hold the same descriptor; a pipe as it comes. */
-static int read_all(int fd, struct buf *to)
-{
-	off_t at = lseek(fd, 0, SEEK_SET);
-
-	for (;;) {
-		ssize_t k;
-
-		if (buf_reserve(to, 1) < 0)
-			return -EFBIG;
-		k = at >= 0 ? pread(fd, to->p + to->n, to->size - to->n, at)
-			    : read(fd, to->p + to->n, to->size - to->n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return k < 0 ? -errno : 0;
-		to->n += (size_t)k;
-		if (at >= 0)
-			at += k;
-	}
-}
-
 static int take_list(const struct msg_in *m, uint16_t tag, struct str *to, unsigned *ret)
 {
 	struct str spare;
@@ -90,7 +69,7 @@ static int read_fd(struct msg_in *m, uint16_t tag, struct buf *to, const char *w
 
 	if (r < 0)
 		return r == -ENOENT ? r : -EBADMSG;
-	r = read_all(fd, to);
+	r = fd_read(fd, to);
 	if (r < 0) {
 		snprintf(why, n, r == -EFBIG ? "the %s larger than %zu KiB" : "the %s not readable",
 			 what, to->limit >> 10);
@@ -153,7 +132,7 @@ static int read_keys_question(struct msg_in *m, struct question *q, char *why, s
 
 		if (msg_take_fd_of(m, field, &fd) < 0)
 			return -EBADMSG;
-		if (read_all(fd, &q->roots) < 0 || buf_add(&q->roots, "\n", 1) < 0) {
+		if (fd_read(fd, &q->roots) < 0 || buf_add(&q->roots, "\n", 1) < 0) {
 			snprintf(why, n,
 				 "the trusted roots cannot be read, or are more than 8 MiB");
 			return -EINVAL;
@@ -181,15 +160,21 @@ static int identify(struct question *q, struct arena *a, struct token *t,
 	return r < 0 ? r : claims_facts(a, t, q->kind, facts, why, n);
 }
 
+static uint64_t left(uint64_t until)
+{
+	uint64_t now = clock_now();
+
+	return now < until ? until - now : 0;
+}
+
 /* The key set as it came: only who reads a token looks into it. */
 static int fetch_keys(struct question *q, struct arena *a, int *ret_fd, char *why, size_t n)
 {
-	struct fetch f = { .roots = buf_str(&q->roots),
-			   .hosts = q->hosts,
-			   .nhosts = q->nhosts,
-			   .nameservers = q->nameservers,
-			   .nnameservers = q->nnameservers,
-			   .until = clock_now() + FETCH_MS };
+	const struct fetch_names names = { q->hosts, q->nameservers, q->nhosts, q->nnameservers };
+	const struct fetch_trust trust = { .roots = buf_str(&q->roots) };
+	const uint64_t until = clock_now() + FETCH_MS; /* both documents together */
+	struct loop *loop = loop_new();
+	struct fetch *f = fetch_new(loop, &names);
 	struct buf document;
 	struct str uri;
 	char url[600];
@@ -198,11 +183,13 @@ static int fetch_keys(struct question *q, struct arena *a, int *ret_fd, char *wh
 	buf_init(&document, FETCH_SIZE_MAX);
 	snprintf(url, sizeof(url), "%.*s%s.well-known/openid-configuration", STR_ARG(q->issuer),
 		 q->issuer.n && q->issuer.p[q->issuer.n - 1] == '/' ? "" : "/");
-	r = fetch_get(&f, url, &document, why, n);
+	r = fetch_trust(f, &trust, why, n);
+	if (r == 0)
+		r = fetch_get(f, url, left(until), &document, why, n);
 	if (r == 0)
 		r = discovery_keys(a, buf_str(&document), q->issuer, &uri, why, n);
 	if (r == 0)
-		r = fetch_get(&f, arena_str(a, uri).p, &q->keys, why, n);
+		r = fetch_get(f, arena_str(a, uri).p, left(until), &q->keys, why, n);
 	if (r == 0) {
 		*ret_fd = memfd_create("egret-keys", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (*ret_fd < 0 || write(*ret_fd, q->keys.p, q->keys.n) != (ssize_t)q->keys.n ||
@@ -212,7 +199,8 @@ static int fetch_keys(struct question *q, struct arena *a, int *ret_fd, char *wh
 			r = -ENOMEM;
 		}
 	}
-	fetch_done(&f);
+	fetch_free(f);
+	loop_free(loop);
 	buf_done(&document);
 	return r;
 }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes egretd's word of how to begin, then the broker's questions, each on a fiber; answers come
+ * in the order in which they are found. Up to QUESTIONS_MAX at once, the others wait in the socket.
+ * The broker's end closed is the end of this process.
+ */
+#include "provider/serve.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proto.h"
+#include "provider/fiber.h"
+#include "provider/http.h"
+#include "provider/question.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define START_MS 30000
+#define SEND_MS 10000
+#define ROOTS_MAX (8u << 20)
+#define LIST_MAX 64
+#define QUESTIONS_MAX 64
+
+struct serving {
+	struct loop *loop;
+	struct fetch *fetch;
+	struct buf roots;
+	struct str hosts[LIST_MAX], nameservers[LIST_MAX];
+	struct fetch_names names;
+	struct watch egretd, broker;
+	unsigned asked;
+};
+
+struct asked {
+	struct serving *s;
+	struct question q;
+	uint16_t type;
+};
+
+static int wait_for(int sock, short events, int ms)
+{
+	struct pollfd p = { .fd = sock, .events = events };
+	int r;
+
+	do
+		r = poll(&p, 1, ms);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+}
+
+/* ---- the start ---- */
+
+static int take_list(const struct msg_in *m, uint16_t tag, struct str *to, unsigned *ret)
+{
+	struct str field;
+	size_t at = 0;
+	unsigned n = 0;
+
+	while (msg_each(m, tag, &at, &field)) {
+		if (n == LIST_MAX)
+			return -E2BIG;
+		to[n].p = mem_dup(field);
+		to[n++].n = field.n;
+	}
+	*ret = n;
+	return 0;
+}
+
+static int take_roots(struct msg_in *m, struct buf *to)
+{
+	struct str field;
+	size_t at = 0;
+	int r = 0;
+
+	while (r == 0 && msg_each(m, TAG_FD_ROOTS, &at, &field)) {
+		cleanup_close int fd = -1;
+
+		r = msg_take_fd_of(m, field, &fd);
+		if (r == 0)
+			r = fd_read(fd, to);
+		if (r == 0)
+			r = buf_add(to, "\n", 1);
+	}
+	return r;
+}
+
+static int start(struct serving *s, int sock, struct str kind, int *ret_peer)
+{
+	struct str said;
+	struct msg_in m;
+	int r = wait_for(sock, POLLIN, START_MS);
+
+	if (r == 0)
+		r = msg_recv(sock, &m);
+	if (r < 0)
+		return r;
+	buf_init(&s->roots, ROOTS_MAX);
+	r = m.type == MSG_PROVIDER_START ? msg_get_str(&m, TAG_KIND, PROTO_NAME_MAX, &said)
+					 : -EBADMSG;
+	if (r == 0 && !str_eq(said, kind))
+		r = -EBADMSG;
+	if (r == 0)
+		r = take_list(&m, TAG_HOSTS, s->hosts, &s->names.nhosts);
+	if (r == 0)
+		r = take_list(&m, TAG_NAMESERVER, s->nameservers, &s->names.nnameservers);
+	if (r == 0)
+		r = take_roots(&m, &s->roots);
+	if (r == 0)
+		r = msg_take_fd(&m, TAG_FD_PEER, ret_peer);
+	s->names.hosts = s->hosts;
+	s->names.nameservers = s->nameservers;
+	msg_in_done(&m);
+	return r;
+}
+
+/* ---- questions ---- */
+
+static void answer(struct asked *a, int r, const struct answer *good)
+{
+	struct watch *w = &a->s->broker;
+	struct msg_out out;
+
+	if (r < 0) {
+		msg_begin(&out, MSG_FAILED, a->q.id);
+		msg_put_str(&out, TAG_TEXT, str_of(a->q.why));
+		msg_put_u64(&out, TAG_CODE, (uint64_t)-r);
+	} else if (a->type == MSG_PROVIDER_REVOKE) {
+		msg_begin(&out, MSG_OK, a->q.id);
+	} else {
+		msg_begin(&out, MSG_PROVIDED, a->q.id);
+		answer_put(&out, good);
+	}
+	for (;;) {
+		r = msg_send(w->fd, &out);
+		if (r != -EAGAIN)
+			break;
+		if (wait_for(w->fd, POLLOUT, SEND_MS) < 0) {
+			msg_out_done(&out);
+			break;
+		}
+	}
+	if (r == -EMSGSIZE) {
+		msg_begin(&out, MSG_FAILED, a->q.id);
+		msg_put_str(&out, TAG_TEXT, STR("the credential is larger than 60 KiB"));
+		r = msg_send(w->fd, &out);
+	}
+	if (r < 0)
+		loop_stop(a->s->loop, r);
+}
+
+static int find(struct asked *a, struct answer *ret)
+{
+	const struct provider_ops *ops = question_ops(&a->q);
+
+	if (!ops)
+		return question_fail(&a->q, -EOPNOTSUPP,
+				     "this provider is not one of "
+				     "egret-provider's");
+	if (a->type == MSG_PROVIDE)
+		return ops->provide(&a->q, ret);
+	if (a->type == MSG_PROVIDER_RENEW)
+		return ops->renew ? ops->renew(&a->q, ret)
+				  : question_fail(&a->q, -EOPNOTSUPP, "does not renew");
+	return ops->revoke ? ops->revoke(&a->q) : 0;
+}
+
+static void on_fiber(void *owner)
+{
+	struct asked *a = owner;
+	struct serving *s = a->s;
+	struct answer good = { 0 };
+	int r = find(a, &good);
+
+	answer(a, r, &good);
+	question_done(&a->q);
+	free(a);
+	s->asked--;
+	watch_set(&s->broker, EPOLLIN);
+}
+
+static void on_broker(struct watch *w, uint32_t events)
+{
+	struct serving *s = w->owner;
+	struct asked *a;
+	struct msg_in m;
+	int r = msg_recv(w->fd, &m);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		loop_stop(s->loop, r == -ECONNRESET ? 0 : r);
+		return;
+	}
+	a = mem_new(sizeof(*a));
+	a->s = s;
+	a->type = m.type;
+	r = m.type == MSG_PROVIDE || m.type == MSG_PROVIDER_RENEW || m.type == MSG_PROVIDER_REVOKE
+		    ? question_open(&m, &a->q)
+		    : -EBADMSG;
+	msg_in_done(&m);
+	if (r < 0) {
+		question_done(&a->q);
+		free(a);
+		loop_stop(s->loop, r);
+		return;
+	}
+	a->q.loop = s->loop;
+	a->q.fetch = s->fetch;
+	a->q.roots = buf_str(&s->roots);
+	if (++s->asked == QUESTIONS_MAX)
+		watch_set(w, 0);
+	fiber_start(on_fiber, a);
+}
+
+/* An egretd that is away comes back; leases are renewed meanwhile. */
+static void on_egretd(struct watch *w, uint32_t events)
+{
+	struct serving *s = w->owner;
+	struct msg_in m;
+	int r = msg_recv(w->fd, &m);
+
+	if (r == -EAGAIN)
+		return;
+	if (r == 0 && m.type == MSG_STOP) {
+		loop_stop(s->loop, 0);
+		msg_in_done(&m);
+	} else {
+		if (r == 0)
+			msg_in_done(&m);
+		watch_del(w);
+	}
+}
+
+static void warm(struct serving *s)
+{
+	const struct fetch_trust t = { .roots = buf_str(&s->roots) };
+	char why[256];
+
+	/* A credential may bring its own roots: having none of the host's is not the end. */
+	if (s->roots.n && fetch_trust(s->fetch, &t, why, sizeof(why)) < 0)
+		log_warn("%s", why);
+}
+
+int provider_serve(int sock, struct str kind)
+{
+	struct serving s = { 0 };
+	int peer, r = start(&s, sock, kind, &peer);
+
+	if (r < 0) {
+		log_err("egretd did not say how to start: %s", strerror(-r));
+		return 1;
+	}
+	s.loop = loop_new();
+	s.fetch = fetch_new(s.loop, &s.names);
+	warm(&s);
+	r = watch_add(s.loop, &s.egretd, sock, EPOLLIN, on_egretd, &s);
+	if (r == 0)
+		r = watch_add(s.loop, &s.broker, peer, EPOLLIN, on_broker, &s);
+	if (r == 0)
+		r = loop_run(s.loop);
+	if (r < 0)
+		log_err("the broker could not be answered: %s", strerror(-r));
+	return r < 0;
+}

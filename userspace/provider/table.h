@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One row a provider, each from a file of its name. */
+#ifndef EGRET_PROVIDER_TABLE_H
+#define EGRET_PROVIDER_TABLE_H
+
+#include "provider/provider.h"
+
+extern const struct provider_ops provider_oauth2;
+
+#endif
