@@ -34,7 +34,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
 LDLIBS := -lnghttp2 -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
 
 # A folder of userspace/ is a library or a program; a program is its main.c and its own archive.
-LIBS := fetch http config policy event trust base
+LIBS := fetch http config policy event trust sigv4 base
 PROGRAMS := egretd proxy broker audit compile identity provider init mount oci cli
 bin-egretd := egretd
 bin-proxy := egret-proxy
