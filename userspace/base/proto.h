@@ -65,8 +65,9 @@ enum proto_type {
 
 	/* egretd -> broker */
 	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS*, FLAGS? (BROKER_*) */
-	MSG_JOB_OPEN,	/* JOB, JOB_NAME?, FD_PEER, FD_CREDS?, SEALED? -> MSG_JOB_OPENED or FAILED;
-			   also for a job that is open */
+	MSG_JOB_OPEN, /* JOB, JOB_NAME?, FD_PEER, FD_CREDS?, SEALED?, FD_TOKEN* with TOKEN_AUDIENCE*
+			 in the same order (the job's, for providers) -> MSG_JOB_OPENED or FAILED;
+			 also for a job that is open */
 	MSG_JOB_OPENED, /* JOB, SEALED (the job's CA, sealed under the store key), FD_CA, FD_BUNDLE,
 			   FD_P12 */
 	MSG_JOB_PEER,	/* JOB, FD_PEER, FD_CREDS?: a proxy was started anew, or credentials were
@@ -170,6 +171,7 @@ enum proto_type {
 	MSG_STATUS = 128, /* FLAGS? (STATUS_TRY) -> MSG_STATUS with KEY=value TEXTs, then JOB lines
 			     as for MSG_JOB_LIST, END */
 	MSG_RUN, /* FD_SPEC, FD_STDIN.., CWD (path), FD_STATUS, NET, UID?, GID?, GROUP*, LABEL*,
+		  * FD_TOKEN* with TOKEN_AUDIENCE*,
 		  * POLICY?, FD_SOURCE* NAME* KIND*, FD_FOLLOW?
 		  * -> MSG_JOB (ready, running) or FAILED; MSG_JOB_ENDED when it is over */
 	MSG_JOB_LIST,  /* -> MSG_JOB*, END */
@@ -183,13 +185,14 @@ enum proto_type {
 	/* A job that the CI system runs. Registrars (configuration) and admins. */
 	MSG_REGISTER_BEGIN, /* LABEL* ("provider=github") -> MSG_REGISTER_BEGIN: AUDIENCE to get a
 			     * token for, with a nonce good on this connection only; empty: no token
-			     * is wanted */
+			     * is wanted. TOKEN_AUDIENCE*: others, for providers of credentials */
 	MSG_REGISTER,	    /* LABEL* (facts; provider among them), FD_VALUE? (the token), PID? (the
 			     * worker: an ancestor of the caller, moved with all its descendants;
 			     * absent: no process is moved, the job has containers only),
 			     * CONTAINER_LABEL? (label key that its containers carry), SERVICE*,
 			     * FLAGS (REGISTER_*), POLICY? (name; admins only), FD_SOURCE* NAME*
-			     * KIND* (as MSG_RUN) -> MSG_JOB (ready) or FAILED */
+			     * KIND*, FD_TOKEN* TOKEN_AUDIENCE* (as MSG_RUN) -> MSG_JOB (ready)
+			     * or FAILED */
 	MSG_TRUST,  /* JOB_NAME -> MSG_PREPARED: what the steps of a worker need to trust its job's
 		     * CA and to find placeholders; for who may see the job */
 	MSG_ATTACH, /* CONTAINER (id or its first 12 or more digits) or CGROUP (path below the jobs'
@@ -315,6 +318,7 @@ enum proto_tag {
 	TAG_TTL,
 	TAG_HANDLE,
 	TAG_RENEWABLE,
+	TAG_TOKEN_AUDIENCE,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,
@@ -362,6 +366,7 @@ enum proto_tag {
 	TAG_FD_CONTROL,
 	TAG_FD_LINK,
 	TAG_FD_KEYS,
+	TAG_FD_TOKEN,
 };
 
 #endif

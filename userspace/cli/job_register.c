@@ -9,6 +9,7 @@
 #include "cli/ci_token.h"
 #include "cli/ci_worker.h"
 #include "cli/job_ask.h"
+#include "cli/job_tokens.h"
 #include "cli/job_trust.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ static const char usage[] =
 	"  --container-label KEY  the label that this job's containers carry (github: found out)\n"
 	"  --service NAME         a service container's name; may be repeated\n"
 	"  --token-file FILE|-    the identity token; github and buildkite are asked for theirs\n"
+	"  --token-for AUDIENCE=FILE  a token for a provider of credentials; may be repeated\n"
 	"  --trust FOLDER         the job's CA and bundles go there, for steps on the host\n"
 	"  --env FILE             with --trust: lines NAME=VALUE that make clients use them\n"
 	"  --containers-only      no step of this job runs on the host\n"
@@ -47,6 +49,7 @@ struct reg {
 	const char *labels[JOB_LABELS_MAX], *services[SERVICES_MAX];
 	unsigned nlabels, nservices;
 	const char *worker, *container_label, *token_file, *policy, *policy_name, *trust, *env;
+	struct job_tokens tokens;
 	uint64_t flags;
 	bool json;
 };
@@ -60,6 +63,7 @@ static int parse(struct reg *r, int argc, char **argv)
 		OPT_CONTAINER_LABEL,
 		OPT_SERVICE,
 		OPT_TOKEN,
+		OPT_TOKEN_FOR,
 		OPT_CONTAINERS,
 		OPT_KEEP,
 		OPT_POLICY,
@@ -75,6 +79,7 @@ static int parse(struct reg *r, int argc, char **argv)
 		{ "container-label", required_argument, NULL, OPT_CONTAINER_LABEL },
 		{ "service", required_argument, NULL, OPT_SERVICE },
 		{ "token-file", required_argument, NULL, OPT_TOKEN },
+		{ "token-for", required_argument, NULL, OPT_TOKEN_FOR },
 		{ "containers-only", no_argument, NULL, OPT_CONTAINERS },
 		{ "keep", no_argument, NULL, OPT_KEEP },
 		{ "policy", required_argument, NULL, OPT_POLICY },
@@ -115,6 +120,9 @@ static int parse(struct reg *r, int argc, char **argv)
 			break;
 		case OPT_TOKEN:
 			r->token_file = optarg;
+			break;
+		case OPT_TOKEN_FOR:
+			e = job_token_option(&r->tokens, optarg);
 			break;
 		case OPT_CONTAINERS:
 			r->flags |= REGISTER_CONTAINERS_ONLY;
@@ -197,8 +205,8 @@ static void put_labels(struct msg_out *m, const struct reg *r, const struct ci_f
 }
 
 /* The audience for a token; "" when none is wanted. -1, or an exit status. */
-static int begin(int sock, const struct reg *r, const struct ci_facts *facts, char *audience,
-		 size_t n)
+static int begin(int sock, struct reg *r, pid_t worker, const struct ci_facts *facts,
+		 char *audience, size_t n)
 {
 	struct str text = STR("no reason was given");
 	struct msg_out q;
@@ -218,6 +226,8 @@ static int begin(int sock, const struct reg *r, const struct ci_facts *facts, ch
 	} else if (!msg_get_str(&m, TAG_AUDIENCE, n - 1, &text)) {
 		snprintf(audience, n, "%.*s", STR_ARG(text));
 	}
+	if (e < 0)
+		e = job_tokens_fetch(&r->tokens, &m, r->provider, worker);
 	msg_in_done(&m);
 	return e;
 }
@@ -252,7 +262,7 @@ static int registered(int sock, const struct reg *r, struct msg_out *q)
 	return job_answer(&m, r->json);
 }
 
-static int ask(int sock, const struct reg *r, pid_t worker, const struct ci_facts *facts)
+static int ask(int sock, struct reg *r, pid_t worker, const struct ci_facts *facts)
 {
 	const char *label = r->container_label ? r->container_label : facts->container_label;
 	struct source_list sources = { .n = 0 };
@@ -260,7 +270,7 @@ static int ask(int sock, const struct reg *r, pid_t worker, const struct ci_fact
 	cleanup_close int token = -1;
 	struct msg_out q;
 	unsigned i;
-	int e = begin(sock, r, facts, audience, sizeof(audience));
+	int e = begin(sock, r, worker, facts, audience, sizeof(audience));
 
 	if (e < 0)
 		e = get_token(r, worker, audience, &token);
@@ -281,6 +291,7 @@ static int ask(int sock, const struct reg *r, pid_t worker, const struct ci_fact
 		if (r->policy_name)
 			msg_put_str(&q, TAG_POLICY, str_of(r->policy_name));
 		job_put_sources(&q, &sources);
+		job_put_tokens(&q, &r->tokens);
 		e = registered(sock, r, &q);
 	}
 	sources_done(&sources);
@@ -305,5 +316,6 @@ int job_register(int argc, char **argv)
 	if (e < 0)
 		e = ask(sock, &r, worker, &facts);
 	ci_facts_done(&facts);
+	job_tokens_done(&r.tokens);
 	return e;
 }

@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 #include "cli/daemon_start.h"
+#include "cli/job_tokens.h"
 #include "cli/render.h"
 #include "cli/sources.h"
 
@@ -38,6 +39,7 @@ static const char usage[] =
 	"\n"
 	"  --policy FILE      the policy (default: the installed one whose `for` fits)\n"
 	"  --credential FILE  a credential for this job; may be repeated\n"
+	"  --token-for AUDIENCE=FILE  an ID token for a provider of credentials; may be repeated\n"
 	"  --config FILE      configuration of the egretd that is started if none runs\n"
 	"  --events FILE|-    every event of the job as a JSON line to FILE or standard output\n"
 	"  --net none|host    none (default): a network namespace of its own; host: the host's\n"
@@ -53,6 +55,7 @@ struct run {
 	const char *policy, *config, *events, *net, *user;
 	const char *credentials[8];
 	unsigned ncredentials;
+	struct job_tokens tokens;
 	const char *labels[LABELS_MAX];
 	unsigned nlabels;
 	bool quiet;
@@ -77,6 +80,7 @@ static int parse(struct run *r, int argc, char **argv)
 	static const struct option options[] = {
 		{ "policy", required_argument, NULL, 'p' },
 		{ "credential", required_argument, NULL, 'c' },
+		{ "token-for", required_argument, NULL, 't' },
 		{ "config", required_argument, NULL, 'f' },
 		{ "events", required_argument, NULL, 'e' },
 		{ "net", required_argument, NULL, 'n' },
@@ -98,6 +102,11 @@ static int parse(struct run *r, int argc, char **argv)
 			if (r->ncredentials == ARRAY_SIZE(r->credentials))
 				return cli_fail(2, "at most 8 --credential");
 			r->credentials[r->ncredentials++] = optarg;
+			break;
+		case 't':
+			o = job_token_option(&r->tokens, optarg);
+			if (o >= 0)
+				return o;
 			break;
 		case 'f':
 			r->config = optarg;
@@ -249,6 +258,7 @@ static int ask(struct run *r, const struct source_list *sources)
 		msg_put_str(&m, TAG_NAME, str_of(sources->at[i].name));
 		msg_put_str(&m, TAG_KIND, str_of(sources->at[i].kind));
 	}
+	job_put_tokens(&m, &r->tokens);
 	e = msg_send(r->sock, &m);
 	msg_out_done(&m);
 	close(spec);
@@ -460,6 +470,7 @@ int verb_run(int argc, char **argv)
 	buf_init(&r.lines, 1u << 20);
 	e = ask(&r, &sources);
 	sources_done(&sources);
+	job_tokens_done(&r.tokens);
 	if (e > 0)
 		return e;
 	e = watch_job(&r, sigfd);

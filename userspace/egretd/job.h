@@ -22,6 +22,7 @@
 
 #include "egretd/daemon.h"
 #include "egretd/member.h"
+#include "egretd/tokens.h"
 #include "event/ring.h"
 
 #define JOB_FACTS_MAX 40
@@ -63,6 +64,7 @@ struct job {
 	unsigned npolicies;
 	int creds;		 /* pack, or -1 */
 	struct library own;	 /* what was given with the job */
+	struct tokens tokens;	 /* for its credentials' providers */
 	struct str wants_policy; /* by name, not by its facts; n = 0 */
 	struct str policy_name, policy_digest;
 	struct kernel_dial *dials;

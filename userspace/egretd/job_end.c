@@ -70,6 +70,7 @@ static void job_free(struct job *j)
 	close_fd(&j->p12);
 	close_fd(&j->broker_pair);
 	library_close(&j->own);
+	tokens_done(&j->tokens);
 	free(j->dials);
 	direct_drop(d, j->direct);
 	for (at = &d->jobs; *at != j; at = &(*at)->next)

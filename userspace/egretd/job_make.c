@@ -130,6 +130,7 @@ int job_ask_broker(struct job *j)
 	msg_put_fd(&m, TAG_FD_PEER, pair[1]);
 	if (j->creds >= 0)
 		msg_put_fd(&m, TAG_FD_CREDS, j->creds);
+	tokens_put(&j->tokens, &m);
 	if (j->sealed.n)
 		msg_put(&m, TAG_SEALED, j->sealed.p, j->sealed.n);
 	r = service_send(&j->d->broker, &m);

@@ -102,6 +102,7 @@ void job_register_begin(struct daemon *d, struct client *c, const struct caller 
 		audience_of(d, id, nonce, audience, sizeof(audience));
 		msg_put_str(&out, TAG_AUDIENCE, str_of(audience));
 	}
+	tokens_wanted(d->library.credentials, &out);
 	client_send(c, &out);
 }
 
@@ -336,6 +337,9 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, const
 		snprintf(why, n, "--policy-file: only root gives a registered job its policy");
 		return -EPERM;
 	}
+	r = tokens_take(&j->tokens, m, why, n);
+	if (r < 0)
+		return r;
 	r = job_sources(j, m, why, n);
 	if (r != 0)
 		return r;

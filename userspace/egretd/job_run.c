@@ -310,6 +310,9 @@ static int take(struct job *j, const struct caller *who, struct msg_in *m, char 
 	if (r < 0)
 		return r;
 	tier_of_run(j);
+	r = tokens_take(&j->tokens, m, why, n);
+	if (r < 0)
+		return r;
 	return job_sources(j, m, why, n);
 }
 

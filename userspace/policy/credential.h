@@ -61,6 +61,9 @@ enum provider credential_provider(const struct credential *c);
 /* Walks the params, in the order of load_provider.c's table. Start with *at = 0. */
 bool credential_each_param(const struct credential *c, size_t *at, enum param *ret_id,
 			   struct str *ret);
+/* Whom a token of the job must be for that its provider is shown (policy/credential_token.c); n =
+ * 0: it needs none. */
+struct str credential_token_audience(const struct credential *c);
 struct str credential_param(const struct credential *c, enum param id); /* the first; n = 0: none */
 bool credential_static(const struct credential *c);
 bool credential_client_auth_pass(const struct credential *c);
