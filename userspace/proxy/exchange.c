@@ -5,6 +5,8 @@
  * upstream. A denied request never touches an upstream. Called by session.c with a parsed head;
  * each step may wait, and each wait has one way out that refuses.
  */
+#include "proxy/bind.h"
+#include "proxy/body.h"
 #include "proxy/git.h"
 #include "proxy/override.h"
 
@@ -68,69 +70,6 @@ void exchange_over(struct session *s, enum reason r, const char *message)
 }
 
 /* ---- the credential ---- */
-
-static bool method_takes_credential(struct str method)
-{
-	return !str_is(method, "OPTIONS") && !str_is(method, "TRACE") && !str_is(method, "CONNECT");
-}
-
-/*
- * Which credential goes with the request: x->credential, or -1. The rule that allows it names one;
- * without a rule's word only a placeholder that stands where a binding looks for it asks for one.
- * Its hosts are the wall in both cases. false: refused.
- */
-static bool choose_credential(struct session *s)
-{
-	struct exchange *x = &s->x;
-	struct str host = x->rq.q.host, named = x->rq.verdict.credential;
-	const struct credentials *creds = s->px->creds;
-	struct head *h = &s->req.head;
-	int chosen = -1;
-	bool fits = s->tls && method_takes_credential(h->method);
-	struct credential c;
-
-	x->credential = -1;
-	for (int i = 0; i < creds_count(creds); i++) {
-		c = creds_at(creds, i);
-		if (!x->rq.origin.name_n || !credential_host(&c, host))
-			continue;
-		/* What the client sent in these places goes, whether or not we put something there.
-		 */
-		inject_strip(&c, host, h);
-		if (!named.n && fits && chosen < 0 && inject_has_placeholder(&c, host, h))
-			chosen = i;
-	}
-	if (named.n) {
-		chosen = creds_find(creds, named);
-		c = chosen >= 0 ? creds_at(creds, chosen) : (struct credential){ 0 };
-		if (chosen < 0 || !x->rq.origin.name_n || !credential_host(&c, host)) {
-			answer_fault(s, 502, REASON_CREDENTIAL,
-				     "could not get credential %.*s (%s); the request was not sent",
-				     STR_ARG(named),
-				     chosen < 0 ? "this job has none of that name"
-						: "it is not for this host");
-			return false;
-		}
-		if (!s->tls) {
-			answer_fault(s, 403, REASON_CREDENTIAL_CLEARTEXT,
-				     "credential %.*s never goes over a connection without TLS",
-				     STR_ARG(named));
-			return false;
-		}
-		if (!fits) {
-			answer_fault(s, 403, REASON_CREDENTIAL_METHOD,
-				     "credential %.*s never goes with %.*s", STR_ARG(named),
-				     STR_ARG(h->method));
-			return false;
-		}
-		/* Only a placeholder binding, and no placeholder sent: there is nothing to put
-		 * anywhere. */
-		if (!inject_wanted(&c, host, h))
-			chosen = -1;
-	}
-	x->credential = chosen;
-	return true;
-}
 
 static void on_credential(void *owner, const struct lease *l, const char *why)
 {
@@ -245,6 +184,21 @@ void exchange_upstream(struct session *s, bool fresh)
 
 /* ---- the request ---- */
 
+bool exchange_go_on(struct session *s)
+{
+	struct head *h = &s->req.head, go_on = { .status = 100 };
+	struct h1_out o = { .body = BODY_NONE };
+
+	if (!h->minor || !head_has_token(h, "expect", "100-continue"))
+		return true;
+	if (flow_answer(&s->down, &go_on, &o) < 0 || flow_flush(&s->down) < 0) {
+		session_abort(s);
+		return false;
+	}
+	head_drop(h, "expect");
+	return true;
+}
+
 static void connect_start(struct session *s)
 {
 	static const char ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
@@ -319,7 +273,11 @@ void exchange_allowed(struct session *s)
 {
 	struct exchange *x = &s->x;
 
-	if (!choose_credential(s))
+	if (body_wanted(s)) {
+		body_start(s);
+		return;
+	}
+	if (!bind_choose(s))
 		return;
 	if (x->credential >= 0 && !creds_now(s->px->creds, x->credential))
 		x->want_credential = creds_get(s->px, x->credential, on_credential, s);

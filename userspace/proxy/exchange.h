@@ -4,8 +4,10 @@
  *
  *   session.c    the connection: reading heads, timers, the end
  *   git.c        the refs of a push, read before they are decided about
- *   exchange.c   one request up to its first byte: decide, credential, upstream, record (promise
- * P7) forward.c    the request out, the answer back answer.c     refusals: record, words, draining
+ *   bind.c       which credential goes with it; body.c: bodies that can hold its placeholder
+ *   exchange.c   one request up to its first byte: decide, credential, upstream, record (P7)
+ *   forward.c    the request out, the answer back
+ *   answer.c     refusals: record, words, draining
  *
  * A function that may free the session says so by returning false ("gone") or is the last call of
  * its caller.
@@ -26,6 +28,7 @@
 enum session_state {
 	SESSION_HEAD,	/* before a head, or inside one */
 	SESSION_LIST,	/* reads what the decision needs of the body (git.c) */
+	SESSION_BODY,	/* reads a body that may hold a placeholder (body.c) */
 	SESSION_DECIDE, /* waits for a credential, an upstream or the ring; nothing is read */
 	SESSION_FORWARD,
 	SESSION_REFUSE,	  /* waits for the record's number */
@@ -45,6 +48,8 @@ struct exchange {
 	struct git_ask *git; /* a push that is judged by its refs */
 	struct str refs;     /* what it moves; n = 0: not read */
 	struct str first;    /* read of the body already: sent before the rest */
+	struct carrier carrier; /* where a credential can stand; target is what is sent */
+	struct buf body;	/* of the carrier */
 	struct inject inject;
 	struct creds_want *want_credential;
 	struct upstream_want *want_upstream;
@@ -106,6 +111,8 @@ void exchange_drop(
 void exchange_start(struct session *s);	  /* a head is in s->req.head */
 void exchange_allowed(struct session *s); /* the verdict stands */
 void exchange_upstream(struct session *s, bool fresh);
+/* Asks for a body that was to be asked for: it is needed before the origin can ask. false: gone. */
+bool exchange_go_on(struct session *s);
 /* Fields that each event of the exchange has. */
 void exchange_event(const struct session *s, struct event *e, enum event_kind kind,
 		    enum event_verdict v, enum reason r);

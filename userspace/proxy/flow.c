@@ -46,7 +46,8 @@ void flow_reset(struct flow *f)
 	f->pending.n = 0;
 	f->scrub = NULL;
 	f->kind = BODY_NONE;
-	f->ended = f->discard = false;
+	f->ended = f->discard = f->whole = false;
+	f->nparts = f->part_at = 0;
 	f->bytes = f->read_total = f->written_total = 0;
 	f->scrubbed = 0;
 }
@@ -58,6 +59,8 @@ void flow_discard(struct flow *f)
 	f->secret = false;
 	f->out.n = f->out_at = 0;
 	f->pending.n = 0;
+	f->nparts = 0;
+	f->ended = f->ended || f->whole;
 	f->discard = true;
 	f->to = NULL;
 	f->to_lane = NULL;
@@ -217,10 +220,32 @@ static bool body(struct flow *f)
 	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
 }
 
-bool flow_put(struct flow *f, struct str s)
+void flow_parts(struct flow *f, const struct str *parts, size_t n, bool whole)
 {
+	f->parts = parts;
+	f->nparts = n;
+	f->part_at = 0;
+	f->whole = whole;
+	if (!f->to_lane && buf_reserve(&f->out, f->out.limit - f->out.n) < 0)
+		die("out has no room up to its own limit");
+}
+
+/* A piece of the parts. */
+static bool put_part(struct flow *f)
+{
+	struct str s = { f->parts->p + f->part_at, f->parts->n - f->part_at };
+
+	if (s.n > GATHER)
+		s.n = GATHER;
 	f->bytes += s.n;
-	return emit(f, s, false);
+	f->part_at += s.n;
+	if (f->part_at == f->parts->n) {
+		f->parts++;
+		f->nparts--;
+		f->part_at = 0;
+	}
+	f->secret = true;
+	return !s.n || emit(f, s, false);
 }
 
 static bool end(struct flow *f)
@@ -257,7 +282,12 @@ static enum flow_state parse(struct flow *f)
 	}
 	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer &&
 	       !(f->to_lane && h2_lane_queued(f->to_lane) >= f->buffer)) {
-		switch (flow_parse(f)) {
+		if (f->nparts) {
+			if (!put_part(f))
+				return FLOW_FAULT;
+			continue;
+		}
+		switch (f->whole ? H1_END : flow_parse(f)) {
 		case H1_MORE:
 			return FLOW_READ;
 		case H1_HEAD:

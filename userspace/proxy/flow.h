@@ -44,11 +44,14 @@ struct flow {
 	const struct scrub *scrub; /* or NULL */
 	enum head_body kind;	   /* how the sink sees the end */
 	size_t buffer;		   /* limits.buffer_bytes */
-	bool secret;		   /* out holds an injected value: wiped when it is written */
-	bool eof;		   /* the source ended */
-	bool ended;		   /* the end of the message is in out */
-	bool discard;		   /* throw away what is parsed */
-	uint64_t bytes;		   /* of body */
+	const struct str *parts;   /* of the body, sent before what is parsed; borrowed */
+	size_t nparts, part_at;
+	bool whole;	/* and nothing of it is left to be parsed */
+	bool secret;	/* out holds an injected value: wiped when it is written */
+	bool eof;	/* the source ended */
+	bool ended;	/* the end of the message is in out */
+	bool discard;	/* throw away what is parsed */
+	uint64_t bytes; /* of body */
 	uint64_t read_total, written_total;
 	size_t scrubbed; /* occurrences */
 	flow_head_fn on_head;
@@ -67,8 +70,10 @@ ssize_t flow_fill(struct flow *f);
 enum h1_event flow_parse(struct flow *f);
 /* Moves what can be moved. may_read: the source is worth a try. */
 enum flow_state flow_pump(struct flow *f, bool may_read);
-/* Bytes of the message's body that were parsed before its head was written. */
-bool flow_put(struct flow *f, struct str s);
+/* Bytes of the message's body that were parsed before its head was written, to be called before
+ * the head is: out is given its room now, so that no copy of a secret part is left behind. whole:
+ * they are all of it. */
+void flow_parts(struct flow *f, const struct str *parts, size_t n, bool whole);
 /* Writes out and pending. 0; -EAGAIN; -errno. */
 int flow_flush(struct flow *f);
 /* The head of what follows, in the sink's own form. 0, -EMSGSIZE, -EPIPE. */

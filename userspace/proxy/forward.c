@@ -66,6 +66,35 @@ static int scrub_ready(struct session *s)
 	return r;
 }
 
+/* What was read of the body already goes first. A body read whole is sent with its length. */
+static void body_parts(struct session *s, struct carrier *k, struct h1_out *o)
+{
+	static const char *const sums[] = { "content-md5", "digest", "content-digest",
+					    "repr-digest" };
+	struct exchange *x = &s->x;
+	char *length;
+
+	if (x->first.n)
+		flow_parts(&s->up, &x->first, 1, false);
+	if (!k->body.p)
+		return;
+	for (size_t i = 0; k->nparts && i < ARRAY_SIZE(sums); i++)
+		head_drop(k->head, sums[i]);
+	if (!k->nparts) {
+		k->parts = &x->carrier.body;
+		k->length = k->body.n;
+		k->nparts = 1;
+	}
+	flow_parts(&s->up, k->parts, k->nparts, true);
+	x->up_done = false;
+	o->body = BODY_LENGTH;
+	o->length = k->length;
+	length = arena_new(&s->arena, 24);
+	snprintf(length, 24, "%zu", k->length);
+	head_drop(k->head, "content-length");
+	head_add(k->head, &s->arena, STR("content-length"), str_of(length));
+}
+
 static bool write_request(struct session *s)
 {
 	struct exchange *x = &s->x;
@@ -77,6 +106,8 @@ static bool write_request(struct session *s)
 			    .length = h->length,
 			    .websocket = x->rq.websocket };
 	int r;
+
+	struct carrier k = x->carrier;
 
 	/* A retry writes the same head again, and values put in now are gone by then: work on a
 	 * copy. */
@@ -94,16 +125,19 @@ static bool write_request(struct session *s)
 	if (x->credential >= 0) {
 		const struct lease *l = creds_now(s->px->creds, x->credential);
 
+		inject_done(&x->inject);
 		r = l ? inject_put(&l->cred, x->rq.q.host,
-				   (struct str){ (char *)l->value.p, l->value.n }, h, &s->arena,
-				   &x->inject)
+				   (struct str){ (char *)l->value.p, l->value.n }, &k, &x->inject)
 		      : -ESTALE;
 		s->up.secret = true;
 	}
 	if (r == 0)
-		r = flow_request(&s->up, h, s->tls, x->rq.target.whole,
+		body_parts(s, &k, &o);
+	if (r == 0)
+		r = flow_request(&s->up, h, s->tls, k.target,
 				 (struct str){ x->rq.host, x->rq.host_n }, &o);
-	inject_done(&x->inject);
+	if (!k.nparts) /* else they stand in what is still to be sent */
+		inject_done(&x->inject);
 	h->fields = fields;
 	h->n = n;
 	h->room = room;
@@ -136,11 +170,6 @@ void forward_start(struct session *s)
 	}
 	if (!write_request(s))
 		return;
-	if (x->first.n && !flow_put(&s->up, x->first)) {
-		x->reusable = true;
-		answer_fault(s, 413, REASON_LIMIT, "what was read of its body does not fit");
-		return;
-	}
 	s->down.on_head = on_answer_head;
 	s->down.owner = s;
 	s->down.eof = false;

@@ -272,22 +272,14 @@ void git_start(struct session *s)
 {
 	struct exchange *x = &s->x;
 	struct head *h = &s->req.head;
-	struct head go_on = { .status = 100 };
-	struct h1_out o = { .body = BODY_NONE };
 
 	x->git = arena_new(&s->arena, sizeof(*x->git));
 	if (encoded(h)) {
 		refuse_list(s, 415, "it comes compressed, which git never does");
 		return;
 	}
-	/* The body is needed now, so it is egret that asks for it. */
-	if (h->minor && head_has_token(h, "expect", "100-continue")) {
-		if (flow_answer(&s->down, &go_on, &o) < 0 || flow_flush(&s->down) < 0) {
-			session_abort(s);
-			return;
-		}
-		head_drop(h, "expect");
-	}
+	if (!exchange_go_on(s))
+		return;
 	s->state = SESSION_LIST;
 	session_deadline(s, s->px->limits.header_ms);
 	session_want(s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Header, Basic and placeholder injection. Called by the session's exchange once the upstream is
- * verified and the record is written. The head is the client's (hostile), the bindings are the
- * operator's, the value is secret: it is formed in locked memory and never in the arena.
+ * Injection: which places there are, and those in a head; inject_query.c and inject_body.c have the
+ * others. Called by the session's exchange once the upstream is verified and the record is written.
+ * The request is the client's (hostile), the bindings are the operator's, the value is secret: it
+ * is formed in locked memory and never in the arena.
  */
 #include "proxy/inject.h"
 
@@ -71,63 +72,97 @@ static bool holds(struct str value, struct str placeholder)
 	return yes;
 }
 
-bool inject_has_placeholder(const struct credential *c, struct str host, const struct head *h)
+static bool header_holds(const struct head *h, struct str name, struct str placeholder)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (str_eq(h->fields[i].name, name) && holds(h->fields[i].value, placeholder))
+			return true;
+	return false;
+}
+
+bool inject_has_placeholder(const struct credential *c, struct str host, const struct carrier *k)
 {
 	struct str placeholder = credential_placeholder(c);
 	struct credential_inject in;
 
+	if (!placeholder.n)
+		return false;
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
-		for (size_t i = 0; i < h->n; i++) {
-			if (str_eq(h->fields[i].name, in.name) &&
-			    holds(h->fields[i].value, placeholder))
+		switch (in.kind) {
+		case INJECT_HEADER:
+		case INJECT_BASIC:
+		case INJECT_SWAP_HEADER:
+			if (header_holds(k->head, in.name, placeholder))
 				return true;
+			break;
+		case INJECT_QUERY:
+		case INJECT_SWAP_QUERY:
+			if (inject_in_query(k->target, in.name, placeholder))
+				return true;
+			break;
+		case INJECT_SWAP_JSON:
+		case INJECT_SWAP_FORM:
+		case INJECT_CERTIFICATE:
+			break;
 		}
 	}
-	return false;
+	return inject_in_body(c, host, k);
 }
 
-bool inject_wanted(const struct credential *c, struct str host, const struct head *h)
+bool inject_wanted(const struct credential *c, struct str host, const struct carrier *k)
 {
 	struct credential_inject in;
 
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
-		if (in.kind == INJECT_HEADER || in.kind == INJECT_BASIC)
+		if (in.kind == INJECT_HEADER || in.kind == INJECT_BASIC ||
+		    in.kind == INJECT_QUERY || in.kind == INJECT_CERTIFICATE)
 			return true;
 	}
-	return inject_has_placeholder(c, host, h);
+	return inject_has_placeholder(c, host, k);
 }
 
-static void strip_name(struct head *h, struct str name, struct str placeholder)
+static void strip_name(struct head *h, struct str name, struct str placeholder,
+		       const struct field *keep)
 {
 	size_t to = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (!str_eq(h->fields[i].name, name) || holds(h->fields[i].value, placeholder))
-			h->fields[to++] = h->fields[i];
+		const struct field *f = &h->fields[i];
+
+		if (!str_eq(f->name, name) || holds(f->value, placeholder) ||
+		    (keep && keep->value.p == f->value.p))
+			h->fields[to++] = *f;
 	}
 	h->n = to;
 }
 
-void inject_strip(const struct credential *c, struct str host, struct head *h)
+void inject_strip(const struct credential *c, struct str host, struct carrier *k,
+		  const struct field *keep)
 {
 	struct str placeholder = credential_placeholder(c);
 	struct credential_inject in;
-
 	bool looked_for = false;
 
 	if (credential_client_auth_pass(c))
 		return;
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
-		strip_name(h, in.name, placeholder);
+		if (in.kind == INJECT_QUERY || in.kind == INJECT_SWAP_QUERY) {
+			k->target = inject_query_strip(k->target, in.name, placeholder, k->arena);
+			continue;
+		}
+		if (in.kind != INJECT_HEADER && in.kind != INJECT_BASIC &&
+		    in.kind != INJECT_SWAP_HEADER)
+			continue;
+		strip_name(k->head, in.name, placeholder, keep);
 		looked_for = looked_for || str_is(in.name, "authorization");
 	}
 	/* Where no binding looks for the placeholder it is only a way to keep the client's own. */
 	if (!looked_for)
-		head_drop(h, "authorization");
+		strip_name(k->head, STR("authorization"), no_str(), keep);
 }
 
 /* Every `what` in s becomes `by`, in locked memory. */
-static int swap(struct str s, struct str what, struct str by, struct secret *ret)
+int inject_swap(struct str s, struct str what, struct str by, struct secret *ret)
 {
 	size_t times = 0;
 	struct str hit, rest = s;
@@ -174,7 +209,7 @@ static int basic_encode(struct str plain, struct secret *ret)
 	return 0;
 }
 
-static int formed(struct inject *to, struct secret s, struct str *ret)
+int inject_keep(struct inject *to, struct secret s, struct str *ret)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if ((s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f) {
@@ -198,62 +233,101 @@ static int put_placeholder(struct str placeholder, struct str value, struct fiel
 	int r;
 
 	if (find_in(f->value, placeholder).n) {
-		r = swap(f->value, placeholder, value, &out);
-		return r < 0 ? r : formed(to, out, &f->value);
+		r = inject_swap(f->value, placeholder, value, &out);
+		return r < 0 ? r : inject_keep(to, out, &f->value);
 	}
 	if (!basic_decode(f->value, &plain))
 		return 0;
-	r = swap((struct str){ (char *)plain.p, plain.n }, placeholder, value, &swapped);
+	r = inject_swap((struct str){ (char *)plain.p, plain.n }, placeholder, value, &swapped);
 	secret_done(&plain);
 	if (r < 0)
 		return r;
 	r = basic_encode((struct str){ (char *)swapped.p, swapped.n }, &out);
 	secret_done(&swapped);
-	return r < 0 ? r : formed(to, out, &f->value);
+	return r < 0 ? r : inject_keep(to, out, &f->value);
 }
 
-int inject_put(const struct credential *c, struct str host, struct str value, struct head *h,
-	       struct arena *a, struct inject *to)
+/* What a format says, where it goes. */
+static int set(const struct credential_inject *in, struct str value, struct carrier *k,
+	       struct inject *to)
 {
-	struct str placeholder = credential_placeholder(c), v;
-	struct credential_inject in;
 	struct secret s, out;
+	struct str v;
+	int r = inject_swap(in->format, STR("{token}"), value, &s);
+
+	if (r < 0)
+		return r;
+	if (in->kind == INJECT_HEADER) {
+		r = inject_keep(to, s, &v);
+	} else {
+		v = (struct str){ (char *)s.p, s.n };
+		r = in->kind == INJECT_BASIC ? basic_encode(v, &out)
+					     : inject_query_set(k->target, in->name, v, &out);
+		secret_done(&s);
+		if (r == 0)
+			r = inject_keep(to, out, &v);
+	}
+	if (r < 0)
+		return r;
+	if (in->kind == INJECT_QUERY) {
+		k->target = v;
+		return 0;
+	}
+	head_drop_str(k->head, in->name);
+	head_add(k->head, k->arena, in->name, v);
+	return 0;
+}
+
+static int swap_query(const struct credential_inject *in, struct str placeholder, struct str value,
+		      struct carrier *k, struct inject *to)
+{
+	struct secret out;
 	int r;
 
-	for (size_t at = 0; credential_each_inject(c, host, &at, &in);) {
+	if (!inject_in_query(k->target, in->name, placeholder))
+		return 0;
+	r = inject_query_swap(k->target, in->name, placeholder, value, &out);
+	return r < 0 ? r : inject_keep(to, out, &k->target);
+}
+
+static int swap_header(const struct credential_inject *in, struct str placeholder, struct str value,
+		       struct head *h, struct inject *to)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < h->n && r == 0; i++)
+		if (str_eq(h->fields[i].name, in->name) && holds(h->fields[i].value, placeholder))
+			r = put_placeholder(placeholder, value, &h->fields[i], to);
+	return r;
+}
+
+int inject_put(const struct credential *c, struct str host, struct str value, struct carrier *k,
+	       struct inject *to)
+{
+	struct str placeholder = credential_placeholder(c);
+	struct credential_inject in;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && credential_each_inject(c, host, &at, &in);) {
 		switch (in.kind) {
 		case INJECT_HEADER:
-			r = swap(in.format, STR("{token}"), value, &out);
-			break;
 		case INJECT_BASIC:
-			r = swap(in.format, STR("{token}"), value, &s);
-			if (r < 0)
-				return r;
-			r = basic_encode((struct str){ (char *)s.p, s.n }, &out);
-			secret_done(&s);
+		case INJECT_QUERY:
+			r = set(&in, value, k, to);
 			break;
 		case INJECT_SWAP_HEADER:
-			for (size_t i = 0; i < h->n; i++) {
-				if (!str_eq(h->fields[i].name, in.name) ||
-				    !holds(h->fields[i].value, placeholder))
-					continue;
-				r = put_placeholder(placeholder, value, &h->fields[i], to);
-				if (r < 0)
-					return r;
-			}
-			continue;
-		default:
-			return -EINVAL;
+			r = swap_header(&in, placeholder, value, k->head, to);
+			break;
+		case INJECT_SWAP_QUERY:
+			r = swap_query(&in, placeholder, value, k, to);
+			break;
+		case INJECT_SWAP_JSON:
+		case INJECT_SWAP_FORM:
+		case INJECT_CERTIFICATE:
+			break;
 		}
-		if (r < 0)
-			return r;
-		r = formed(to, out, &v);
-		if (r < 0)
-			return r;
-		head_drop_str(h, in.name);
-		head_add(h, a, in.name, v);
 	}
-	return 0;
+	return r < 0 ? r : inject_body_swap(c, host, value, k, to);
 }
 
 void inject_done(struct inject *i)

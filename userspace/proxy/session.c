@@ -5,6 +5,7 @@
  * head is parsed when the last answer is written. Trusts no byte of the client; every wait has a
  * deadline from the one table.
  */
+#include "proxy/body.h"
 #include "proxy/git.h"
 #include "proxy/told.h"
 
@@ -43,6 +44,7 @@ void session_want(struct session *s)
 		return;
 	case SESSION_HEAD:
 	case SESSION_LIST:
+	case SESSION_BODY:
 	case SESSION_LINGER:
 		read = true;
 		break;
@@ -82,6 +84,9 @@ static void on_deadline(struct timer *t)
 		return;
 	case SESSION_LIST:
 		answer_fault(s, 408, REASON_TIMEOUT, "its list of refs took too long");
+		return;
+	case SESSION_BODY:
+		answer_fault(s, 408, REASON_TIMEOUT, "its body took too long");
 		return;
 	case SESSION_FORWARD:
 		forward_idle(s);
@@ -208,6 +213,9 @@ static void on_readable(void *owner)
 		return;
 	case SESSION_LIST:
 		git_readable(s);
+		return;
+	case SESSION_BODY:
+		body_readable(s);
 		return;
 	case SESSION_FORWARD:
 		forward_client_readable(s);
@@ -348,6 +356,7 @@ static void session_free(struct session *s)
 	flow_done(&s->up);
 	flow_done(&s->down);
 	scrub_free(s->scrub);
+	buf_done(&s->x.body);
 	arena_done(&s->arena);
 	buf_done(&s->target);
 	free(s);
@@ -420,6 +429,7 @@ void session_next(struct session *s)
 	s->down.in.n = s->down.in_at = 0;
 	s->down.eof = false;
 	h1_init(&s->res, false, &s->limits);
+	buf_done(&s->x.body);
 	arena_done(&s->arena);
 	arena_init(&s->arena, limit);
 	s->x = (struct exchange){ .credential = -1 };

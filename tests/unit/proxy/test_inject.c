@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "http/h1.h"
 #include "policy/compile.h"
@@ -80,6 +81,7 @@ static void run(const char *credential, const char *host, const char *sent, bool
 	struct arena a;
 	struct h1 h;
 	char in[1024], got[2048];
+	struct carrier k;
 	size_t used;
 
 	assert_int_equal(policy_compile(&src, 1, 0, &out), 0);
@@ -88,10 +90,11 @@ static void run(const char *credential, const char *host, const char *sent, bool
 	h1_init(&h, true, &limits);
 	snprintf(in, sizeof(in), "GET / HTTP/1.1\r\n%s\r\n", sent);
 	assert_int_equal(h1_next(&h, &a, in, strlen(in), false, &used), H1_HEAD);
-	inject_strip(&c, str_of(host), &h.head);
-	assert_int_equal(inject_wanted(&c, str_of(host), &h.head), wanted);
+	k = (struct carrier){ .head = &h.head, .arena = &a, .target = STR("/") };
+	inject_strip(&c, str_of(host), &k, NULL);
+	assert_int_equal(inject_wanted(&c, str_of(host), &k), wanted);
 	if (wanted)
-		assert_int_equal(inject_put(&c, str_of(host), STR(TOKEN), &h.head, &a, &inj), 0);
+		assert_int_equal(inject_put(&c, str_of(host), STR(TOKEN), &k, &inj), 0);
 	sees(&h.head, got);
 	assert_string_equal(got, want);
 	inject_done(&inj);
@@ -150,6 +153,183 @@ static void test_placeholder(void **state)
 	not_wanted(key, "a.test", "X-Other: " MARK "\r\n", "x-other=" MARK ";");
 }
 
+/* ---- the query and the body ---- */
+
+#define VALUE "s3cr3t/\"va\\lue+&%"
+#define IN_QUERY "s3cr3t%2F%22va%5Clue%2B%26%25"
+#define IN_JSON "s3cr3t/\\\"va\\\\lue+&%"
+
+static struct carrier put(const char *credential, const char *target, enum carrier_body kind,
+			  const char *body, const char **ret_doubt, char *got)
+{
+	struct source src = { SOURCE_CREDENTIAL, STR("c.json"), str_of(credential) };
+	struct head h = { .is_request = true };
+	struct inject inj = { 0 };
+	struct compiled out;
+	struct credential c;
+	struct carrier k;
+	struct arena a;
+	char *to = got;
+
+	assert_int_equal(policy_compile(&src, 1, 0, &out), 0);
+	assert_int_equal(credential_open(out.credentials[0], &c), 0);
+	arena_init(&a, 1 << 16);
+	k = (struct carrier){ .head = &h,
+			      .arena = &a,
+			      .target = str_of(target),
+			      .kind = kind,
+			      .body = str_of(body) };
+	inject_strip(&c, STR("a.test"), &k, NULL);
+	*ret_doubt = inject_body_doubt(&c, STR("a.test"), &k);
+	if (!*ret_doubt && inject_wanted(&c, STR("a.test"), &k))
+		assert_int_equal(inject_put(&c, STR("a.test"), STR(VALUE), &k, &inj), 0);
+	if (kind) {
+		for (size_t i = 0; i < k.nparts; i++)
+			to += print(to, "%.*s", STR_ARG(k.parts[i]));
+		if (k.nparts)
+			assert_int_equal(to - got, k.length);
+		else
+			print(got, "%s", body);
+	} else {
+		print(got, "%.*s", STR_ARG(k.target));
+	}
+	inject_done(&inj);
+	arena_done(&a);
+	compiled_done(&out);
+	return k;
+}
+
+static void query(const char *credential, const char *target, const char *want)
+{
+	const char *doubt;
+	char got[1024];
+
+	put(credential, target, CARRIER_NONE, "", &doubt, got);
+	assert_string_equal(got, want);
+}
+
+static void test_query(void **state)
+{
+	static const char set[] = CRED("{ \"query\": \"a key\", \"format\": \"t.{token}\" }", "");
+	static const char swap[] = CRED("{ \"query\": \"key\" }", MARKED);
+	static const char kept[] =
+		CRED("{ \"query\": \"key\" }", MARKED ", \"client_auth\": \"pass\"");
+
+	query(set, "/p", "/p?a%20key=t." IN_QUERY);
+	query(set, "/p?", "/p?a%20key=t." IN_QUERY);
+	query(set, "/p?x=1&y", "/p?x=1&y&a%20key=t." IN_QUERY);
+	query(set, "/p?a+key=own&x=1&a%20key=own&%61%20key", "/p?x=1&a%20key=t." IN_QUERY);
+	query(swap, "/p?x=" MARK "&key=" MARK "&y=%41", "/p?x=" MARK "&key=" IN_QUERY "&y=%41");
+	query(swap, "/p?k%65y=u:" MARK "," MARK, "/p?k%65y=u:" IN_QUERY "," IN_QUERY);
+	/* The client's own goes, and what is not the key's stays. */
+	query(swap, "/p?key=own&x=1", "/p?x=1");
+	query(swap, "/p?key=own", "/p");
+	query(swap, "/p?" MARK "&" MARK "=key&keys=" MARK, "/p?" MARK "&" MARK "=key&keys=" MARK);
+	query(swap, "/key=" MARK, "/key=" MARK);
+	query(kept, "/p?key=own&x=1", "/p?key=own&x=1");
+	query(kept, "/p?key=" MARK, "/p?key=" IN_QUERY);
+}
+
+static void body(const char *credential, enum carrier_body kind, const char *text, const char *want)
+{
+	const char *doubt;
+	char got[2048];
+
+	put(credential, "/", kind, text, &doubt, got);
+	assert_null(doubt);
+	assert_string_equal(got, want);
+}
+
+static void doubtful(const char *credential, const char *text, const char *why)
+{
+	const char *doubt;
+	char got[2048];
+
+	put(credential, "/", CARRIER_JSON, text, &doubt, got);
+	assert_non_null(doubt);
+	assert_non_null(strstr(doubt, why));
+	assert_string_equal(got, text);
+}
+
+static void test_json(void **state)
+{
+	static const char cred[] =
+		CRED("[ { \"json\": \"/auth/token\" }, { \"json\": \"/a~1b/1/~0\" } ]", MARKED);
+	char deep[512] = "";
+
+	body(cred, CARRIER_JSON, "{\"auth\":{\"token\":\"" MARK "\"}}",
+	     "{\"auth\":{\"token\":\"" IN_JSON "\"}}");
+	/* Numbers, blanks and the order stay as they are; other places keep the placeholder. */
+	body(cred, CARRIER_JSON,
+	     " {\"n\" : 1.50e+1,\"" MARK "\":\"" MARK "\", \"auth\":{ \"x\":\"" MARK
+	     "\",\"t\\u006fken\": \"a " MARK "/" MARK "\\n\"}}\r\n",
+	     " {\"n\" : 1.50e+1,\"" MARK "\":\"" MARK "\", \"auth\":{ \"x\":\"" MARK
+	     "\",\"t\\u006fken\": \"a " IN_JSON "/" IN_JSON "\\n\"}}\r\n");
+	body(cred, CARRIER_JSON,
+	     "{\"a/b\":[\"" MARK "\",{\"~\":\"" MARK "\"},{\"~\":\"" MARK "\"}]}",
+	     "{\"a/b\":[\"" MARK "\",{\"~\":\"" IN_JSON "\"},{\"~\":\"" MARK "\"}]}");
+	/* No string, or not there. */
+	body(cred, CARRIER_JSON, "{\"auth\":{\"token\":[\"" MARK "\"]}}",
+	     "{\"auth\":{\"token\":[\"" MARK "\"]}}");
+	body(cred, CARRIER_JSON, "\"" MARK "\"", "\"" MARK "\"");
+	body(cred, CARRIER_JSON, "no json", "no json");
+	body(cred, CARRIER_JSON, "", "");
+	doubtful(cred, "{\"auth\":{\"token\":\"" MARK "\",\"token\":\"x\"}}", "twice");
+	doubtful(cred, "{\"auth\":{\"token\":\"x\"},\"auth\":{\"token\":\"" MARK "\"}}", "twice");
+	doubtful(cred, "{\"auth\":{\"token\":\"" MARK "\"}", "not JSON");
+	doubtful(cred, "{\"auth\":{\"token\":\"" MARK "\"}} x", "not JSON");
+	doubtful(cred, "{\"auth\":{\"token\":\"" MARK "\",}}", "not JSON");
+	doubtful(cred, "{'auth':{'token':'" MARK "'}}", "not JSON");
+	memset(deep, '[', 65);
+	strcat(deep, "\"" MARK "\"");
+	memset(deep + strlen(deep), ']', 65);
+	doubtful(cred, deep, "64 levels");
+}
+
+static void test_form(void **state)
+{
+	static const char cred[] =
+		CRED("[ { \"form\": \"pass word\" }, { \"json\": \"/x\" } ]", MARKED);
+
+	body(cred, CARRIER_FORM, "u=" MARK "&pass+word=" MARK "&x=1",
+	     "u=" MARK "&pass+word=" IN_QUERY "&x=1");
+	body(cred, CARRIER_FORM, "pass%20word=a" MARK MARK "&pass word=" MARK,
+	     "pass%20word=a" IN_QUERY IN_QUERY "&pass word=" IN_QUERY);
+	body(cred, CARRIER_FORM, "&pass+word&=" MARK "&", "&pass+word&=" MARK "&");
+	doubtful(cred, "pass+word=" MARK, "not JSON");
+}
+
+static void kind(const char *lines, enum carrier_body want)
+{
+	char in[512];
+	struct arena a;
+	struct h1 h;
+	size_t used;
+
+	arena_init(&a, 1 << 20);
+	h1_init(&h, true, &limits);
+	snprintf(in, sizeof(in), "POST / HTTP/1.1\r\n%s\r\n", lines);
+	assert_int_equal(h1_next(&h, &a, in, strlen(in), false, &used), H1_HEAD);
+	assert_int_equal(carrier_body(&h.head), want);
+	arena_done(&a);
+}
+
+static void test_kinds(void **state)
+{
+	kind("Content-Length: 2\r\nContent-Type: application/json\r\n", CARRIER_JSON);
+	kind("Transfer-Encoding: chunked\r\nContent-Type: Application/JSON ; charset=utf-8\r\n",
+	     CARRIER_JSON);
+	kind("Content-Length: 2\r\nContent-Type: application/vnd.x+json\r\n", CARRIER_JSON);
+	kind("Content-Length: 2\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+	     CARRIER_FORM);
+	kind("Content-Length: 2\r\nContent-Type: multipart/form-data; boundary=x\r\n",
+	     CARRIER_NONE);
+	kind("Content-Length: 2\r\nContent-Type: text/json\r\n", CARRIER_NONE);
+	kind("Content-Length: 0\r\nContent-Type: application/json\r\n", CARRIER_NONE);
+	kind("Content-Type: application/json\r\n", CARRIER_NONE);
+	kind("Content-Length: 2\r\n", CARRIER_NONE);
+}
+
 static void test_bad_value(void **state)
 {
 	struct source src = { SOURCE_CREDENTIAL, STR("c.json"), str_of(rows[0].credential) };
@@ -157,12 +337,14 @@ static void test_bad_value(void **state)
 	struct inject inj = { 0 };
 	struct compiled out;
 	struct credential c;
+	struct carrier k;
 	struct arena a;
 
 	assert_int_equal(policy_compile(&src, 1, 0, &out), 0);
 	assert_int_equal(credential_open(out.credentials[0], &c), 0);
 	arena_init(&a, 1 << 16);
-	assert_int_equal(inject_put(&c, STR("a.test"), STR("a\r\nX: y"), &h, &a, &inj), -EINVAL);
+	k = (struct carrier){ .head = &h, .arena = &a, .target = STR("/") };
+	assert_int_equal(inject_put(&c, STR("a.test"), STR("a\r\nX: y"), &k, &inj), -EINVAL);
 	assert_int_equal(h.n, 0);
 	inject_done(&inj);
 	arena_done(&a);
@@ -172,8 +354,9 @@ static void test_bad_value(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_placeholder),
+		cmocka_unit_test(test_table),	  cmocka_unit_test(test_placeholder),
+		cmocka_unit_test(test_query),	  cmocka_unit_test(test_json),
+		cmocka_unit_test(test_form),	  cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_bad_value),
 	};
 
