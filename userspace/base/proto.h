@@ -12,7 +12,7 @@
  * egretd <-> mount descriptor 3 of the one that lays bundles into a running container, one
  * question proxy <-> broker a pair made by egretd: the descriptor says which job
  * broker <-> provider a pair made by egretd: one login's helper that speaks to its provider
- * egretd <-> provider descriptor 3 of it, for its start and its end
+ * egretd <-> provider descriptor 3 of it, for its start
  *
  * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
  * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
@@ -107,6 +107,9 @@ enum proto_type {
 		       * ACCESS_KEY?, SESSION? (as MSG_CRED; VALUE is the secret key here) */
 	MSG_PROVIDER_RENEW,  /* as MSG_PROVIDE with HANDLE -> MSG_PROVIDED */
 	MSG_PROVIDER_REVOKE, /* as MSG_PROVIDE with HANDLE, VALUE? -> OK or FAILED as above */
+	MSG_PROVIDER_KEPT,   /* id of an answered question, no answer: the lease is in the broker's
+			      * journal. A child whose broker goes revokes what it was given for
+			      * questions of which it did not hear this, then ends */
 
 	/* egretd -> audit */
 	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
@@ -211,6 +214,16 @@ enum proto_type {
 		       * served, or known to be nobody's; or FAILED (must not start) */
 	MSG_UPGRADE,  /* -> OK (TEXT: the version that serves now) or FAILED (the old one does);
 		       * admins */
+
+	/* broker -> egretd */
+	MSG_PROVIDER_END = 160, /* id of its MSG_PROVIDER_WANT, no answer: that one is ended */
+	/* egretd -> broker */
+	MSG_FILE,      /* NAME (path), FD_VALUE? (read-only; root's), TEXT? (why there is none), no
+			* answer: a file that a credential names, at the start and when it changed */
+	MSG_JOBS_TOLD, /* no answer: all jobs that live were told; leases of others are owed */
+	/* broker -> proxy */
+	MSG_CRED_GONE, /* INDEX: what it has of this credential is forgotten, and asked for anew
+			* when it is needed */
 };
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \

@@ -17,14 +17,20 @@
 #include "broker/outbox.h"
 #include "broker/store.h"
 
-/* Secrets at rest: the store's two keys, a key a job (4000 of 128 bytes), one value at a time. */
-#define BROKER_ARENA (1u << 20)
+/* Secrets at rest: the store's keys, a key a job (4000 of 128 bytes), what leases that live hold
+ * (600 of 4 KiB). */
+#define BROKER_ARENA (4u << 20)
 #define BROKER_ROOTS_MAX (16u << 20)
 /* A proxy asks once a credential and lifetime; one that asks in a loop has been taken over or is
  * broken. */
 #define BROKER_LEASES_A_MINUTE 240
 
 struct job;
+struct lease;
+struct definition;
+struct helper;
+struct ask;
+struct file;
 
 struct broker {
 	struct loop *loop;
@@ -36,7 +42,17 @@ struct broker {
 	bool root_signs;      /* BROKER_CA_ROOT: new jobs' CAs are signed by it */
 	struct bundle bundle; /* the system's roots in both forms */
 	struct job *jobs;
-	unsigned peers; /* sockets of proxies that are open */
+	unsigned peers;	      /* sockets of proxies that are open */
+	unsigned asking_jobs; /* that have credentials for which a provider's process is asked */
+	struct lease *leases; /* lease.h */
+	struct definition *definitions; /* definition.h */
+	struct helper *helpers;		/* helper.h */
+	struct ask *asks;
+	uint32_t next_want, next_ask;
+	struct timer stopping; /* MSG_STOP came: until revocations have ended, or */
+	uint64_t stop_at;
+	struct file *files; /* file.h */
+	unsigned nfiles;
 };
 
 /* start.c: MSG_BROKER_START, then the jail. 0, or -errno with a sentence. */
@@ -53,6 +69,7 @@ int job_open(struct broker *b, struct msg_in *m, char *why,
 	     size_t size) MUST_CHECK; /* answers itself */
 int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 int job_close(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
+int jobs_told(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 void jobs_done(struct broker *b);
 
 /* root.c: the root of this host, made where there is none yet if `make` says so; idempotent. */

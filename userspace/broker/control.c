@@ -4,10 +4,16 @@
  * form all the same. When egretd dies the broker goes on for the proxies that run (promise P6) and
  * ends with the last of them.
  */
-#include "broker/broker.h"
+#include "broker/file.h"
+#include "broker/helper.h"
+#include "broker/lease.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
+
+#define STOP_MS 3000
+#define STOP_LOOK_MS 10
 
 void control_ok(struct broker *b, uint32_t id)
 {
@@ -41,7 +47,8 @@ static const struct {
 	{ MSG_JOB_OPEN, true, job_open },	 { MSG_JOB_PEER, false, job_peer },
 	{ MSG_JOB_CLOSE, false, job_close },	 { MSG_SECRET_SET, false, secrets_set },
 	{ MSG_SECRET_LIST, true, secrets_list }, { MSG_SECRET_REMOVE, false, secrets_remove },
-	{ MSG_CA_ROOT, true, root_tell },
+	{ MSG_CA_ROOT, true, root_tell },	 { MSG_FILE, true, file_set },
+	{ MSG_JOBS_TOLD, true, jobs_told },
 };
 
 static void egretd_gone(struct broker *b)
@@ -54,15 +61,34 @@ static void egretd_gone(struct broker *b)
 		log_warn("egretd is gone: %u proxies are served on", b->peers);
 }
 
+static void on_stop(struct timer *t)
+{
+	struct broker *b = t->owner;
+
+	if (leases_owed(b) && clock_now() < b->stop_at)
+		timer_set(b->loop, t, STOP_LOOK_MS, on_stop, b);
+	else
+		loop_stop(b->loop, 0);
+}
+
+/* Revocations under way have a moment; what is still owed then the next broker owes. */
+static void stop(struct broker *b)
+{
+	b->stop_at = clock_now() + STOP_MS;
+	timer_set(b->loop, &b->stopping, 0, on_stop, b);
+}
+
 static void handle(struct broker *b, struct msg_in *m)
 {
 	char why[512] = "";
 	int r;
 
 	if (m->type == MSG_STOP) {
-		loop_stop(b->loop, 0);
+		stop(b);
 		return;
 	}
+	if (helper_answer(b, m))
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
 		if (questions[i].type != m->type)
 			continue;

@@ -2,9 +2,9 @@
 /*
  * The job table: opened, given a new proxy or new credentials, and closed by egretd. Called by
  * control.c with egretd's messages, which are checked in form; the credential images in FD_CREDS
- * were written by egret-compile and are opened (credential.h) before the job stands.
+ * were written by egret-compile and are opened (definition.h) before the job stands.
  */
-#include "broker/job.h"
+#include "broker/lease.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,32 +28,55 @@ static int get_id(const struct msg_in *m, uint64_t *ret, char *why, size_t size)
 	return r < 0 ? -EBADMSG : 0;
 }
 
-static int creds_load(struct msg_in *m, char **ret_bytes, struct pack *ret, char *why, size_t size)
+static void defs_done(struct broker *b, struct definition **defs, uint32_t n)
+{
+	while (n)
+		definition_put(b, defs[--n]);
+	free(defs);
+}
+
+/* The new ones take the place of the old, whose leases are let go, or nothing changes. */
+static int creds_set(struct job *j, struct msg_in *m, char *why, size_t size)
 {
 	cleanup_free char *bytes = NULL;
 	cleanup_close int fd = -1;
-	struct credential c;
-	struct pack pack;
+	struct broker *b = j->broker;
+	struct definition **defs = NULL;
+	struct pack pack = { 0 };
+	bool asking = false;
+	uint32_t i = 0;
 	size_t n = 0;
 	int r = msg_take_fd(m, TAG_FD_CREDS, &fd);
 
-	if (r == -ENOENT) {
-		*ret_bytes = NULL;
-		*ret = (struct pack){ 0 };
-		return 0;
-	}
 	if (r == 0)
 		r = broker_read(fd, PACK_SIZE_MAX, &bytes, &n);
 	if (r == 0)
 		r = pack_open(bytes, n, &pack);
-	for (uint32_t i = 0; r == 0 && i < pack.count; i++)
-		r = credential_open(pack_at(&pack, i), &c);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0 && pack.count)
+		defs = mem_new(pack.count * sizeof(struct definition *));
+	for (; r == 0 && i < pack.count; i++) {
+		defs[i] = definition_get(b, pack_at(&pack, i));
+		if (!defs[i]) {
+			r = -EBADMSG;
+			break;
+		}
+		asking |= !definition_local(defs[i]);
+	}
 	if (r < 0) {
+		defs_done(b, defs, i);
 		snprintf(why, size, "the job's credentials cannot be read: %s", strerror(-r));
 		return r;
 	}
-	*ret_bytes = TAKE_PTR(bytes);
-	*ret = pack;
+	b->asking_jobs += (unsigned)asking - (unsigned)j->asking;
+	j->asking = asking;
+	defs_done(b, j->defs, j->ndefs);
+	j->defs = defs;
+	j->ndefs = pack.count;
+	leases_job_changed(j);
+	if (asking)
+		helper_warm(b);
 	return 0;
 }
 
@@ -172,9 +195,11 @@ static int put_files(struct broker *b, struct job *j, struct msg_out *out, int f
 
 static void job_free(struct job *j)
 {
+	leases_job_ended(j);
 	job_peer_drop(j);
 	ca_done(&j->ca);
-	free(j->creds_bytes);
+	defs_done(j->broker, j->defs, j->ndefs);
+	j->broker->asking_jobs -= j->asking;
 	free(j);
 }
 
@@ -196,20 +221,6 @@ static int job_again(struct job *j, struct msg_in *m, char *why, size_t size)
 	return 0;
 }
 
-static int creds_set(struct job *j, struct msg_in *m, char *why, size_t size)
-{
-	struct pack pack;
-	char *bytes;
-	int r = creds_load(m, &bytes, &pack, why, size);
-
-	if (r < 0)
-		return r;
-	free(j->creds_bytes);
-	j->creds_bytes = bytes;
-	j->creds = pack;
-	return 0;
-}
-
 /* Also for a job that is open: its proxy was started anew, or egretd was and asks for everything
  * again. */
 int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
@@ -226,7 +237,11 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 	j = find(b, id);
 	fresh = !j;
 	if (fresh) {
+		struct str name;
+
 		j = mem_new(sizeof(*j));
+		if (msg_get_str(m, TAG_JOB_NAME, CA_NAME_MAX, &name) == 0)
+			snprintf(j->name, sizeof(j->name), "%.*s", STR_ARG(name));
 		j->broker = b;
 		j->id = id;
 		j->peer_fd = -1;
@@ -274,7 +289,8 @@ int job_peer(struct broker *b, struct msg_in *m, char *why, size_t size)
 		snprintf(why, size, "job %llu is not open", (unsigned long long)id);
 		return -ENOENT;
 	}
-	if (msg_get(m, TAG_FD_CREDS, &field) == 0) {
+	/* With a proxy's socket alone they are what they were. */
+	if (msg_get(m, TAG_FD_CREDS, &field) == 0 || msg_get(m, TAG_FD_PEER, &field) < 0) {
 		r = creds_set(j, m, why, size);
 		if (r < 0)
 			return r;
@@ -294,13 +310,16 @@ int job_close(struct broker *b, struct msg_in *m, char *why, size_t size)
 
 		if (j->id != id)
 			continue;
-		/* Values of the store are static: there is nothing that could be revoked, and
-		 * nothing claims it. */
 		*at = j->next;
 		job_free(j);
 		return 0;
 	}
 	return 0; /* closed already: egretd may ask twice */
+}
+
+int jobs_told(struct broker *b, struct msg_in *m, char *why, size_t size)
+{
+	return 0;
 }
 
 void jobs_done(struct broker *b)

@@ -1,223 +1,299 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a job's proxy may ask: an intermediate CA, and the value of one of its job's credentials by
- * index. The socket says which job; nothing in the frame can name another. Each frame is hostile:
- * one that is not a question ends the connection. Each value given is a lease with a number of its
- * own, and egretd is told (credential.lease) before the value leaves.
+ * See lease.h. Called by peer.c (a proxy asks), job.c (jobs begin, change and end) and by
+ * lease_ask.c when something has come of it. The indexes are a proxy's, checked by peer.c.
  */
-#include "broker/job.h"
+#include "broker/lease.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "broker/provider.h"
-#include "event/event.h"
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
-#define LEASE_BYTES 8u
+#define OVER_MAX 1024u /* kept for `egret lease list --all` */
 
-void job_peer_drop(struct job *j)
+struct want {
+	struct want *next;
+	uint32_t question;
+	uint64_t index;
+	size_t scope_n;
+	char scope[LEASE_SCOPE_MAX];
+};
+
+static void new_id(char to[LEASE_ID_MAX])
 {
-	if (j->peer_fd < 0)
-		return;
-	watch_del(&j->peer);
-	close(j->peer_fd);
-	j->peer_fd = -1;
-	j->broker->peers--;
-	/* Without egretd the broker serves what runs, and ends with the last proxy. */
-	if (j->broker->egretd.fd < 0 && j->broker->peers == 0)
-		loop_stop(j->broker->loop, 0);
-}
-
-/* A proxy asks and waits; one whose socket is full is not reading its answers. */
-static void answer(struct job *j, struct msg_out *m)
-{
-	if (msg_send(j->peer_fd, m) < 0) {
-		msg_out_done(m);
-		job_peer_drop(j);
-	}
-}
-
-static void refuse(struct job *j, uint32_t id, uint64_t index, int err, const char *why)
-{
-	struct msg_out m;
-
-	msg_begin(&m, MSG_FAILED, id);
-	msg_put_str(&m, TAG_TEXT, str_of(why));
-	msg_put_u64(&m, TAG_CODE, (uint64_t)-err);
-	msg_put_u64(&m, TAG_INDEX, index);
-	answer(j, &m);
-}
-
-static void tell(struct job *j, const struct event *e)
-{
-	struct broker *b = j->broker;
-	uint64_t lost = b->egretd.lost;
-	struct msg_out m;
-
-	msg_begin(&m, MSG_EVENT, 0);
-	msg_put_u64(&m, TAG_JOB, j->id);
-	msg_put(&m, TAG_RECORD, e->bytes, e->n);
-	outbox_send(&b->egretd, &m);
-	if (b->egretd.lost != lost)
-		log_warn("an event about job %llu could not be handed over: %llu lost",
-			 (unsigned long long)j->id, (unsigned long long)b->egretd.lost);
-}
-
-static void tell_failed(struct job *j, struct str name, const char *why)
-{
-	struct event e;
-
-	event_begin(&e, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL);
-	event_text(&e, FIELD_MESSAGE, str_of(why));
-	if (name.n)
-		event_text(&e, FIELD_CREDENTIAL_NAME, name);
-	tell(j, &e);
-}
-
-static bool too_many(struct job *j)
-{
-	uint64_t minute = clock_now() / 60000;
-
-	if (minute != j->minute) {
-		j->minute = minute;
-		j->asked = 0;
-	}
-	return ++j->asked > BROKER_LEASES_A_MINUTE;
-}
-
-static int lease_id(char *to, size_t size)
-{
-	uint8_t b[LEASE_BYTES];
+	uint8_t b[8];
 
 	if (RAND_bytes(b, sizeof(b)) != 1)
-		return -EIO;
-	snprintf(to, size, "L%02x%02x%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-		 b[6], b[7]);
-	return 0;
+		die("no random bytes for a lease");
+	snprintf(to, LEASE_ID_MAX, "L%02x%02x%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+		 b[4], b[5], b[6], b[7]);
 }
 
-static void lease_give(struct job *j, uint32_t id, uint64_t index, const struct credential *c,
-		       const struct secret *value, uint64_t expires_us, const char *lease)
+void lease_forget(struct lease *l)
 {
-	struct event e;
-	struct msg_out m;
-
-	event_begin(&e, EVENT_CREDENTIAL_LEASE, VERDICT_NONE, REASON_NONE);
-	event_text(&e, FIELD_CREDENTIAL_NAME, credential_name(c));
-	event_text(&e, FIELD_CREDENTIAL_LEASE, str_of(lease));
-	event_num(&e, FIELD_CREDENTIAL_STATIC, credential_static(c));
-	tell(j, &e);
-	msg_begin(&m, MSG_CRED, id);
-	msg_put_u64(&m, TAG_INDEX, index);
-	msg_put(&m, TAG_VALUE, value->p, value->n);
-	msg_put_str(&m, TAG_LEASE, str_of(lease));
-	msg_put_u64(&m, TAG_EXPIRES, expires_us);
-	msg_put_u64(&m, TAG_STATIC, credential_static(c));
-	answer(j, &m);
+	secret_done(&l->value);
+	secret_done(&l->cert);
+	secret_done(&l->access_key);
+	secret_done(&l->session);
+	secret_done(&l->handle);
 }
 
-static void cred_get(struct job *j, const struct msg_in *m)
+struct lease *lease_new(struct broker *b, struct definition *d, uint64_t job_id,
+			const char *job_name)
 {
-	const struct provider_row *provider;
-	struct credential c = { 0 };
-	char why[512] = "", lease[2 * LEASE_BYTES + 2];
-	struct secret value = { 0 };
-	uint64_t index, expires_us = 0;
-	struct str name = { "", 0 };
-	int r;
+	struct lease *l = mem_new(sizeof(*l)), **at = &b->leases;
 
-	if (msg_get_u64(m, TAG_INDEX, &index) < 0 || m->fields != 1) {
-		job_peer_drop(j);
-		return;
+	l->b = b;
+	l->def = definition_hold(d);
+	l->job_id = job_id;
+	snprintf(l->job_name, sizeof(l->job_name), "%s", job_name);
+	new_id(l->id);
+	while (*at) /* in the order in which they were made */
+		at = &(*at)->next;
+	*at = l;
+	return l;
+}
+
+void lease_free(struct lease *l)
+{
+	struct lease **at;
+
+	for (at = &l->b->leases; *at != l; at = &(*at)->next)
+		;
+	*at = l->next;
+	lease_ask_drop(l);
+	timer_del(&l->timer);
+	while (l->wants) {
+		struct want *w = l->wants;
+
+		l->wants = w->next;
+		free(w);
 	}
-	if (too_many(j)) {
-		/* Said once a minute; the flood itself must not become a flood of events. */
-		if (j->asked == BROKER_LEASES_A_MINUTE + 1)
-			tell_failed(j, name, "the job's proxy asks for credentials too often");
-		refuse(j, m->id, index, -EBUSY, "credentials are asked for too often");
-		return;
+	lease_forget(l);
+	definition_put(l->b, l->def);
+	free(l);
+}
+
+static bool good(const struct lease *l)
+{
+	return l->state == LEASE_LIVE && l->value.n &&
+	       (!l->expires_us || l->expires_us > clock_wall_us());
+}
+
+void lease_give_all(struct lease *l)
+{
+	while (l->wants) {
+		struct want *w = l->wants;
+
+		l->wants = w->next;
+		if (l->job)
+			peer_give(l->job, l, w->question, w->index,
+				  (struct str){ w->scope, w->scope_n });
+		free(w);
 	}
-	if (index >= j->creds.count ||
-	    credential_open(pack_at(&j->creds, (uint32_t)index), &c) < 0) {
-		tell_failed(j, name, "the job's proxy asked for a credential that the job has not");
-		refuse(j, m->id, index, -ENOENT, "the job has no such credential");
-		return;
+}
+
+void lease_refuse_all(struct lease *l, int err, const char *why)
+{
+	while (l->wants) {
+		struct want *w = l->wants;
+
+		l->wants = w->next;
+		if (l->job)
+			peer_refuse(l->job, w->question, w->index, err, why);
+		free(w);
 	}
-	name = credential_name(&c);
-	provider = provider_find(credential_provider(&c));
-	if (!provider) {
-		r = -ENOTSUP;
-		snprintf(why, sizeof(why), "this broker does not know the credential's provider");
-	} else {
-		r = provider->get(j->broker, &c, &value, &expires_us, why, sizeof(why));
+}
+
+void lease_over(struct lease *l)
+{
+	unsigned n = 0;
+
+	timer_del(&l->timer);
+	l->state = LEASE_OVER;
+	l->job = NULL;
+	lease_forget(l);
+	for (const struct lease *o = l->b->leases; o; o = o->next)
+		n += o->state == LEASE_OVER;
+	for (struct lease *o = l->b->leases, *next; o && n > OVER_MAX; o = next) {
+		next = o->next;
+		if (o->state == LEASE_OVER && o != l) {
+			lease_free(o);
+			n--;
+		}
 	}
-	/* A value travels in one frame beside the other fields. */
-	if (r == 0 && value.n > MSG_SIZE_MAX - 512) {
+}
+
+static struct lease *find(const struct job *j, const struct definition *d)
+{
+	struct lease *l = j->broker->leases;
+
+	while (l && !(l->job == j && l->def == d && !l->replaced && !l->dropped &&
+		      (l->state == LEASE_MAKING || l->state == LEASE_LIVE)))
+		l = l->next;
+	return l;
+}
+
+static bool same(const struct secret *a, const struct secret *b)
+{
+	return a->n == b->n && (!a->n || !memcmp(a->p, b->p, a->n));
+}
+
+/* Read each time that it is asked for: a secret that was set anew is found. */
+static void want_local(struct job *j, struct definition *d, struct lease *l, uint32_t question,
+		       uint64_t index)
+{
+	struct secret value = { 0 }, cert = { 0 };
+	uint64_t ttl_ms = credential_ttl_ms(&d->cred), now = clock_wall_us();
+	bool fresh = !l;
+	char why[512] = "";
+	int r = definition_value(j->broker, d, &value, &cert, why, sizeof(why));
+
+	if (r == 0 && value.n + cert.n > LEASE_VALUE_MAX) {
 		r = -EMSGSIZE;
-		snprintf(why, sizeof(why), "%s: the value is too long to be sent in a header",
-			 provider->name);
-	}
-	if (r == 0 && lease_id(lease, sizeof(lease)) < 0) {
-		r = -EIO;
-		snprintf(why, sizeof(why), "no random bytes for a lease");
+		snprintf(why, sizeof(why), "%s: the value is too long", definition_provider(d));
 	}
 	if (r < 0) {
-		tell_failed(j, name, why);
-		refuse(j, m->id, index, r, why);
+		secret_done(&value);
+		secret_done(&cert);
+		peer_tell(j->broker, j->id, EVENT_CREDENTIAL_FAIL, credential_name(&d->cred), NULL,
+			  why);
+		peer_refuse(j, question, index, r, why);
+		return;
+	}
+	if (l && good(l) && same(&l->value, &value) && same(&l->cert, &cert)) {
+		secret_done(&value);
+		secret_done(&cert);
+		peer_give(j, l, question, index, STR(""));
+		return;
+	}
+	if (fresh) {
+		l = lease_new(j->broker, d, j->id, j->name);
+		l->job = j;
+		l->state = LEASE_LIVE;
+		l->is_static = credential_static(&d->cred);
+		l->minted_us = now;
 	} else {
-		lease_give(j, m->id, index, &c, &value, expires_us, lease);
+		l->renewed_us = now;
 	}
-	secret_done(&value);
+	lease_forget(l);
+	l->value = value;
+	l->cert = cert;
+	/* The value itself does not end; a ttl makes the proxy ask again. */
+	l->expires_us = ttl_ms && ttl_ms < UINT64_MAX / 2000 ? now + ttl_ms * 1000 : 0;
+	peer_tell(j->broker, j->id, fresh ? EVENT_CREDENTIAL_LEASE : EVENT_CREDENTIAL_RENEW,
+		  credential_name(&d->cred), l, NULL);
+	peer_give(j, l, question, index, STR(""));
 }
 
-static void ca_get(struct job *j, const struct msg_in *m)
+void lease_want(struct job *j, uint32_t question, uint64_t index, struct str scope)
 {
-	struct ca_issued issued;
-	struct msg_out out;
+	struct definition *d = j->defs[index];
+	struct lease *l = find(j, d);
+	struct want *w, **at;
 
-	if (m->fields != 0) {
-		job_peer_drop(j);
+	if (definition_local(d)) {
+		want_local(j, d, l, question, index);
 		return;
 	}
-	if (too_many(j)) {
-		refuse(j, m->id, 0, -EBUSY, "an intermediate is asked for too often");
+	if (l && good(l)) {
+		peer_give(j, l, question, index, scope);
 		return;
 	}
-	if (ca_issue(&j->ca, &issued) < 0) {
-		refuse(j, m->id, 0, -EIO, "the job's root could not sign an intermediate");
-		return;
+	if (!l) {
+		l = lease_new(j->broker, d, j->id, j->name);
+		l->job = j;
 	}
-	msg_begin(&out, MSG_CA, m->id);
-	msg_put_str(&out, TAG_CERT, buf_str(&issued.cert));
-	msg_put(&out, TAG_KEY, issued.key.p, issued.key.n);
-	if (job_root(j) != &j->ca)
-		msg_put_str(&out, TAG_CHAIN, buf_str(&j->ca.cert));
-	ca_issued_done(&issued);
-	answer(j, &out);
+	w = mem_new(sizeof(*w));
+	w->question = question;
+	w->index = index;
+	memcpy(w->scope, scope.p, scope.n);
+	w->scope_n = scope.n;
+	for (at = &l->wants; *at; at = &(*at)->next)
+		;
+	*at = w;
+	l->tries = 0;
+	lease_mint(l);
 }
 
-void job_peer_ready(struct watch *w, uint32_t events)
+void leases_job_changed(struct job *j)
 {
-	struct job *j = w->owner;
-	struct msg_in m;
-	int r = msg_recv(j->peer_fd, &m);
+	for (struct lease *l = j->broker->leases, *next; l; l = next) {
+		bool has = false;
 
-	if (r == -EAGAIN)
-		return;
-	if (r < 0) {
-		job_peer_drop(j);
-		return;
+		next = l->next;
+		if (l->job != j)
+			continue;
+		for (uint32_t i = 0; i < j->ndefs && !has; i++)
+			has = j->defs[i] == l->def;
+		if (!has)
+			lease_revoke(l);
 	}
-	if (m.nfds)
-		job_peer_drop(j); /* no question carries a descriptor */
-	else if (m.type == MSG_CA_GET)
-		ca_get(j, &m);
-	else if (m.type == MSG_CRED_GET)
-		cred_get(j, &m);
-	else
-		job_peer_drop(j);
-	msg_in_done(&m);
+}
+
+void leases_job_ended(struct job *j)
+{
+	for (struct lease *l = j->broker->leases, *next; l; l = next) {
+		next = l->next;
+		if (l->job == j)
+			lease_revoke(l);
+	}
+}
+
+void leases_proxy_gone(struct job *j)
+{
+	for (struct lease *l = j->broker->leases; l; l = l->next) {
+		while (l->job == j && l->wants) {
+			struct want *w = l->wants;
+
+			l->wants = w->next;
+			free(w);
+		}
+	}
+}
+
+static bool names_file(const struct definition *d, struct str path)
+{
+	enum param id;
+	struct str v;
+	size_t at = 0;
+
+	while (credential_each_param(&d->cred, &at, &id, &v)) {
+		if (param_is_secret(id) && str_starts(v, "file:"))
+			v = (struct str){ v.p + 5, v.n - 5 };
+		else if (id != PARAM_PATH)
+			continue;
+		if (str_eq(v, path))
+			return true;
+	}
+	return false;
+}
+
+void leases_file_changed(struct broker *b, struct str path)
+{
+	for (struct lease *l = b->leases; l; l = l->next) {
+		if (!l->job || l->state != LEASE_LIVE || !definition_local(l->def) ||
+		    !names_file(l->def, path))
+			continue;
+		for (uint32_t i = 0; i < l->job->ndefs; i++)
+			if (l->job->defs[i] == l->def)
+				peer_gone(l->job, i);
+	}
+}
+
+bool leases_owed(const struct broker *b)
+{
+	for (const struct lease *l = b->leases; l; l = l->next)
+		if (l->state == LEASE_OWED && l->ask)
+			return true;
+	return false;
+}
+
+void leases_done(struct broker *b)
+{
+	while (b->leases)
+		lease_free(b->leases);
 }

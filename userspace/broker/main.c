@@ -4,7 +4,9 @@
  * descriptor 3. Order: no dumps, locked memory, the start message, the jail, then the loop. Nothing
  * of a proxy is read before the jail.
  */
-#include "broker/broker.h"
+#include "broker/file.h"
+#include "broker/helper.h"
+#include "broker/lease.h"
 
 #include "base/jail.h"
 #include "base/log.h"
@@ -108,7 +110,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	r = serve(&b, id);
+	/* What is owed is the next broker's: it lies in the journal. */
+	leases_done(&b);
 	jobs_done(&b);
+	helpers_done(&b);
+	files_done(&b);
 	loop_free(b.loop);
 	outbox_done(&b.egretd);
 	store_done(&b.store);

@@ -135,8 +135,9 @@ static void show(const struct config *c)
 	list("synthetic", &c->synthetic, ",\n  ");
 	printf("\"audit\": { \"sync\": \"%s\" },\n", c->audit_sync_each ? "each" : "batch");
 	printf("  \"uids\": { \"broker\": %u, \"audit\": %u, \"compile\": %u, \"identity\": %u, "
-	       "\"proxy_first\": %u },\n",
-	       c->uid_broker, c->uid_audit, c->uid_compile, c->uid_identity, c->uid_proxy_first);
+	       "\"provider\": %u, \"proxy_first\": %u },\n",
+	       c->uid_broker, c->uid_audit, c->uid_compile, c->uid_identity, c->uid_provider,
+	       c->uid_proxy_first);
 	printf("  \"limits\": {\n");
 	for (i = 0; i < limit_rows_n; i++) {
 		memcpy(&v, (const char *)&c->limits + limit_rows[i].offset, sizeof(v));

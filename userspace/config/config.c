@@ -122,6 +122,7 @@ static const struct key keys[] = {
 	{ "uids", "audit", KEY_UID, AT(uid_audit), NULL, NULL },
 	{ "uids", "compile", KEY_UID, AT(uid_compile), NULL, NULL },
 	{ "uids", "identity", KEY_UID, AT(uid_identity), NULL, NULL },
+	{ "uids", "provider", KEY_UID, AT(uid_provider), NULL, NULL },
 	{ "uids", "proxy_first", KEY_UID, AT(uid_proxy_first), NULL, NULL },
 	{ "", "limits", KEY_LIMITS, AT(limits), NULL, NULL },
 };
@@ -454,7 +455,8 @@ static int check_uids(const struct config *c, char *why, size_t n)
 	} uids[] = { { "broker", c->uid_broker },
 		     { "audit", c->uid_audit },
 		     { "compile", c->uid_compile },
-		     { "identity", c->uid_identity } };
+		     { "identity", c->uid_identity },
+		     { "provider", c->uid_provider } };
 	unsigned i, j;
 
 	for (i = 0; i < ARRAY_SIZE(uids); i++) {
@@ -526,6 +528,7 @@ int config_load(const char *path, struct config *ret, char *why, size_t n)
 	c->uid_audit = 65602;
 	c->uid_compile = 65603;
 	c->uid_identity = 65604;
+	c->uid_provider = 65605;
 	c->uid_proxy_first = 66000;
 	if (path || access(file, F_OK) == 0) {
 		r = load_file(file, c, why, n);

@@ -83,8 +83,9 @@ struct config {
 	struct limits limits;
 	bool audit_sync_each;
 	/* Numeric, no passwd entry needed, all different: broker, audit, compiler, checker of
-	 * tokens, then one for each proxy that can run at once. */
-	unsigned uid_broker, uid_audit, uid_compile, uid_identity, uid_proxy_first;
+	 * tokens, those that ask providers of credentials, then one for each proxy that can run at
+	 * once. */
+	unsigned uid_broker, uid_audit, uid_compile, uid_identity, uid_provider, uid_proxy_first;
 };
 
 /* path NULL: CONFIG_DEFAULT if it exists, else the defaults. 0; -EINVAL and friends with a sentence

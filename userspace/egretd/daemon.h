@@ -71,6 +71,8 @@ struct daemon {
 	struct handover *hand; /* handover.h: in an upgrade, on either side; NULL */
 	struct library library;
 	struct service audit, broker;
+	struct asker *providers; /* provider.h */
+	unsigned nproviders;
 	int log_fd;		  /* events.ndjson, append */
 	int store_key, store_dir; /* the broker's; -1 in the store's case when there is none */
 	int roots[CONFIG_LIST_MAX];

@@ -7,6 +7,7 @@
 #include "egretd/adopt.h"
 #include "egretd/control.h"
 #include "egretd/job.h"
+#include "egretd/provider.h"
 
 #include "base/log.h"
 
@@ -112,6 +113,12 @@ static void on_broker(struct daemon *d, struct msg_in *m)
 		if (msg_get(m, TAG_RECORD, &record) == 0 && record.n <= EVENT_SIZE_MAX &&
 		    send_event(d, job, record.p, record.n) < 0)
 			log_err("an event of egret-broker was lost: the audit process is away");
+		break;
+	case MSG_PROVIDER_WANT:
+		provider_want(d, m);
+		break;
+	case MSG_PROVIDER_END:
+		provider_end(d, m->id);
 		break;
 	case MSG_JOB_OPENED:
 		if (j)
@@ -254,8 +261,13 @@ static void tell_jobs(struct service *s)
 			j->broker_pair = -1;
 		}
 	}
-	if (s == &d->audit)
+	if (s == &d->audit) {
 		send_waiting(d);
+		return;
+	}
+	msg_begin(&m, MSG_JOBS_TOLD, 0);
+	if (service_send(s, &m) < 0)
+		log_err("egret-broker cannot be told that it knows all jobs");
 }
 
 static void on_ended(struct watch *w, uint32_t events)
@@ -270,6 +282,8 @@ static void on_ended(struct watch *w, uint32_t events)
 	watch_del(&s->sock);
 	watch_del(&s->ended);
 	child_done(&s->child);
+	if (s == &s->d->broker)
+		providers_broker_gone(s->d);
 	if (s->d->stopping)
 		return;
 	if (s->renewing) {
@@ -398,6 +412,7 @@ void services_stop(struct daemon *d)
 {
 	if (d->broker.d)
 		stop(&d->broker);
+	providers_stop(d);
 	if (d->audit.d)
 		stop(&d->audit);
 }

@@ -7,6 +7,37 @@
 
 #include <errno.h>
 
+static const char *const param_names[PARAM_END] = {
+#define PARAM(id, key) [PARAM_##id] = key,
+#include "policy/params.def"
+#undef PARAM
+};
+
+const char *param_name(enum param id)
+{
+	return param_names[id];
+}
+
+bool param_is_secret(enum param id)
+{
+	switch (id) {
+	case PARAM_VALUE:
+	case PARAM_AUTH_SECRET_ID:
+	case PARAM_AUTH_TOKEN:
+	case PARAM_AUTH_CERT:
+	case PARAM_AUTH_KEY:
+	case PARAM_CLIENT_SECRET:
+	case PARAM_CLIENT_KEY:
+	case PARAM_CLIENT_CERT:
+	case PARAM_KEY:
+	case PARAM_SECRET_ACCESS_KEY:
+	case PARAM_CERT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static struct for_view view(const uint8_t *p, const struct img_credential *h)
 {
 	return (struct for_view){ p, h->fors, h->conds, h->values, h->strings };

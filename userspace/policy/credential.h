@@ -30,6 +30,8 @@ enum param {
 #undef PARAM
 	PARAM_END
 };
+const char *param_name(enum param id); /* its key in the credential's file */
+bool param_is_secret(enum param id);   /* its value is a reference */
 enum inject_kind {
 	INJECT_HEADER = 1, /* format with one {token} */
 	INJECT_BASIC,	   /* format "user:{token}" */

@@ -105,12 +105,6 @@ static const struct provider_key provider_keys[] = {
 	{ PROVIDER_MTLS, PARAM_KEY, FORM_SECRET, true, NULL },
 };
 
-static const char *const param_names[PARAM_END] = {
-#define PARAM(id, key) [PARAM_##id] = key,
-#include "policy/params.def"
-#undef PARAM
-};
-
 const char *const provider_names[] = { "store",	     "file", "exec",	   "vault", "oauth2",
 				       "github-app", "aws",  "aws-secret", "mtls" };
 const size_t provider_names_n = ARRAY_SIZE(provider_names);
@@ -307,7 +301,7 @@ static void need(const struct load *l, const struct node *root, const struct cre
 		 enum param id, const char *because)
 {
 	if (!has(c, id))
-		diag_add(l->errors, l->file, root->at, str_of(param_names[id]), "is missing: %s",
+		diag_add(l->errors, l->file, root->at, str_of(param_name(id)), "is missing: %s",
 			 because);
 }
 
@@ -387,7 +381,7 @@ unsigned provider_key_names(enum provider p, const char *in, const char **ret, u
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(provider_keys) && n < max; i++) {
-		const char *name = param_names[provider_keys[i].id];
+		const char *name = param_name(provider_keys[i].id);
 		struct str o = outer(name);
 
 		if (provider_keys[i].provider != p)
@@ -422,14 +416,14 @@ void load_provider(const struct load *l, const struct node *root, struct credent
 
 		if (k->provider != c->provider)
 			continue;
-		n = find(root, param_names[k->id]);
+		n = find(root, param_name(k->id));
 		if (n)
 			one(l, n, k, c);
 		else if (k->form == FORM_STORE)
 			diag_add(l->errors, l->file, root->at, STR("value"),
 				 "is missing; name the secret: \"store:NAME\"");
 		else if (k->required)
-			diag_add(l->errors, l->file, root->at, str_of(param_names[k->id]),
+			diag_add(l->errors, l->file, root->at, str_of(param_name(k->id)),
 				 "is missing");
 	}
 	if (l->errors->count != before)

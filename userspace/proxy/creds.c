@@ -305,6 +305,15 @@ void creds_broker_changed(struct credentials *c)
 		broker_lost(c);
 }
 
+/* The value is another now, or revoked. It is kept to be searched for, not to be used. */
+static void gone(struct credentials *c, const struct msg_in *m)
+{
+	uint64_t index;
+
+	if (msg_get_u64(m, TAG_INDEX, &index) == 0 && index < (uint64_t)c->n)
+		c->entries[index].lease.expires_us = 1;
+}
+
 static void on_answer(struct watch *watch, uint32_t events)
 {
 	struct credentials *c = watch->owner;
@@ -323,7 +332,9 @@ static void on_answer(struct watch *watch, uint32_t events)
 		if (c->entries[i].asked && c->entries[i].ask_id == m.id)
 			e = &c->entries[i];
 	}
-	if (e && m.type == MSG_CRED)
+	if (m.type == MSG_CRED_GONE)
+		gone(c, &m);
+	else if (e && m.type == MSG_CRED)
 		leased(e, &m);
 	else if (e)
 		refused_by_broker(e, msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text) == 0

@@ -45,6 +45,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.nidentity, 0);
 	assert_false(c.ca_root);
 	assert_int_equal(c.uid_identity, 65604);
+	assert_int_equal(c.uid_provider, 65605);
 	config_instance(&c, name, sizeof(name));
 	assert_string_equal(name, "egret");
 	config_done(&c);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leases of providers that are asked: made once a job, given to each of its proxies, revoked at its
+ * end; and a provider that is wrong, slow or gone, which gives a reason and never a value.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "unit/broker/lease_rig.h"
+
+static void test_one_a_job(void **state)
+{
+	char lease[32], again[32];
+	struct opened o, o2;
+	uint32_t id;
+	int fd;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	/* Warm before anybody asks; another stands ready when it is taken. */
+	fd = provider_start();
+	cred_ask(o.peer, 40);
+	cred_ask(o.peer, 41);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provided(fd, id, token_value, "h1", 3600000, false);
+	cred_given(o.peer, 40, token_value, lease);
+	cred_given(o.peer, 41, token_value, again);
+	assert_string_equal(lease, again);
+	close(provider_start());
+	event_of(EVENT_CREDENTIAL_LEASE, 5, lease);
+	/* Another proxy of the job. */
+	job_open(5, &o, &o2);
+	cred_ask(o2.peer, 42);
+	cred_given(o2.peer, 42, token_value, again);
+	assert_string_equal(lease, again);
+	job_close(5);
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	provider_says(fd, id, MSG_FAILED, "503 of the provider", EAGAIN);
+	event_of(EVENT_CREDENTIAL_FAIL, 5, "not revoked: oauth2: 503 of the provider");
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	provider_says(fd, id, MSG_OK, NULL, 0);
+	event_of(EVENT_CREDENTIAL_REVOKE, 5, lease);
+	close(fd);
+	opened_done(&o);
+	opened_done(&o2);
+	broker_down();
+}
+
+static void test_wrong(void **state)
+{
+	struct opened o;
+	char lease[32];
+	uint32_t id;
+	int fd;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provider_says(fd, id, MSG_FAILED, "401: no such client", EACCES);
+	cred_refused(o.peer, 1, "oauth2: 401: no such client");
+	/* Worth it: asked again while the request waits. */
+	cred_ask(o.peer, 2);
+	provider_says(fd, provider_asked(fd, MSG_PROVIDE, NULL), MSG_FAILED, "503", EAGAIN);
+	provider_says(fd, provider_asked(fd, MSG_PROVIDE, NULL), MSG_FAILED, "503", EAGAIN);
+	provider_says(fd, provider_asked(fd, MSG_PROVIDE, NULL), MSG_FAILED, "503", EAGAIN);
+	cred_refused(o.peer, 2, "oauth2: 503");
+	/* A clock that is five minutes behind the provider's, or before. */
+	cred_ask(o.peer, 3);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provided(fd, id, token_value, "h1", (uint64_t)-300000, false);
+	cred_refused(o.peer, 3, "expired already: look at both clocks");
+	cred_ask(o.peer, 4);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provider_says(fd, id, MSG_PROVIDED, NULL, 0);
+	cred_refused(o.peer, 4, "not complete");
+	/* One that answers what nobody asked is ended, and the next one is asked. */
+	cred_ask(o.peer, 5);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provider_says(fd, id + 77, MSG_OK, NULL, 0);
+	cred_refused(o.peer, 5, "another form");
+	close(fd);
+	fd = provider_start(); /* the spare */
+	cred_ask(o.peer, 6);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	close(fd);
+	cred_refused(o.peer, 6, "ended before it answered");
+	fd = provider_start();
+	cred_ask(o.peer, 7);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, "h1", 0, false);
+	cred_given(o.peer, 7, token_value, lease);
+	close(fd);
+	opened_done(&o);
+	broker_down();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_one_a_job, test_over),
+		cmocka_unit_test_teardown(test_wrong, test_over),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("lease", tests, set_up, tear_down);
+}

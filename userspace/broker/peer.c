@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a job's proxy may ask: an intermediate CA, and the value of one of its job's credentials by
+ * index. The socket says which job; nothing in the frame can name another. Each frame is hostile:
+ * one that is not a question ends the connection. What is asked for is lease.c's, and egretd is
+ * told (credential.lease) before a value leaves.
+ */
+#include "broker/lease.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/event.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void job_peer_drop(struct job *j)
+{
+	if (j->peer_fd < 0)
+		return;
+	watch_del(&j->peer);
+	close(j->peer_fd);
+	j->peer_fd = -1;
+	j->broker->peers--;
+	leases_proxy_gone(j);
+	/* Without egretd the broker serves what runs, and ends with the last proxy. */
+	if (j->broker->egretd.fd < 0 && j->broker->peers == 0)
+		loop_stop(j->broker->loop, 0);
+}
+
+/* A proxy asks and waits; one whose socket is full is not reading its answers. */
+static void answer(struct job *j, struct msg_out *m)
+{
+	if (msg_send(j->peer_fd, m) < 0) {
+		msg_out_done(m);
+		job_peer_drop(j);
+	}
+}
+
+void peer_refuse(struct job *j, uint32_t question, uint64_t index, int err, const char *why)
+{
+	struct msg_out m;
+
+	if (j->peer_fd < 0)
+		return;
+	msg_begin(&m, MSG_FAILED, question);
+	msg_put_str(&m, TAG_TEXT, str_of(why));
+	msg_put_u64(&m, TAG_CODE, (uint64_t)-err);
+	msg_put_u64(&m, TAG_INDEX, index);
+	answer(j, &m);
+}
+
+void peer_tell(struct broker *b, uint64_t job, enum event_kind kind, struct str name,
+	       const struct lease *l, const char *why)
+{
+	uint64_t lost = b->egretd.lost;
+	struct event e;
+	struct msg_out m;
+
+	event_begin(&e, kind, VERDICT_NONE,
+		    kind == EVENT_CREDENTIAL_FAIL ? REASON_CREDENTIAL : REASON_NONE);
+	if (why)
+		event_text(&e, FIELD_MESSAGE, str_of(why));
+	if (name.n)
+		event_text(&e, FIELD_CREDENTIAL_NAME, name);
+	if (l && l->state != LEASE_MAKING) {
+		event_text(&e, FIELD_CREDENTIAL_LEASE, str_of(l->id));
+		event_num(&e, FIELD_CREDENTIAL_STATIC, l->is_static);
+	}
+	msg_begin(&m, MSG_EVENT, 0);
+	msg_put_u64(&m, TAG_JOB, job);
+	msg_put(&m, TAG_RECORD, e.bytes, e.n);
+	outbox_send(&b->egretd, &m);
+	if (b->egretd.lost != lost)
+		log_warn("an event about job %llu could not be handed over: %llu lost",
+			 (unsigned long long)job, (unsigned long long)b->egretd.lost);
+}
+
+static bool too_many(struct job *j)
+{
+	uint64_t minute = clock_now() / 60000;
+
+	if (minute != j->minute) {
+		j->minute = minute;
+		j->asked = 0;
+	}
+	return ++j->asked > BROKER_LEASES_A_MINUTE;
+}
+
+void peer_give(struct job *j, const struct lease *l, uint32_t question, uint64_t index,
+	       struct str scope)
+{
+	struct msg_out m;
+
+	if (j->peer_fd < 0)
+		return;
+	msg_begin(&m, MSG_CRED, question);
+	msg_put_u64(&m, TAG_INDEX, index);
+	msg_put(&m, TAG_VALUE, l->value.p, l->value.n);
+	msg_put_str(&m, TAG_LEASE, str_of(l->id));
+	msg_put_u64(&m, TAG_EXPIRES, l->expires_us);
+	msg_put_u64(&m, TAG_STATIC, l->is_static);
+	if (l->cert.n)
+		msg_put(&m, TAG_CERT, l->cert.p, l->cert.n);
+	if (l->access_key.n)
+		msg_put(&m, TAG_ACCESS_KEY, l->access_key.p, l->access_key.n);
+	if (l->session.n)
+		msg_put(&m, TAG_SESSION, l->session.p, l->session.n);
+	answer(j, &m);
+}
+
+void peer_gone(struct job *j, uint64_t index)
+{
+	struct msg_out m;
+
+	if (j->peer_fd < 0)
+		return;
+	msg_begin(&m, MSG_CRED_GONE, 0);
+	msg_put_u64(&m, TAG_INDEX, index);
+	answer(j, &m);
+}
+
+static void cred_get(struct job *j, const struct msg_in *m)
+{
+	struct str scope = { "", 0 };
+	uint64_t index;
+	int r = msg_get_str(m, TAG_SCOPE, LEASE_SCOPE_MAX, &scope);
+
+	if ((r < 0 && r != -ENOENT) || msg_get_u64(m, TAG_INDEX, &index) < 0 ||
+	    m->fields != (r == 0 ? 2u : 1u)) {
+		job_peer_drop(j);
+		return;
+	}
+	if (too_many(j)) {
+		/* Said once a minute; the flood itself must not become a flood of events. */
+		if (j->asked == BROKER_LEASES_A_MINUTE + 1)
+			peer_tell(j->broker, j->id, EVENT_CREDENTIAL_FAIL, STR(""), NULL,
+				  "the job's proxy asks for credentials too often");
+		peer_refuse(j, m->id, index, -EBUSY, "credentials are asked for too often");
+		return;
+	}
+	if (index >= j->ndefs) {
+		peer_tell(j->broker, j->id, EVENT_CREDENTIAL_FAIL, STR(""), NULL,
+			  "the job's proxy asked for a credential that the job has not");
+		peer_refuse(j, m->id, index, -ENOENT, "the job has no such credential");
+		return;
+	}
+	lease_want(j, m->id, index, scope);
+}
+
+static void ca_get(struct job *j, const struct msg_in *m)
+{
+	struct ca_issued issued;
+	struct msg_out out;
+
+	if (m->fields != 0) {
+		job_peer_drop(j);
+		return;
+	}
+	if (too_many(j)) {
+		peer_refuse(j, m->id, 0, -EBUSY, "an intermediate is asked for too often");
+		return;
+	}
+	if (ca_issue(&j->ca, &issued) < 0) {
+		peer_refuse(j, m->id, 0, -EIO, "the job's root could not sign an intermediate");
+		return;
+	}
+	msg_begin(&out, MSG_CA, m->id);
+	msg_put_str(&out, TAG_CERT, buf_str(&issued.cert));
+	msg_put(&out, TAG_KEY, issued.key.p, issued.key.n);
+	if (job_root(j) != &j->ca)
+		msg_put_str(&out, TAG_CHAIN, buf_str(&j->ca.cert));
+	ca_issued_done(&issued);
+	answer(j, &out);
+}
+
+void job_peer_ready(struct watch *w, uint32_t events)
+{
+	struct job *j = w->owner;
+	struct msg_in m;
+	int r = msg_recv(j->peer_fd, &m);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		job_peer_drop(j);
+		return;
+	}
+	if (m.nfds)
+		job_peer_drop(j); /* no question carries a descriptor */
+	else if (m.type == MSG_CA_GET)
+		ca_get(j, &m);
+	else if (m.type == MSG_CRED_GET)
+		cred_get(j, &m);
+	else
+		job_peer_drop(j);
+	msg_in_done(&m);
+}
