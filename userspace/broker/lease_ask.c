@@ -215,7 +215,7 @@ static void mint_failed(struct lease *l, int err, const char *why)
 		again_in(l, backoff(l->tries) < left_ms ? backoff(l->tries) : left_ms);
 }
 
-static void minted(struct lease *l, uint16_t asked, const struct msg_in *m)
+static void minted(struct lease *l, const struct ask *a, const struct msg_in *m)
 {
 	enum event_kind kind = EVENT_CREDENTIAL_RENEW;
 	struct lease fresh = { 0 };
@@ -231,7 +231,7 @@ static void minted(struct lease *l, uint16_t asked, const struct msg_in *m)
 		l->minted_us = clock_wall_us();
 	} else {
 		l->renewed_us = clock_wall_us();
-		if (asked == MSG_PROVIDE) {
+		if (a->type == MSG_PROVIDE) {
 			set_aside(l);
 		} else if (!fresh.handle.n) {
 			fresh.handle = l->handle;
@@ -246,6 +246,7 @@ static void minted(struct lease *l, uint16_t asked, const struct msg_in *m)
 	l->state = LEASE_LIVE;
 	l->tries = 0;
 	l->why[0] = 0;
+	helper_kept(l->b, l->def->key, a->id);
 	if (l->dropped)
 		lease_revoke(l);
 	else
@@ -297,7 +298,7 @@ static void done(struct ask *a, int err, struct msg_in *m, const char *why)
 	else if (err < 0)
 		mint_failed(l, err, text);
 	else
-		minted(l, a->type, m);
+		minted(l, a, m);
 }
 
 /* Nobody waits for it any more, and yet it is there. */
@@ -310,7 +311,7 @@ static void late(struct ask *a, struct msg_in *m)
 		return; /* renewed is what is known already */
 	l = lease_new(q->b, q->def, q->job_id, q->job_name);
 	l->dropped = true;
-	minted(l, a->type, m);
+	minted(l, a, m);
 }
 
 static void release(struct ask *a)

@@ -2,7 +2,8 @@
 /*
  * Takes egretd's word of how to begin, then the broker's questions, each on a fiber; answers come
  * in the order in which they are found. Up to QUESTIONS_MAX at once, the others wait in the socket.
- * The broker's end closed is the end of this process.
+ * The broker's end closed is the end of this process, once it has revoked what it was given and the
+ * broker did not say to have written down (MSG_PROVIDER_KEPT): nobody else knows of that.
  */
 #include "provider/serve.h"
 
@@ -22,6 +23,7 @@
 #define ROOTS_MAX (8u << 20)
 #define LIST_MAX 64
 #define QUESTIONS_MAX 64
+#define LAST_MS 20000 /* to revoke what nobody knows of */
 
 struct serving {
 	struct loop *loop;
@@ -31,11 +33,16 @@ struct serving {
 	struct fetch_names names;
 	struct watch egretd, broker;
 	unsigned asked;
+	struct asked *unkept;
+	bool alone; /* the broker is gone */
+	struct timer last;
 };
 
 struct asked {
+	struct asked *next; /* of those that are not kept */
 	struct serving *s;
 	struct question q;
+	struct answer good;
 	uint16_t type;
 };
 
@@ -117,7 +124,8 @@ static int start(struct serving *s, int sock, struct str kind, int *ret_peer)
 
 /* ---- questions ---- */
 
-static void answer(struct asked *a, int r, const struct answer *good)
+/* 0: it is with the broker. */
+static int answer(struct asked *a, int r, const struct answer *good)
 {
 	struct watch *w = &a->s->broker;
 	struct msg_out out;
@@ -144,10 +152,10 @@ static void answer(struct asked *a, int r, const struct answer *good)
 	if (r == -EMSGSIZE) {
 		msg_begin(&out, MSG_FAILED, a->q.id);
 		msg_put_str(&out, TAG_TEXT, STR("the credential is larger than 60 KiB"));
-		r = msg_send(w->fd, &out);
+		if (msg_send(w->fd, &out) < 0)
+			msg_out_done(&out);
 	}
-	if (r < 0)
-		loop_stop(a->s->loop, r);
+	return r;
 }
 
 static int find(struct asked *a, struct answer *ret)
@@ -166,18 +174,88 @@ static int find(struct asked *a, struct answer *ret)
 	return ops->revoke ? ops->revoke(&a->q) : 0;
 }
 
+static void forget(struct asked *a)
+{
+	struct serving *s = a->s;
+
+	question_done(&a->q);
+	free(a);
+	s->asked--;
+	if (s->alone && !s->asked)
+		loop_stop(s->loop, 0);
+	else if (s->broker.loop)
+		watch_set(&s->broker, EPOLLIN);
+}
+
+/* What the broker does not know of. */
+static void undo(void *owner)
+{
+	struct asked *a = owner;
+	const struct provider_ops *ops = question_ops(&a->q);
+
+	a->q.handle = a->good.handle;
+	a->q.value = a->good.value;
+	if (ops->revoke && a->good.handle.n && ops->revoke(&a->q) < 0)
+		log_warn("a lease that the broker never wrote down is not revoked: %s", a->q.why);
+	forget(a);
+}
+
 static void on_fiber(void *owner)
 {
 	struct asked *a = owner;
 	struct serving *s = a->s;
-	struct answer good = { 0 };
-	int r = find(a, &good);
+	int r = find(a, &a->good);
+	bool made = r == 0 && a->type == MSG_PROVIDE;
 
-	answer(a, r, &good);
-	question_done(&a->q);
-	free(a);
-	s->asked--;
-	watch_set(&s->broker, EPOLLIN);
+	if (!s->alone && answer(a, r, &a->good) == 0 && made) {
+		a->next = s->unkept;
+		s->unkept = a;
+		s->asked--; /* it waits for a word, not for a server */
+		watch_set(&s->broker, EPOLLIN);
+	} else if (made) {
+		undo(a);
+	} else {
+		forget(a);
+	}
+}
+
+static void kept(struct serving *s, uint32_t id)
+{
+	for (struct asked **at = &s->unkept; *at; at = &(*at)->next) {
+		struct asked *a = *at;
+
+		if (a->q.id != id)
+			continue;
+		*at = a->next;
+		s->asked++;
+		forget(a);
+		return;
+	}
+}
+
+static void on_last(struct timer *t)
+{
+	struct serving *s = t->owner;
+
+	log_warn("%u questions have no answer, and the broker is gone", s->asked);
+	loop_stop(s->loop, 0);
+}
+
+static void broker_gone(struct serving *s)
+{
+	watch_del(&s->broker);
+	s->alone = true;
+	timer_set(s->loop, &s->last, LAST_MS, on_last, s);
+	s->asked++; /* so that the first that is undone does not end it */
+	while (s->unkept) {
+		struct asked *a = s->unkept;
+
+		s->unkept = a->next;
+		s->asked++;
+		fiber_start(undo, a);
+	}
+	if (!--s->asked)
+		loop_stop(s->loop, 0);
 }
 
 static void on_broker(struct watch *w, uint32_t events)
@@ -190,7 +268,12 @@ static void on_broker(struct watch *w, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		loop_stop(s->loop, r == -ECONNRESET ? 0 : r);
+		broker_gone(s);
+		return;
+	}
+	if (m.type == MSG_PROVIDER_KEPT) {
+		kept(s, m.id);
+		msg_in_done(&m);
 		return;
 	}
 	a = mem_new(sizeof(*a));
