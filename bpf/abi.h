@@ -120,10 +120,12 @@ struct egret_changes {
 	__u32 begun, done;
 };
 
-/* egret_seen: SK_STORAGE: flows of this TCP or UDP socket that the walls let pass. Each stamp is
+/* egret_seen: SK_STORAGE: flows of this TCP or UDP socket that the walls let pass, and egret_crowd:
+ * those of a UDP socket that has more of them, in sets of four by their tags. Each stamp is
  * egret_changes.begun << 32, and in the lower half when (of jiffies the lower half), or for `link`
  * by which link (ifindex); 0: not yet. */
-#define EGRET_SEEN_FLOWS 4 /* a socket that is not connected has many peers */
+#define EGRET_SEEN_FLOWS 2
+#define EGRET_CROWD_SETS 13 /* with what the kernel puts before it, below 4 KiB */
 struct egret_seen_flow {
 	__u64 left, came, link;
 	__u32 far[4], near[4]; /* mapped form */
@@ -134,6 +136,13 @@ struct egret_seen_flow {
 };
 struct egret_seen {
 	struct egret_seen_flow flow[EGRET_SEEN_FLOWS];
+};
+struct egret_crowd {
+	struct egret_crowd_set {
+		__u32 claims[4]; /* who counted it from 0 to 1 may write that flow, once */
+		__u32 tags[4];	 /* a hash of the flow, when it is written; 0: not yet */
+		struct egret_seen_flow flow[4];
+	} set[EGRET_CROWD_SETS];
 };
 
 /* egret_own: HASH, cgroup id -> u8 (EGRET_OWN_*): cgroups of egret's own processes (guard.bpf.c):
@@ -196,6 +205,25 @@ struct egret_record {
 #define EGRET_REC_MEMBER 8u   /* another member of the same job */
 #define EGRET_REC_INBOUND 16u /* accepted from outside where that is allowed */
 #define EGRET_REC_DIRECT 32u  /* what a rule `direct` names, as asked */
+
+/* egret_origin: SK_STORAGE, on the client's socket. */
+struct egret_origin {
+	struct egret_record record;
+	__u32 begun, done; /* counted around each writing of the record */
+	__u64 netns;	   /* of the socket that was turned to the resolver */
+	__u64 heard[2];	   /* of IPv4 and IPv6: as in egret_heard */
+};
+
+/* egret_heard: LRU_HASH, this -> u64: where a resolver's socket was found to be egret's own:
+ * egret_changes.begun << 32, then the port (host order) << 16, then when (of jiffies >> 6 the lower
+ * 16 bits). A resolver's end is a change. */
+struct egret_heard_key {
+	__u64 netns;
+	__u16 port; /* host order */
+	__u16 six;
+	__u32 pad;
+};
+#define EGRET_MARK_GONE 0x65677265u /* a resolver's socket that is being closed */
 
 /* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also
  * when nobody listens. Value: the job (u64). */

@@ -9,6 +9,7 @@
 #define EGRET_DOOR_H
 
 #include "direct.h"
+#include "heard.h"
 #include "job.h"
 #include "record.h"
 
@@ -99,9 +100,11 @@ static __always_inline bool to_loopback_device(struct bpf_sock_addr *ctx, struct
 }
 
 /* The socket's record is another from here on: what the walls kept by it is void. */
-static __always_inline void forget_seen(struct bpf_sock *sk)
+static __always_inline void forget_seen(struct bpf_sock *sk, const struct ask *a)
 {
 	bpf_sk_storage_delete(&egret_seen, sk);
+	if (a->proto == IPPROTO_UDP)
+		bpf_sk_storage_delete(&egret_crowd, sk);
 }
 
 /* Keeps what was asked with the socket: for getpeername, for the way from SYN to accept, for the
@@ -109,18 +112,33 @@ static __always_inline void forget_seen(struct bpf_sock *sk)
 static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a, __u64 job,
 					__u64 cookie, __u32 flags)
 {
-	struct egret_record *r =
+	struct egret_origin *o =
 		bpf_sk_storage_get(&egret_origin, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	struct egret_record *r;
 
-	if (!r)
+	if (!o)
 		return false;
+	r = &o->record;
+	__sync_fetch_and_add(&o->begun, 1);
 	record_task(r);
 	record_ask(r, a);
 	r->job = job;
 	r->cookie = cookie;
 	r->flags = flags;
-	forget_seen(sk);
+	__sync_fetch_and_add(&o->done, 1);
+	forget_seen(sk, a);
 	return true;
+}
+
+/* The socket asks the resolver by datagrams: whether that is egret's own is asked for each. */
+static __always_inline void keep_heard(struct bpf_sock *sk, const struct egret_listener *to,
+				       const struct ask *a, __u64 netns)
+{
+	struct egret_origin *o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	bool six = !addr_is_mapped(a->addr);
+
+	if (o)
+		heard_turn(o, netns, bpf_ntohs(six ? to->dns6_be : to->dns4_be), six);
 }
 
 /* Was this the destination of the socket's last direct datagram? Kept beside the record, which is
@@ -246,6 +264,8 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	if (!keep_origin(sk, a, key.job, cookie,
 			 EGRET_REC_REDIRECTED | (way == WAY_DNS ? EGRET_REC_DNS : 0)))
 		goto deny;
+	if (a->proto == IPPROTO_UDP)
+		keep_heard(sk, to, a, key.netns);
 	return way;
 deny:
 	if (is_trial(job))

@@ -21,8 +21,8 @@
  * (tc.bpf.c) to nobody else.
  */
 #include "direct.h"
+#include "heard.h"
 #include "job.h"
-#include "seen.h"
 
 static __always_inline void packet_event(struct __sk_buff *skb, __u16 reason, __u64 job)
 {
@@ -134,20 +134,41 @@ static __always_inline enum passes may_leave(struct __sk_buff *skb, struct bpf_s
 	return PASS_YES;
 }
 
+/* A socket of the job, by the deepest cgroup that is in the table. */
+static __always_inline bool is_jobs(struct bpf_sock *to, __u64 job)
+{
+	struct egret_cgroup *c;
+	__u64 found = 0;
+
+	for (int i = 0; i < EGRET_CGROUP_LEVELS; i++) {
+		__u64 id = bpf_sk_ancestor_cgroup_id(to, egret_attach_level + i);
+
+		if (!id)
+			break;
+		c = bpf_map_lookup_elem(&egret_cgroups, &id);
+		if (c)
+			found = c->job;
+	}
+	return found && found == job;
+}
+
 /* The listener's port is another's: egretd, the proxy and the broker are dead, and who shares the
  * namespace without being a job's (those cannot bind it) has taken it. Asked of the first packet of
- * a connection and of each datagram. The source is left out, so that a listener is what is found,
- * not what is left of a connection. */
+ * a connection and of each datagram; what was found of the resolver is kept (heard.h). The source
+ * is left out, so that a listener is what is found, not what is left of a connection. A socket that
+ * asked the resolver may send to the job's own loopback too. */
 static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *sk,
-					struct packet *p)
+					struct egret_origin *o, struct packet *p)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *to;
 	__u32 size = sizeof(t.ipv4);
 	bool captured;
+	__u64 since;
 
-	if (sk->protocol == IPPROTO_TCP && sk->state != TCP_SYN_SENT)
+	if (o->record.proto == IPPROTO_TCP ? sk->state != TCP_SYN_SENT : heard_of(skb, o))
 		return false;
+	since = seen_begin(bpf_sk_fullsock(sk));
 	packet_read(skb, 0, true, p);
 	if (p->far.family == AF_INET) {
 		t.ipv4.daddr = p->far.addr[3];
@@ -162,6 +183,12 @@ static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *
 	if (!to)
 		return false; /* the kernel refuses it by itself */
 	captured = bpf_sk_cgroup_id(to) != egret_listen_id;
+	if (p->far.proto == IPPROTO_UDP) {
+		if (captured)
+			captured = !is_jobs(to, o->record.job);
+		else if (to->mark != EGRET_MARK_GONE)
+			heard_keep(o, since, p);
+	}
 	bpf_sk_release(to);
 	return captured;
 }
@@ -178,33 +205,38 @@ static __always_inline bool is_canarys(struct bpf_sock *sk)
 static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_job, bool *ret_quiet)
 {
 	struct egret_cgroup *job;
+	struct egret_origin *o;
 	struct egret_record *r;
 	struct packet p = {};
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = skb->sk; /* not yet known to be more than the least of one */
 	__u32 ifindex = skb->ifindex;
 	enum passes passes = PASS_NO;
 	int reason = EGRET_R_INBOUND;
 	__u8 flags;
-	__u64 since;
+	__u64 since, wrote;
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
 	/* The common case first: the door was taken, and it leads to loopback. Not for a socket
 	 * that listens by now: who connects to it did not come by the door. */
 	if (sk && ifindex == LO_IFINDEX && sk->state != TCP_LISTENING) {
-		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-		if (r && (r->flags & EGRET_REC_REDIRECTED) && leaves && is_captured(skb, sk, &p)) {
-			*ret_job = r->job;
-			*ret_quiet = r->job == EGRET_TRIAL_JOB;
+		o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		if (o && (o->record.flags & EGRET_REC_REDIRECTED) && leaves &&
+		    is_captured(skb, sk, o, &p)) {
+			*ret_job = o->record.job;
+			*ret_quiet = o->record.job == EGRET_TRIAL_JOB;
 			return EGRET_R_CAPTURED;
 		}
-		if (r && (r->flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
+		if (o && (o->record.flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;
 	}
 	/* This very flow was let pass a moment ago, and nothing has changed. */
 	if (sk && seen_of(skb, sk, 0, leaves, ifindex == LO_IFINDEX, &flags))
 		return 0;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
 	since = seen_begin(sk);
+	wrote = sk ? origin_word(sk) : 0;
+	if (wrote >> 32 != (__u32)wrote)
+		since = 0; /* the record is being written */
 	job = job_of_packet(skb);
 	if (is_others(job))
 		return 0;
@@ -215,8 +247,10 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	*ret_job = job->job;
 	*ret_quiet = is_trial(job);
 	if (ifindex == LO_IFINDEX && !(job->flags & EGRET_CG_HOST_NET)) {
-		if (sk)
+		if (sk) {
 			seen_keep(sk, since, NULL, true, false);
+			seen_unless(sk, wrote);
+		}
 		return 0;
 	}
 	packet_read(skb, 0, leaves, &p);
@@ -234,8 +268,10 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	if (!passes)
 		return reason;
 	/* TCP answers: what is kept of the way out is enough. */
-	if (sk && passes != PASS_NOW && (leaves || sk->protocol == IPPROTO_UDP))
+	if (sk && passes != PASS_NOW && (leaves || sk->protocol == IPPROTO_UDP)) {
 		seen_keep(sk, since, &p, leaves, passes == PASS_HOST);
+		seen_unless(sk, wrote);
+	}
 	return 0;
 }
 

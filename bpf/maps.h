@@ -67,7 +67,7 @@ SHARED struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct egret_record);
+	__type(value, struct egret_origin);
 } egret_origin SEC(".maps");
 
 /* On the accepted socket. */
@@ -173,6 +173,20 @@ SHARED struct {
 	__type(key, int);
 	__type(value, struct egret_seen);
 } egret_seen SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct egret_crowd);
+} egret_crowd SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct egret_heard_key);
+	__type(value, __u64);
+} egret_heard SEC(".maps");
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

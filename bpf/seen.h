@@ -11,10 +11,13 @@
  * Everything else takes the whole check, so do packets without a socket, other protocols, and each
  * flow anew after some time.
  *
- * A TCP socket has one flow. A UDP socket that is not connected has as many as it has peers, so a
- * few are kept, and a new one takes the place of none that still holds: each new flow makes the
- * whole anew, because what is kept never changes but for its stamps, a word each. To hear somebody
- * is not to speak to them: a UDP server hears whom it may not answer. So each way has its stamp.
+ * A TCP socket has one flow. A UDP socket that is not connected has as many as it has peers. Two
+ * are kept in egret_seen, and a new one takes the place of none that still holds: each new flow
+ * makes the whole anew, because what is kept never changes but for its stamps, a word each. More
+ * are kept in egret_crowd, a table of sets of four, found by a hash of the flow. There each place
+ * is written once, by whoever claimed it first; where a set is full and one in it holds no more,
+ * the whole table goes, and begins anew. To hear somebody is not to speak to them: a UDP server
+ * hears whom it may not answer. So each way has its stamp.
  */
 #ifndef EGRET_SEEN_H
 #define EGRET_SEEN_H
@@ -68,6 +71,17 @@ static __always_inline __u64 seen_begin(const struct bpf_sock *sk)
 	/* Reads a clock behind a read barrier: no look-up that follows is older than the word. */
 	bpf_ktime_get_coarse_ns();
 	return (__u64)begun << 32 | 1;
+}
+
+/* Both counters of the socket's record (egret_origin), at one instant; 0: it has none. */
+static __always_inline __u64 origin_word(struct bpf_sock *sk)
+{
+	struct egret_origin *o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	__u64 both = 0;
+
+	if (o)
+		both = (__u64) * (volatile __u32 *)&o->begun << 32 | *(volatile __u32 *)&o->done;
+	return both;
 }
 
 static __always_inline bool seen_is_now(__u64 of)
@@ -154,6 +168,75 @@ static __always_inline bool seen_is_flow(const struct egret_seen_flow *v, struct
 	       l4_is_whole(six->ports, end, v->proto, whole - sizeof(six->ip), ret_flags);
 }
 
+/* Of all by which a flow is known, so that one that is half written is not taken for another. */
+static __always_inline __u32 crowd_tag(const __u32 far[4], const __u32 near[4], __u32 ports)
+{
+	__u64 h = 0;
+
+	for (int i = 0; i < 4; i++) {
+		h = (h ^ ((__u64)far[i] << 32 | near[i])) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	h = (h ^ ports) * 0x9e3779b97f4a7c15ull;
+	return (__u32)(h >> 32) | 1;
+}
+
+/* The compiler would join what follows with the shift, and the verifier lose the bound. */
+static __always_inline struct egret_crowd_set *crowd_set(struct egret_crowd *c, __u32 tag)
+{
+	__u64 n = (__u64)(tag >> 16) * EGRET_CROWD_SETS >> 16;
+
+	asm volatile("" : "+r"(n));
+	return n < EGRET_CROWD_SETS ? &c->set[n] : &c->set[0];
+}
+
+static __always_inline struct egret_seen_flow *crowd_find(struct egret_crowd *c, __u32 tag)
+{
+	struct egret_crowd_set *s = crowd_set(c, tag);
+
+	for (int i = 0; i < 4; i++)
+		if (*(volatile __u32 *)&s->tags[i] == tag)
+			return &s->flow[i];
+	return NULL;
+}
+
+static __always_inline struct egret_seen_flow *crowd_of(struct __sk_buff *skb, struct bpf_sock *sk,
+							__u32 at, bool leaves, __u64 now,
+							__u8 *ret_flags)
+{
+	struct egret_crowd *c = bpf_sk_storage_get(&egret_crowd, sk, NULL, 0);
+	void *data = (void *)(long)skb->data + at, *end = (void *)(long)skb->data_end;
+	__u32 source[4] = { 0, 0, ADDR_MAPPED_WORD, 0 }, dest[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
+	struct egret_seen_flow *f;
+	struct ip4_l4 *four = data;
+	struct ip6_l4 *six = data;
+	__u32 ports;
+
+	if (!c || (void *)(four + 1) > end)
+		return NULL;
+	if (four->ip.version_len == 0x45) {
+		source[3] = four->ip.source;
+		dest[3] = four->ip.dest;
+		__builtin_memcpy(&ports, four->ports, sizeof(ports));
+	} else {
+		if ((void *)(six + 1) > end)
+			return NULL;
+		__builtin_memcpy(source, six->ip.source, sizeof(source));
+		__builtin_memcpy(dest, six->ip.dest, sizeof(dest));
+		__builtin_memcpy(&ports, six->ports, sizeof(ports));
+	}
+	if (!leaves)
+		ports = ports << 16 | ports >> 16;
+	f = crowd_find(c, leaves ? crowd_tag(dest, source, 0) : crowd_tag(source, dest, 0));
+	if (!f)
+		f = crowd_find(c, leaves ? crowd_tag(dest, source, ports)
+					 : crowd_tag(source, dest, ports));
+	if (!f || !seen_holds(leaves ? &f->left : &f->came, now) ||
+	    !seen_is_flow(f, skb, at, leaves, ret_flags))
+		return NULL;
+	return f;
+}
+
 /* The flow of this packet, if it is kept with the socket and still holds for packets that go this
  * way. at: where the address's header begins; lo: on the loopback device. */
 static __always_inline struct egret_seen_flow *
@@ -163,7 +246,7 @@ seen_of(struct __sk_buff *skb, struct bpf_sock *sk, __u32 at, bool leaves, bool 
 	struct egret_seen *v;
 	__u64 now;
 
-	if (!is_seen_kind(sk))
+	if (sk->state == TCP_LISTENING)
 		return NULL;
 	v = bpf_sk_storage_get(&egret_seen, sk, NULL, 0);
 	if (!v)
@@ -176,7 +259,10 @@ seen_of(struct __sk_buff *skb, struct bpf_sock *sk, __u32 at, bool leaves, bool 
 		if (lo ? !f->family : f->family && seen_is_flow(f, skb, at, leaves, ret_flags))
 			return f;
 	}
-	return NULL;
+	/* There is a crowd only behind as many as there is room for here. */
+	return lo || !v->flow[EGRET_SEEN_FLOWS - 1].proto
+		       ? NULL
+		       : crowd_of(skb, sk, at, leaves, now, ret_flags);
 }
 
 static __always_inline bool seen_is_same(const struct egret_seen_flow *a,
@@ -192,6 +278,42 @@ static __always_inline void seen_stamp(struct egret_seen_flow *f, __u64 stamp, b
 	if (leaves)
 		*(volatile __u64 *)&f->left = stamp;
 	*(volatile __u64 *)&f->came = stamp;
+}
+
+/* There is no room among the few. */
+static __always_inline void crowd_keep(struct bpf_sock *sk, const struct egret_seen_flow *is,
+				       __u64 now, bool leaves)
+{
+	struct egret_crowd *c =
+		bpf_sk_storage_get(&egret_crowd, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	__u32 tag = crowd_tag(is->far, is->near, is->ports);
+	struct egret_crowd_set *s;
+	bool stale = false;
+
+	if (!c)
+		return;
+	s = crowd_set(c, tag);
+	for (int i = 0; i < 4; i++) {
+		struct egret_seen_flow *f = &s->flow[i];
+
+		if (s->tags[i] == tag && seen_is_same(f, is)) {
+			seen_stamp(f, now, leaves);
+			return;
+		}
+		stale |= s->tags[i] && !seen_holds(&f->came, now);
+	}
+	for (int i = 0; i < 4; i++) {
+		if (*(volatile __u32 *)&s->claims[i])
+			continue;
+		__sync_fetch_and_add(&s->claims[i], 1);
+		if (*(volatile __u32 *)&s->claims[i] != 1)
+			return;
+		s->flow[i] = *is;
+		*(volatile __u32 *)&s->tags[i] = tag;
+		return;
+	}
+	if (stale)
+		bpf_sk_storage_delete(&egret_crowd, sk);
 }
 
 /* The last wall let this packet pass. since: of seen_begin(), before anything was asked. p NULL: on
@@ -231,11 +353,23 @@ static __always_inline void seen_keep(struct bpf_sock *sk, __u64 since, const st
 			room = true;
 		}
 	}
-	if (!room)
+	if (!room) {
+		if (p && is.proto == IPPROTO_UDP)
+			crowd_keep(sk, &is, now, leaves);
 		return;
+	}
 	if (v)
 		bpf_sk_storage_delete(&egret_seen, sk);
 	bpf_sk_storage_get(&egret_seen, sk, &all, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* After seen_keep(): the socket's record was written meanwhile, which had nothing to forget yet. */
+static __always_inline void seen_unless(struct bpf_sock *sk, __u64 wrote)
+{
+	if (origin_word(sk) == wrote)
+		return;
+	bpf_sk_storage_delete(&egret_seen, sk);
+	bpf_sk_storage_delete(&egret_crowd, sk);
 }
 
 #endif

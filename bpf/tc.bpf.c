@@ -240,13 +240,11 @@ int egret_link(struct __sk_buff *skb)
 	struct packet p = {};
 	__u64 since;
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
 	f = seen_frame(skb, sk);
 	/* The common case first: let through here a moment ago, and nothing has changed. */
 	if (f && seen_is_now(f->link) && (__u32)f->link == ifindex)
 		return PASS;
-	since = seen_begin(sk);
+	since = sk ? seen_begin(bpf_sk_fullsock(sk)) : 0;
 	link = bpf_map_lookup_elem(&egret_links, &ifindex);
 	if (!link) {
 		if (ifindex != EGRET_TRIAL_LINK)

@@ -16,7 +16,8 @@
 #define BOUND_NS 150
 #define ELSEWHERE "198.51.100.10" /* where no rule leads: turned to the listener */
 #define ASKED "198.51.100.53"	  /* a nameserver, which is never asked */
-#define OTHERS 0x0a4d0014u	  /* 10.77.0.20 and the seven after it */
+#define OTHERS 0x0a4d0014u	  /* 10.77.0.20 and those after it */
+#define NOTHERS 40
 #define PORT 5432
 #define WINDOW 16 /* packets under way: a stream, not a ping */
 
@@ -75,6 +76,7 @@ struct way {
 	uint32_t flags;
 	bool one_way; /* nobody answers */
 	int peers;    /* that one socket sends to in turns; 0: it is connected */
+	bool anew;    /* each by a new socket */
 };
 
 static int trips_fn(void *arg)
@@ -85,6 +87,7 @@ static int trips_fn(void *arg)
 	socklen_t len = sa_of(w->to, strcmp(w->to, ASKED) == 0 ? 53 : PORT, &ss);
 	struct sockaddr_in *in = (void *)&ss;
 	int fd = socket(ss.ss_family, w->type | SOCK_CLOEXEC, 0), one = 1;
+	unsigned window = w->anew ? 1 : WINDOW;
 	char b;
 
 	alarm(300);
@@ -92,15 +95,22 @@ static int trips_fn(void *arg)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!w->peers && connect(fd, (void *)&ss, len) < 0)
 		return errno;
-	for (unsigned i = 0; i < trips; i += WINDOW) {
-		for (int k = 0; k < WINDOW; k++) {
+	for (unsigned i = 0; i < trips; i += window) {
+		if (w->anew && i) {
+			close(fd);
+			fd = socket(ss.ss_family, w->type | SOCK_CLOEXEC, 0);
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+			if (connect(fd, (void *)&ss, len) < 0)
+				return errno;
+		}
+		for (unsigned k = 0; k < window; k++) {
 			if (w->peers)
-				in->sin_addr.s_addr = htonl(OTHERS + (unsigned)(k % w->peers));
+				in->sin_addr.s_addr = htonl(OTHERS + (i + k) % (unsigned)w->peers);
 			if (sendto(fd, "x", 1, MSG_NOSIGNAL, w->peers ? (void *)&ss : NULL,
 				   w->peers ? len : 0) != 1)
 				return errno;
 		}
-		for (int k = 0; k < WINDOW && !w->one_way; k++)
+		for (unsigned k = 0; k < window && !w->one_way; k++)
 			if (recv(fd, &b, 1, 0) != 1)
 				return errno ? errno : EPIPE;
 	}
@@ -210,27 +220,36 @@ static void way(const struct way *w)
 #define TCP SOCK_STREAM
 #define UDP SOCK_DGRAM
 static const struct way ways[] = {
-	{ "TCP turned to the proxy", A2, ELSEWHERE, TCP, 0, false, 0 },
-	{ "TCP between members", A1, "10.77.0.3", TCP, EGRET_CG_SERVICES, false, 0 },
-	{ "TCP between members, IPv6", A1, "2001:db8:77::3", TCP, EGRET_CG_SERVICES, false, 0 },
-	{ "TCP to a published port", HOST, "10.77.0.3", TCP, EGRET_CG_PUBLISHED, false, 0 },
-	{ "TCP with inbound: allow", STRANGER, "10.77.0.3", TCP, EGRET_CG_INBOUND, false, 0 },
-	{ "TCP by a rule `direct`", A1, FAR4, TCP, EGRET_CG_DIRECT, false, 0 },
-	{ "TCP on the job's loopback", A2, "127.0.0.1", TCP, 0, false, 0 },
-	{ "UDP turned to the resolver", A2, ASKED, UDP, 0, false, 0 },
-	{ "UDP between members", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 0 },
-	{ "UDP between members, IPv6", A1, "2001:db8:77::3", UDP, EGRET_CG_SERVICES, false, 0 },
-	{ "UDP to three members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 3 },
-	{ "UDP to eight members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 8 },
-	{ "UDP with inbound: allow, heard", STRANGER, "10.77.0.3", UDP, EGRET_CG_INBOUND, true, 0 },
-	{ "UDP by a rule `direct`", A1, FAR4, UDP, EGRET_CG_DIRECT, false, 0 },
-	{ "UDP on the job's loopback", A2, "127.0.0.1", UDP, 0, false, 0 },
+	{ "TCP turned to the proxy", A2, ELSEWHERE, TCP, 0, false, 0, false },
+	{ "TCP between members", A1, "10.77.0.3", TCP, EGRET_CG_SERVICES, false, 0, false },
+	{ "TCP between members, IPv6", A1, "2001:db8:77::3", TCP, EGRET_CG_SERVICES, false, 0,
+	  false },
+	{ "TCP to a published port", HOST, "10.77.0.3", TCP, EGRET_CG_PUBLISHED, false, 0, false },
+	{ "TCP with inbound: allow", STRANGER, "10.77.0.3", TCP, EGRET_CG_INBOUND, false, 0,
+	  false },
+	{ "TCP by a rule `direct`", A1, FAR4, TCP, EGRET_CG_DIRECT, false, 0, false },
+	{ "TCP on the job's loopback", A2, "127.0.0.1", TCP, 0, false, 0, false },
+	{ "UDP turned to the resolver", A2, ASKED, UDP, 0, false, 0, false },
+	{ "UDP to it, a socket each", A2, ASKED, UDP, 0, false, 0, true },
+	{ "UDP between members", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 0, false },
+	{ "UDP between members, IPv6", A1, "2001:db8:77::3", UDP, EGRET_CG_SERVICES, false, 0,
+	  false },
+	{ "UDP to three members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 3,
+	  false },
+	{ "UDP to eight members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 8,
+	  false },
+	{ "UDP to forty members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 40,
+	  false },
+	{ "UDP with inbound: allow, heard", STRANGER, "10.77.0.3", UDP, EGRET_CG_INBOUND, true, 0,
+	  false },
+	{ "UDP by a rule `direct`", A1, FAR4, UDP, EGRET_CG_DIRECT, false, 0, false },
+	{ "UDP on the job's loopback", A2, "127.0.0.1", UDP, 0, false, 0, false },
 };
 
 /* More addresses of the second house, all of them members. */
 static void more_members(void)
 {
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < NOTHERS; i++) {
 		struct in_addr in = { .s_addr = htonl(OTHERS + i) };
 		char text[16];
 		uint8_t addr[16];

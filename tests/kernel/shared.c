@@ -5,6 +5,7 @@
  * door.
  */
 #include "kernel/harness.h"
+#include <bpf/bpf.h>
 
 static struct netns host, of_a, of_b;
 
@@ -242,12 +243,148 @@ static void test_captured(void **state)
 	need(kernel_listener_set(W.k, JOB_A, of_a.cookie, &of_a.listener), "set");
 }
 
+/* A socket of the job that asks when it is told to: shared with its task. */
+static struct {
+	volatile unsigned ask, done;
+	volatile int r;
+} * line;
+
+static int asker_fn(void *arg)
+{
+	struct dial *d = arg;
+	struct sockaddr_storage ss;
+	socklen_t len = sa_of(d->ip, 53, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM, 0);
+
+	alarm(120);
+	if (connect(fd, (void *)&ss, len) < 0)
+		return errno;
+	for (;;) {
+		while (line->ask == line->done)
+			usleep(200);
+		line->r = send(fd, "x", 1, 0) == 1 ? 0 : errno;
+		line->done = line->ask;
+	}
+}
+
+static int asks(void)
+{
+	line->ask++;
+	for (int i = 0; i < 100000 && line->done != line->ask; i++)
+		usleep(200);
+	assert_int_equal(line->done, line->ask);
+	return line->r;
+}
+
+static int pinned(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/egret/%s/v%d/%s", W.instance, EGRET_ABI, name);
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static bool is_heard(const struct netns *ns, bool six)
+{
+	struct egret_heard_key key = { .netns = ns->cookie,
+				       .port = ntohs(ns->listener.dns4_be),
+				       .six = six };
+	int fd = pinned("egret_heard"), r;
+	uint64_t word = 0;
+
+	r = bpf_map_lookup_elem(fd, &key, &word);
+	close(fd);
+	return r == 0 && word;
+}
+
+/* The resolver, which a process holds that is killed in a moment, has answered for itself by then.
+ * What the stranger at its port then gets of two sockets, one of which asked before. */
+static bool warm_captured(bool six, int *ret_warm, int *ret_new)
+{
+	struct dial d = { .ip = six ? "2001:db8::1" : "198.51.100.1",
+			  .port = 53,
+			  .type = SOCK_DGRAM };
+	const char *at = six ? "::1" : "127.0.0.1";
+	struct netns gone;
+	char why[256] = "";
+	pid_t holder, asker;
+	bool got;
+	int fd;
+
+	need(netns_open(W.cg.listen, NETNS_SHARED, host.netns, &gone, why, sizeof(why)), why);
+	need(kernel_listener_set(W.k, JOB_A, gone.cookie, &gone.listener), "set");
+	holder = fork();
+	if (holder == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	netns_close(&gone);
+	line->ask = line->done = 0;
+	asker = task_start(W.a_fd, host.netns, asker_fn, &d);
+	assert_false(is_heard(&gone, six));
+	need(asks(), "asked");
+	assert_true(is_heard(&gone, six));
+	need(asks(), "asked again");
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+	fd = stranger(SOCK_DGRAM, at, gone.listener.dns4_be);
+	*ret_warm = asks();
+	*ret_new = task_run(W.a_fd, host.netns, knock_fn, &d);
+	got = comes(fd);
+	close(fd);
+	kill(asker, SIGKILL);
+	waitpid(asker, NULL, 0);
+	need(kernel_listener_del(W.k, JOB_A, gone.cookie), "del");
+	return got;
+}
+
+static void told(void *owner, const char *what, const char *happened, int err)
+{
+	(void)owner, (void)what, (void)happened;
+	need(err, what);
+}
+
+/* What was found of a resolver a moment ago counts no more when its last holder is dead: shown by
+ * what the stranger gets where the kernel does not tell of that end. */
+static void test_captured_warm(void **state)
+{
+	int link = pinned("link_egret_resolver"), warm, new;
+	bool got = false;
+	(void)state;
+
+	line = mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(line != MAP_FAILED);
+	for (int i = 0; i < (slow() ? 4 : 20); i++) {
+		uint64_t was = refused(EGRET_R_CAPTURED);
+
+		assert_false(warm_captured(i % 2, &warm, &new));
+		assert_int_equal(warm, EPERM);
+		assert_int_equal(new, EPERM);
+		assert_true(refused(EGRET_R_CAPTURED) >= was + 2);
+	}
+	need(bpf_link_detach(link), "detach");
+	close(link);
+	/* For a second: under load it may be over. */
+	for (int i = 0; i < 20 && !got; i++)
+		got = warm_captured(i % 2, &warm, &new);
+	assert_true(got);
+	need(kernel_links_check(W.k, told, NULL), "put back");
+	assert_false(warm_captured(false, &warm, &new));
+	assert_int_equal(warm, EPERM);
+	need(kernel_listener_set(W.k, JOB_A, of_a.cookie, &of_a.listener), "set");
+	munmap((void *)line, sizeof(*line));
+}
+
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(test_each_to_its_own), cmocka_unit_test(test_loopback_closed),
 		cmocka_unit_test(test_ports_are_kept),	cmocka_unit_test(test_captured),
-		cmocka_unit_test(test_inbound),
+		cmocka_unit_test(test_captured_warm),	cmocka_unit_test(test_inbound),
 	};
 
 	return cmocka_run_group_tests(all, shared_open, shared_close);

@@ -197,17 +197,28 @@ static void test_others_refused(void **state)
 	}
 }
 
+struct own {
+	const char *ip;
+	const char *first; /* a nameserver that the same socket asks before */
+};
+
 /* The job's own UDP services answer as ever. */
 static int own_fn(void *arg)
 {
-	struct sockaddr_storage ss, from;
-	socklen_t len = sa_of(arg, 0, &ss), slen = sizeof(ss), flen = sizeof(from);
+	const struct own *o = arg;
+	struct sockaddr_storage ss, from, dns;
+	socklen_t len = sa_of(o->ip, 0, &ss), slen = sizeof(ss), flen = sizeof(from);
 	int s = socket(ss.ss_family, SOCK_DGRAM, 0), c = socket(ss.ss_family, SOCK_DGRAM, 0);
 	char b[8];
 
 	if (bind(s, (void *)&ss, len) < 0)
 		return errno;
 	getsockname(s, (void *)&ss, &slen);
+	for (int i = 0; o->first && i < 2; i++) {
+		sa_of(o->first, 53, &dns);
+		if (sendto(c, "query", 5, 0, (void *)&dns, len) != 5)
+			return errno;
+	}
 	if (sendto(c, "ping", 4, 0, (void *)&ss, len) != 4)
 		return errno;
 	if (recvfrom(s, b, 8, 0, (void *)&from, &flen) != 4)
@@ -222,9 +233,14 @@ static int own_fn(void *arg)
 
 static void test_own_loopback(void **state)
 {
+	struct own rows[] = { { "127.0.0.1", NULL },
+			      { "::1", NULL },
+			      { "127.0.0.1", "198.51.100.53" },
+			      { "::1", "2001:db8::53" } };
 	(void)state;
-	assert_int_equal(task_run(W.a_fd, W.ns.netns, own_fn, (void *)"127.0.0.1"), 0);
-	assert_int_equal(task_run(W.a_fd, W.ns.netns, own_fn, (void *)"::1"), 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(task_run(W.a_fd, W.ns.netns, own_fn, &rows[i]), 0);
 }
 
 /* One socket, first DNS, then elsewhere: each is judged for itself; also after AF_UNSPEC. */

@@ -83,6 +83,7 @@ static int links_make(struct kernel *k, const struct kernel_where *w, bool check
 		int cgroup;
 	} rows[] = {
 		{ s->progs.egret_flow_in, w->listen },
+		{ s->progs.egret_resolver, w->listen }, /* before who goes by it */
 		{ s->progs.egret_cage_c4, w->proxies },
 		{ s->progs.egret_cage_c6, w->proxies },
 		{ s->progs.egret_cage_s4, w->proxies },
@@ -426,10 +427,32 @@ unsigned kernel_links(const struct kernel *k, int *to, unsigned max)
 	return kernel_watch_links(k->watch, to, max);
 }
 
+struct lost {
+	kernel_lost_fn fn;
+	void *owner;
+	unsigned n;
+};
+
+static void lost(void *owner, const char *name, const char *what, int r)
+{
+	struct lost *l = owner;
+
+	l->n++;
+	l->fn(l->owner, name, what, r);
+}
+
 int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner)
 {
+	struct lost l = { fn, owner, 0 };
+	int r;
+
 	(void)kernel_change_mend(k->change);
-	return kernel_watch_check(k->watch, k->instance, k->dir, fn, owner);
+	r = kernel_watch_check(k->watch, k->instance, k->dir, lost, &l);
+	/* A program that was not there counted nothing. */
+	if (l.n) {
+		CHANGES(k);
+	}
+	return r;
 }
 
 struct kernel_hold *kernel_hold_of(struct kernel *k)
