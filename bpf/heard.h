@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Is the resolver's socket still egret's own? With all of egret dead its port is free, and who is in
- * no job may take it. To look the socket up costs more than all else that the last wall does, so
+ * Is the resolver's socket still egret's own? With all of egret dead its port is free, and who is
+ * in no job may take it. To look the socket up costs more than all else that the last wall does, so
  * what was found is kept (egret_heard) for the namespace, and with each socket that asks
  * (egret_origin), so that a datagram passes by one look at its own socket.
  *
@@ -77,7 +77,7 @@ static __always_inline void heard_keep(struct egret_origin *o, __u64 since, cons
 	if (!since || !p->plain || !o->netns)
 		return;
 	if (six ? p->far.addr[0] || p->far.addr[1] || p->far.addr[2] ||
-			  p->far.addr[3] != bpf_htonl(1)
+			    p->far.addr[3] != bpf_htonl(1)
 		: p->far.addr[3] != LOOPBACK4)
 		return;
 	*(volatile __u64 *)&o->heard[six] = word;
