@@ -33,7 +33,9 @@ struct provider_key {
 
 static const char *const vault_methods[] = { "approle", "jwt", "kubernetes", "cert", NULL };
 static const char *const grants[] = { "client_credentials", "token-exchange", "jwt-bearer", NULL };
-static const char *const client_auths[] = { "basic", "post", "private_key_jwt", "mtls", NULL };
+static const char *const client_auths[] = { "basic", "post",	  "private_key_jwt",
+					    "mtls",  "job-token", NULL };
+static const char *const subject_types[] = { "jwt", "id_token", "access_token", NULL };
 
 static const struct provider_key provider_keys[] = {
 	{ PROVIDER_STORE, PARAM_VALUE, FORM_STORE, true, NULL },
@@ -68,6 +70,8 @@ static const struct provider_key provider_keys[] = {
 	{ PROVIDER_OAUTH2, PARAM_CLIENT_KEY, FORM_SECRET, false, NULL },
 	{ PROVIDER_OAUTH2, PARAM_CLIENT_CERT, FORM_SECRET, false, NULL },
 	{ PROVIDER_OAUTH2, PARAM_CLIENT_AUTH, FORM_WORD, false, client_auths },
+	{ PROVIDER_OAUTH2, PARAM_CLIENT_KEY_ID, FORM_TEXT, false, NULL },
+	{ PROVIDER_OAUTH2, PARAM_SUBJECT_TOKEN_TYPE, FORM_WORD, false, subject_types },
 	{ PROVIDER_OAUTH2, PARAM_SCOPE, FORM_LIST, false, NULL },
 	{ PROVIDER_OAUTH2, PARAM_AUDIENCE, FORM_TEXT, false, NULL },
 	{ PROVIDER_OAUTH2, PARAM_RESOURCE, FORM_TEXT, false, NULL },
@@ -335,6 +339,9 @@ static void check_oauth2(const struct load *l, const struct node *root,
 			 "has exactly one of token_url and issuer");
 	if (says(c, PARAM_GRANT, "client_credentials"))
 		need(l, root, c, PARAM_CLIENT_ID, "client_credentials names a client");
+	if (!says(c, PARAM_GRANT, "client_credentials") || says(c, PARAM_CLIENT_AUTH, "job-token"))
+		need(l, root, c, PARAM_TOKEN_AUDIENCE,
+		     "the job's own ID token is asked for with this audience");
 	if (!has(c, PARAM_CLIENT_ID))
 		return; /* an assertion or a subject token alone may do (RFC 7523, 8693) */
 	if (key || mtls)
@@ -343,7 +350,7 @@ static void check_oauth2(const struct load *l, const struct node *root,
 			 : "mtls needs client_cert and client_key");
 	if (mtls)
 		need(l, root, c, PARAM_CLIENT_CERT, "mtls needs client_cert and client_key");
-	if (!key && !mtls)
+	if (!key && !mtls && !says(c, PARAM_CLIENT_AUTH, "job-token"))
 		need(l, root, c, PARAM_CLIENT_SECRET, "basic and post prove the client with it");
 }
 

@@ -93,7 +93,7 @@ int http_refused(struct question *q, const struct http_ask *ask, const struct ht
 			     words.n > 300 ? 300 : (int)words.n, words.p);
 }
 
-bool json_string(const struct node *object, const char *key, size_t max, struct str *ret)
+bool node_text(const struct node *object, const char *key, size_t max, struct str *ret)
 {
 	const struct node *v = object && object->kind == NODE_OBJECT ? node_get(object, key) : NULL;
 
@@ -106,7 +106,7 @@ bool json_string(const struct node *object, const char *key, size_t max, struct 
 	return true;
 }
 
-bool json_whole(const struct node *object, const char *key, int64_t *ret)
+bool node_whole(const struct node *object, const char *key, int64_t *ret)
 {
 	const struct node *v = object && object->kind == NODE_OBJECT ? node_get(object, key) : NULL;
 
@@ -116,7 +116,7 @@ bool json_whole(const struct node *object, const char *key, int64_t *ret)
 	return true;
 }
 
-const struct node *json_object(const struct node *object, const char *key)
+const struct node *node_object(const struct node *object, const char *key)
 {
 	const struct node *v = object && object->kind == NODE_OBJECT ? node_get(object, key) : NULL;
 

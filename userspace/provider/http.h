@@ -34,10 +34,10 @@ int http_ask(struct question *q, const struct http_ask *ask, struct http_answer 
 int http_refused(struct question *q, const struct http_ask *ask, const struct http_answer *a,
 		 struct str words);
 /* A text of the answer, without control characters and at most `max` bytes; false: not there or of
- * another form. object may be NULL. */
-bool json_string(const struct node *object, const char *key, size_t max, struct str *ret);
-bool json_whole(const struct node *object, const char *key, int64_t *ret);
-const struct node *json_object(const struct node *object, const char *key); /* NULL */
+ * another form. object may be NULL. (jansson, below cjose, has the names json_*.) */
+bool node_text(const struct node *object, const char *key, size_t max, struct str *ret);
+bool node_whole(const struct node *object, const char *key, int64_t *ret);
+const struct node *node_object(const struct node *object, const char *key); /* NULL */
 
 /* Bodies. Pairs of (key, value); a NULL key ends them, a value with n = 0 is left out. */
 struct pair {

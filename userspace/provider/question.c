@@ -32,6 +32,14 @@ static enum param param_of(struct str name)
 	return PARAM_NONE;
 }
 
+/* Without the end of its last line, which editors put behind what people write into files. */
+static struct str unended(struct str s)
+{
+	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r'))
+		s.n--;
+	return s;
+}
+
 static int take_params(const struct msg_in *m, uint16_t tag, struct question *q)
 {
 	struct str field;
@@ -46,7 +54,8 @@ static int take_params(const struct msg_in *m, uint16_t tag, struct question *q)
 			return -EBADMSG;
 		p->id = param_of(name);
 		p->secret = tag == TAG_SECRET;
-		p->value = arena_str(&q->arena, (struct str){ eq + 1, field.n - name.n - 1 });
+		p->value =
+			arena_str(&q->arena, unended((struct str){ eq + 1, field.n - name.n - 1 }));
 		if (p->id == PARAM_NONE || (!p->secret && memchr(p->value.p, 0, p->value.n)))
 			return -EBADMSG;
 		q->nparams++;
@@ -90,6 +99,7 @@ int question_open(const struct msg_in *m, struct question *ret)
 	    take_params(m, TAG_SECRET, ret) < 0 || take_number(m, TAG_TTL, &ret->ttl_ms) < 0 ||
 	    take_number(m, TAG_NOW, &now) < 0)
 		return -EBADMSG;
+	ret->token = unended(ret->token);
 	ret->now = (int64_t)(now / 1000000);
 	return 0;
 }

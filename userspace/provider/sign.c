@@ -166,3 +166,20 @@ int sign_token(const struct signing *s, struct buf *ret, char *why, size_t n)
 	EVP_PKEY_free(key);
 	return r;
 }
+
+int sign_thumbprint(struct str pem, unsigned char ret[SIGN_THUMBPRINT])
+{
+	BIO *in = pem.n <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+	X509 *cert = in ? PEM_read_bio_X509(in, NULL, no_passphrase, NULL) : NULL;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	ERR_clear_error();
+	if (cert && X509_digest(cert, EVP_sha256(), digest, &n) == 1 && n == SIGN_THUMBPRINT)
+		memcpy(ret, digest, n);
+	else
+		n = 0;
+	X509_free(cert);
+	BIO_free(in);
+	return n ? 0 : -EINVAL;
+}

@@ -6,6 +6,8 @@
 
 #include "base/bytes.h"
 
+#define SIGN_THUMBPRINT 32
+
 /* Before the jail: the library's JSON reader takes its seed from a file. 0 or -EIO. */
 int sign_early(void) MUST_CHECK;
 struct signing {
@@ -18,5 +20,7 @@ struct signing {
 /* RS256, PS256 or ES256, as the key is. 0, or -EINVAL with a sentence, which never shows the key.
  * ret is initialised by the caller. */
 int sign_token(const struct signing *s, struct buf *ret, char *why, size_t n) MUST_CHECK;
+/* SHA-256 of a certificate's DER, as x5t#S256 has it. 0, or -EINVAL: it is none in PEM. */
+int sign_thumbprint(struct str pem, unsigned char ret[SIGN_THUMBPRINT]) MUST_CHECK;
 
 #endif

@@ -3,4 +3,4 @@
  * broker's own. */
 #include "provider/table.h"
 
-const struct provider_ops *const providers[] = { NULL };
+const struct provider_ops *const providers[] = { &provider_oauth2, NULL };

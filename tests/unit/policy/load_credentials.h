@@ -105,6 +105,13 @@ static const struct row credentials[] = {
 	  "1:67: timeout: must be a time of at most 60s" },
 	{ "{ \"name\": \"c\", \"provider\": \"oauth2\", \"grant\": \"client_credentials\" }",
 	  "1:1: token_url: has exactly one of token_url and issuer" },
+	{ "{ \"name\": \"c\", \"provider\": \"oauth2\", \"grant\": \"jwt-bearer\", \"issuer\": "
+	  "\"https://i.example\" }",
+	  "1:1: token_audience: is missing: the job's own ID token is asked for" },
+	{ "{ \"name\": \"c\", \"provider\": \"oauth2\", \"grant\": \"client_credentials\", "
+	  "\"issuer\": \"https://i.example\", \"client_id\": \"c\", \"client_auth_method\": "
+	  "\"job-token\" }",
+	  "1:1: token_audience: is missing: the job's own ID token is asked for" },
 	{ "{ \"name\": \"c\", \"provider\": \"github-app\", \"app_id\": 0, \"key\": \"store:k\", "
 	  "\"installation\": \"acme\" }",
 	  "1:52: app_id: must be a number above 0" },
