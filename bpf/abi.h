@@ -43,6 +43,8 @@ struct egret_cgroup {
 	128u /* the canary (egretd/trial.h): refusals are neither counted nor told \
 	      */
 
+#define EGRET_CG_DIALS 256u /* its proxy dials from the network namespace that it lives in */
+
 /* The job that the canary's cgroups are registered as, and the link that is tried: numbers that
  * nobody else has. What of them is still under way when they are out of the tables is refused
  * as all that is unknown, and is nobody's news either. */
@@ -260,6 +262,22 @@ struct egret_cage_value {
 struct egret_cage_entry { /* the map's value: only the longest prefix is found, so it holds what
 			     shorter ones allow too */
 	struct egret_cage_value range[EGRET_CAGE_RANGES]; /* unused: port_hi 0 */
+};
+
+/* egret_dialler: HASH, cgroup id of a proxy that dials from its job's network namespaces -> this.
+ */
+struct egret_dialler {
+	__u64 job;
+	__u64 host; /* SO_NETNS_COOKIE of the host's namespace, where sockets are as everybody's */
+};
+
+/* egret_dialled: SK_STORAGE, on a socket of such a proxy in another namespace: where the cage let
+ * it connect to. At the job's link its packets pass to there and to nowhere else (tc.bpf.c). */
+struct egret_dialled {
+	__u64 job;
+	__u32 addr[4]; /* mapped form */
+	__u16 port;
+	__u16 pad[3];
 };
 
 /* egret_hostaddrs: HASH, addr[16] -> u8: addresses that the host itself owns. */

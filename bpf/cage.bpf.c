@@ -6,6 +6,11 @@
  * into egret_cage for this proxy's cgroup; nor send UDP but to a nameserver named there; nor bind,
  * nor make other sockets than TCP and UDP. Each dial is told to the audit process: one that no
  * request explains is an alert (audit/dials.c).
+ *
+ * A proxy that dials from its job's network namespaces (egret_dialler) gets its sockets there from
+ * a helper in its own cgroup. In such a namespace loopback and the like are the job's: there they
+ * are refused also where they are named, and so are the job's own addresses that are not, and all
+ * of UDP. Where such a socket was let connect to is kept with it, for the wall at the job's link.
  */
 #include "record.h"
 
@@ -50,6 +55,31 @@ static __always_inline int judge_inner(__u32 ip)
 	if (is_host(inner))
 		return EGRET_R_HOST_ADDRESS;
 	return is_closed(inner) ? EGRET_R_CAGE_ADDRESS : EGRET_OK;
+}
+
+/* What every namespace has of its own: of one that is not the host's it is the job's. */
+static __always_inline bool is_of_netns(const __u32 addr[4])
+{
+	switch (addr_class_deep(addr)) {
+	case ADDR_UNSPECIFIED:
+	case ADDR_LOOPBACK:
+	case ADDR_LINK_LOCAL:
+	case ADDR_MULTICAST:
+	case ADDR_METADATA:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* In a namespace of the job's own, before the rest is asked. */
+static __always_inline int judge_there(const struct ask *a, __u32 name, __u64 job)
+{
+	if (a->proto == IPPROTO_UDP)
+		return EGRET_R_CAGE_UDP;
+	if (is_of_netns(a->addr))
+		return EGRET_R_CAGE_ADDRESS;
+	return !name && is_member(job, a->addr) ? EGRET_R_HOST_ADDRESS : EGRET_OK;
 }
 
 static __always_inline int judge(const struct ask *a, __u32 name)
@@ -101,13 +131,42 @@ static __always_inline bool is_canary(void)
 	return c && (c->flags & EGRET_CG_TRIAL);
 }
 
+/* The job from whose namespace this socket dials; 0: it is the host's. */
+static __always_inline __u64 dials_for(struct bpf_sock_addr *ctx)
+{
+	__u64 cgroup = bpf_get_current_cgroup_id();
+	struct egret_dialler *d = bpf_map_lookup_elem(&egret_dialler, &cgroup);
+
+	return d && bpf_get_netns_cookie(ctx) != d->host ? d->job : 0;
+}
+
+/* False: there is no room, and without it nothing passes the job's link. */
+static __always_inline bool keep_dialled(struct bpf_sock_addr *ctx, const struct ask *a, __u64 job)
+{
+	struct egret_dialled is = { .job = job, .port = a->port }, *was;
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return false;
+	__builtin_memcpy(is.addr, a->addr, sizeof(is.addr));
+	was = bpf_sk_storage_get(&egret_dialled, sk, &is, BPF_SK_STORAGE_GET_F_CREATE);
+	if (was)
+		*was = is;
+	return was != NULL;
+}
+
 static __always_inline int cage(struct bpf_sock_addr *ctx, const struct ask *a)
 {
+	__u64 job = dials_for(ctx);
 	__u32 name = named(a);
-	int reason = judge(a, name);
+	int reason = job ? judge_there(a, name, job) : EGRET_OK;
 
+	if (!reason)
+		reason = judge(a, name);
 	if (is_canary())
 		return reason == EGRET_OK;
+	if (!reason && job && !keep_dialled(ctx, a, job))
+		reason = EGRET_R_STORAGE;
 	if (!reason) {
 		tell_dial(ctx, a, name);
 		return 1;

@@ -9,6 +9,8 @@
  *               to an address of a member of the job
  *               to what a rule `direct` of its policy names
  *               TCP also to who was let in and spoke first (egret_spoken), and never a first word
+ *               TCP of a socket of the job's proxy, to where the cage let that very socket connect
+ *               to (egret_dialled); what says the same without being of that socket does not pass
  *  ARP, ND    of exactly the kernel's form, about an address that may be spoken to
  *
  * All else is dropped. A pass is TC_ACT_UNSPEC: filters of others behind this one still run.
@@ -26,7 +28,9 @@
 #define DROP 2	  /* TC_ACT_SHOT */
 
 /* May speak or be spoken to beyond the job's own members. */
-#define TALKS (EGRET_CG_SERVICES | EGRET_CG_PUBLISHED | EGRET_CG_INBOUND | EGRET_CG_DIRECT)
+#define TALKS                                                                          \
+	(EGRET_CG_SERVICES | EGRET_CG_PUBLISHED | EGRET_CG_INBOUND | EGRET_CG_DIRECT | \
+	 EGRET_CG_DIALS)
 
 struct arp {
 	__u8 dest[6], source[6], type[2];
@@ -54,7 +58,7 @@ static __always_inline bool may_find(const struct egret_link *link, const __u32 
 	if ((link->flags & EGRET_CG_INBOUND) || addr_class(addr) == ADDR_LINK_LOCAL ||
 	    is_host(addr))
 		return true;
-	return (link->flags & EGRET_CG_DIRECT) && !routed;
+	return (link->flags & (EGRET_CG_DIRECT | EGRET_CG_DIALS)) && !routed;
 }
 
 static __always_inline bool same(const __u8 *a, const __u8 *b, int n)
@@ -151,6 +155,25 @@ static __always_inline bool is_answer(const struct egret_link *link, const struc
 		return false;
 	__builtin_memcpy(key.addr, p->far.addr, sizeof(key.addr));
 	return bpf_map_lookup_elem(&egret_spoken, &key) != NULL;
+}
+
+/* Of a socket that the job's proxy connected from this namespace, to where the cage saw it connect
+ * and no other: also if somebody translates addresses on the way. The kernel gives a frame the
+ * socket that made it; nobody else's frame has this one. */
+static __always_inline bool is_dialled(struct bpf_sock *sk, const struct egret_link *link,
+				       const struct packet *p)
+{
+	struct egret_dialled *d;
+
+	if (!(link->flags & EGRET_CG_DIALS) || !sk || sk->type != SOCK_STREAM ||
+	    sk->protocol != IPPROTO_TCP || sk->state == TCP_LISTENING)
+		return false;
+	if (!p->plain || p->far.proto != IPPROTO_TCP || p->near_port != sk->src_port ||
+	    !is_member(link->job, p->near))
+		return false;
+	d = bpf_sk_storage_get(&egret_dialled, sk, NULL, 0);
+	return d && d->job == link->job && d->port == p->far.port &&
+	       seen_same(d->addr, p->far.addr);
 }
 
 /* One receiver, no tag; a frame to all stations would be flooded to strangers too. */
@@ -256,8 +279,11 @@ int egret_link(struct __sk_buff *skb)
 		packet_read(skb, ETH_HEAD, true, &p);
 		if ((p.far.family == AF_INET) != (type == ETH_IP))
 			p.plain = false;
-		if (is_to_one(skb))
+		if (is_to_one(skb)) {
 			passes = ip_passes(link, &p);
+			if (!passes && is_dialled(sk, link, &p))
+				passes = PASS_NOW;
+		}
 		/* A flow of any port is kept only by what holds for any. */
 		if (f && since && (passes == PASS_HOST || (passes == PASS_YES && !f->any_port)))
 			*(volatile __u64 *)&f->link = (since & ~(__u64)0xffffffff) | ifindex;

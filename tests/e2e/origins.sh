@@ -14,6 +14,7 @@ EGRET_DIRECT=${EGRET_DIRECT:-}
 declare -A EXTRA_HOSTS=()
 NGINX_EXTRA= # more server blocks, set before origins_up, and the names that they serve
 NGINX_OWN=
+UPSTREAM_MORE= # members of the configuration's `upstream`
 
 # One line a request: host sni method uri status authorization
 origin_log() { cat "$TMP/www/access.log" 2>/dev/null; }
@@ -112,7 +113,7 @@ config() { # [more members of the object]
 	cat >"$TMP/egret.json" <<-JSON
 		{
 		  "state_dir": "$TMP/state", "run_dir": "$TMP/run",
-		  "upstream": {
+		  "upstream": { ${UPSTREAM_MORE:+$UPSTREAM_MORE,}
 		    "hosts": { $(hosts_json) },
 		    "ca_file": "$TMP/outside.pem", "allow_private": ["198.51.100.0/24", "2001:db8:51::/64"]
 		  }${1:+, $1}

@@ -322,6 +322,16 @@ static void test_addresses(void **state)
 	}
 }
 
+/* What is let pass of the job's proxy opens nothing to others. */
+static void test_where_the_proxy_dials(void **state)
+{
+	links_a(EGRET_CG_DIALS);
+	test_ways(state);
+	test_not_by_its_sockets(state);
+	test_frames(state);
+	links_a(0);
+}
+
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
@@ -329,6 +339,7 @@ static int tests(void)
 		cmocka_unit_test(test_not_by_its_sockets),
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_where_the_proxy_dials),
 	};
 
 	return cmocka_run_group_tests(all, tc_open, tc_close);

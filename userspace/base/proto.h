@@ -13,6 +13,7 @@
  * question proxy <-> broker a pair made by egretd: the descriptor says which job
  * broker <-> provider a pair made by egretd: one login's helper that speaks to its provider
  * egretd <-> provider descriptor 3 of it, for its start
+ * proxy <-> egret-proxy --sockets a pair made by egretd: sockets of one network namespace
  *
  * A child starts with 0, 1, 2 and the socket 3, enters its jail, and reads one *_START message that
  * holds all else. Strings are bounded by PROTO_TEXT_MAX unless said. Numbers are u64.
@@ -57,8 +58,9 @@ enum proto_type {
 			   */
 	MSG_PROXY_LISTEN, /* NETNS (cookie), NET ("none"|"host"), FD_TCP*, FD_DNS_UDP*, FD_DNS_TCP*,
 			     FD_ENGINE_DNS? (UDP, connected to 127.0.0.11:53 of that namespace:
-			     asked for nothing but names of MSG_PROXY_SERVICES) -> OK: they are
-			     served */
+			     asked for nothing but names of MSG_PROXY_SERVICES), FD_DIAL? (of an
+			     egret-proxy in that namespace, which gives the sockets to dial from
+			     there) -> OK: they are served */
 	MSG_PROXY_UNLISTEN, /* NETNS -> OK: closed, also what was accepted from it */
 	MSG_PROXY_SERVICES, /* SERVICE*: the job's service containers by name, the whole list -> OK
 			     */
@@ -110,6 +112,10 @@ enum proto_type {
 	MSG_PROVIDER_KEPT,   /* id of an answered question, no answer: the lease is in the broker's
 			      * journal. A child whose broker goes revokes what it was given for
 			      * questions of which it did not hear this, then ends */
+
+	/* proxy -> egret-proxy --sockets */
+	MSG_SOCKET_GET = 124, /* INDEX (AF_INET or AF_INET6) -> MSG_OK with FD_DIAL, or FAILED
+				(CODE); in the order of the questions */
 
 	/* egretd -> audit */
 	MSG_AUDIT_START = 64, /* FLAGS (AUDIT_*), FD_LOG (append, readable), FD_KERNEL_EVENTS?,
@@ -380,6 +386,7 @@ enum proto_tag {
 	TAG_FD_LINK,
 	TAG_FD_KEYS,
 	TAG_FD_TOKEN,
+	TAG_FD_DIAL,
 };
 
 #endif

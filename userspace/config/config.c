@@ -76,12 +76,6 @@ static bool is_wall(struct str s)
 	       str_is(s, "confined");
 }
 
-/* egret.json(5) says why there is no other. */
-static bool is_host(struct str s)
-{
-	return str_is(s, "host");
-}
-
 #define AT(field) offsetof(struct config, field)
 static const struct key keys[] = {
 	{ "", "$schema", KEY_TEXT, SIZE_MAX, NULL, NULL },
@@ -102,10 +96,7 @@ static const struct key keys[] = {
 	{ "upstream", "ca_extra", KEY_LIST, AT(upstream_ca_extra), is_path, "absolute paths" },
 	{ "upstream", "allow_private", KEY_LIST, AT(allow_private), form_block,
 	  "address blocks, as 10.0.5.0/24" },
-	{ "upstream", "netns", KEY_TEXT, SIZE_MAX, is_host,
-	  "\"host\": a job's own network namespace is not dialled from, since the job has a hand "
-	  "in "
-	  "what leaves it" },
+	{ "upstream", "netns", KEY_WORD, AT(upstream_netns_job), NULL, "host|job" },
 	{ "upstream", "proxy", KEY_TEXT, AT(upstream_proxy), form_parent,
 	  "\"http://HOST:PORT\", without a user or a path" },
 	{ "upstream", "no_proxy", KEY_LIST, AT(no_proxy), form_no_proxy,

@@ -73,6 +73,7 @@ struct config {
 	struct config_list hosts;	/* "name=ip,ip" */
 	struct str upstream_ca_file;	/* instead of the system's roots; n = 0: the system's */
 	struct config_list upstream_ca_extra;
+	bool upstream_netns_job; /* proxies dial from the namespace that the connection came from */
 	struct config_list allow_private;
 	struct str upstream_proxy;   /* "http://HOST:PORT": a parent proxy; n = 0: none */
 	struct config_list no_proxy; /* names that it is not asked for */

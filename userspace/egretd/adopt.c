@@ -246,6 +246,7 @@ static void sweep_proxies(struct daemon *d)
 			(void)!cgroup_kill(fd);
 			(void)!cgroup_wait_empty(fd, 1000);
 			(void)!kernel_cage_del(d->kernel, id);
+			(void)!kernel_dialler_del(d->kernel, id);
 			close(fd);
 		}
 		(void)!cgroup_remove(d->cg.proxies, e->d_name);

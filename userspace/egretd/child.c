@@ -104,6 +104,8 @@ static _Noreturn void become(const struct child_plan *plan, const char *path, ch
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (setsid() < 0)
 		_exit(120);
+	if (plan->enter && setns(plan->netns, CLONE_NEWNET) < 0)
+		_exit(119);
 	/* Both out of the way of 3 and 4 first, then down to their places without CLOEXEC. */
 	keep_sock = fcntl(sock, F_DUPFD_CLOEXEC, 10);
 	keep_spare = spare < 0 ? -1 : fcntl(spare, F_DUPFD_CLOEXEC, 10);
@@ -164,7 +166,8 @@ int child_start(const struct child_plan *plan, struct child *ret, char *why, siz
 	 * it ends by exec or _exit. */
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		become(plan, path, environment(), pair[1], plan->keep_root ? -1 : pair[0]);
+		become(plan, path, environment(), pair[1],
+		       plan->keep_root || plan->alone ? -1 : pair[0]);
 	r = -errno;
 	close(pair[1]);
 	if (pid < 0) {

@@ -27,6 +27,9 @@ struct child_plan {
 	bool keep_root;	 /* egret-init: drops later, and is nobody's spare */
 	const int *park; /* the broker: egretd's parking place, two descriptors; NULL else */
 	const char *arg; /* one argument, for `ps`: the job's name; NULL */
+	bool alone;	 /* it ends when its socket does: no spare end */
+	bool enter;	 /* it lives in another network namespace: */
+	int netns;	 /* this one */
 };
 
 #define CHILD_NONE ((struct child){ .pidfd = -1, .sock = -1 })

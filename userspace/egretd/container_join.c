@@ -9,6 +9,7 @@
 #include "egretd/bounds.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/dialling.h"
 #include "egretd/tier.h"
 #include "egretd/walls.h"
 
@@ -75,6 +76,13 @@ int placing_tier(struct placing *p, struct job *j, char *why, size_t n)
 			why, n,
 			"the configuration requires confined jobs: no privileged container, engine "
 			"socket, host devices or pid namespace, nor added capabilities");
+		return -EPERM;
+	}
+	if (j->dialling) {
+		snprintf(why, n,
+			 "upstream.netns is \"job\", which is for confined jobs: no privileged "
+			 "container, engine socket, host devices or pid namespace, nor added "
+			 "capabilities");
 		return -EPERM;
 	}
 	tier_of_container(j, flags);
@@ -225,23 +233,51 @@ static bool made_by_host(int netns)
 	       theirs.st_dev == own.st_dev && theirs.st_ino == own.st_ino;
 }
 
-/* On a network that is not its own a packet socket goes round every wall but the LSM one. What
- * egret-runc changed has no capability for it but what the policy left; of others their processes
- * say, which run already. */
+/* What egret-runc changed has no capability for packet sockets, routes and rules but what the
+ * policy left; of others their processes say, which run already. */
+static int is_bound(const struct placing *p, const struct job *j, const struct member *m,
+		    enum member_trust trust, char *fault, size_t n)
+{
+	const unsigned flags = p->seen | (p->found ? p->found->flags : 0);
+
+	if (p->why != PLACING_JOIN || trust != MEMBER_TRUST_FULL)
+		return bounds_cgroup(m->cgroup, NULL, fault, n);
+	if (!(j->capabilities & (PREPARED_NET_RAW | PREPARED_NET_ADMIN)) &&
+	    !(flags & (INSPECT_PRIVILEGED | INSPECT_CAPABILITIES)))
+		return 0;
+	snprintf(fault, n, "its policy leaves it NET_RAW or NET_ADMIN");
+	return -EPERM;
+}
+
+/* Where the proxy dials from the container's namespace the routes and rules there are its too. */
+static int dialling_bound(const struct placing *p, const struct job *j, const struct member *m,
+			  enum member_trust trust, char *why, size_t n)
+{
+	char fault[WHY_MAX] = "its job is cooperative";
+	int r = -EPERM;
+
+	if (!m->net->dials)
+		return 0;
+	if (j->confined)
+		r = is_bound(p, j, m, trust, fault, sizeof(fault));
+	if (r < 0)
+		snprintf(why, n,
+			 "upstream.netns is \"job\": who could change the routes of the namespace "
+			 "or forge packets there is not let in: %s",
+			 fault);
+	return r;
+}
+
+/* On a network that is not its own a packet socket goes round every wall but the LSM one. */
 static int shared_bound(const struct placing *p, const struct job *j, const struct member *m,
 			enum member_trust trust, char *why, size_t n)
 {
-	const unsigned flags = p->seen | (p->found ? p->found->flags : 0);
-	char fault[WHY_MAX] = "its policy leaves it capabilities for packet sockets";
-	int r = -EPERM;
+	char fault[WHY_MAX] = "";
+	int r;
 
 	if (!m->net->shared || !walls_need_bounds(p->d))
 		return 0;
-	if (p->why != PLACING_JOIN || trust != MEMBER_TRUST_FULL)
-		r = bounds_cgroup(m->cgroup, NULL, fault, sizeof(fault));
-	else if (!(j->capabilities & (PREPARED_NET_RAW | PREPARED_NET_ADMIN)) &&
-		 !(flags & (INSPECT_PRIVILEGED | INSPECT_CAPABILITIES)))
-		r = 0;
+	r = is_bound(p, j, m, trust, fault, sizeof(fault));
 	if (r < 0)
 		snprintf(why, n,
 			 "on the host's network a container must not be able to open packet "
@@ -283,6 +319,8 @@ int placing_member(struct placing *p, struct job *j, enum member_trust trust, ch
 	if (r < 0)
 		return r;
 	r = shared_bound(p, j, m, trust, why, n);
+	if (r == 0)
+		r = dialling_bound(p, j, m, trust, why, n);
 	if (r < 0) {
 		member_remove(m);
 		return r;

@@ -108,6 +108,7 @@ struct job {
 	bool proxy_up;	       /* it has said READY */
 	uint64_t proxy_killed; /* by the kernel, at its memory's bound */
 	unsigned proxy_failures;
+	bool dialling;	 /* its proxy dials from its members' network namespaces (dialling.h) */
 	uid_t proxy_uid; /* this job alone has it while it lasts; 0: not picked yet */
 	int broker_pair; /* the proxy's end, until it is sent */
 	int exit_status;

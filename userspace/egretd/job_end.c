@@ -51,8 +51,10 @@ static void job_free(struct job *j)
 	members_done(j, 1000);
 	job_files_remove(j);
 	(void)!kernel_job_forget(d->kernel, j->id);
-	if (j->proxy_cgroup >= 0)
+	if (j->proxy_cgroup >= 0) {
 		(void)!kernel_cage_del(d->kernel, j->proxy_cgroup_id);
+		(void)!kernel_dialler_del(d->kernel, j->proxy_cgroup_id);
+	}
 	close_fd(&j->proxy_cgroup);
 	(void)!cgroup_remove(d->cg.proxies, j->name);
 	ring_fds_done(&j->ring);

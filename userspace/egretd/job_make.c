@@ -9,6 +9,7 @@
 #include "egretd/adopt.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
+#include "egretd/dialling.h"
 #include "egretd/share.h"
 #include "egretd/unit.h"
 #include "egretd/worker.h"
@@ -69,6 +70,8 @@ static int make_cage(struct job *j, char *why, size_t n)
 		return r;
 	}
 	r = kernel_cage_set(d->kernel, j->proxy_cgroup_id, j->dials, j->ndials);
+	if (r == 0)
+		r = dialling_make(j);
 	if (r < 0)
 		snprintf(why, n, "the kernel's tables cannot take the job: %s", strerror(-r));
 	return r;

@@ -63,6 +63,7 @@ struct job *job_new(struct daemon *d)
 	int i;
 
 	j->confined = true;
+	j->dialling = d->config.upstream_netns_job;
 	arena_init(&j->arena, JOB_ARENA_MAX);
 	j->d = d;
 	j->spec = j->status = j->follow = j->creds = j->proxy_cgroup = j->names = -1;

@@ -412,6 +412,7 @@ int kernel_map_fd(struct kernel *k, enum kernel_map which)
 		[KERNEL_SPOKEN] = k->skel->maps.egret_spoken,
 		[KERNEL_CONTROL] = k->skel->maps.egret_control,
 		[KERNEL_HOSTADDRS] = k->skel->maps.egret_hostaddrs,
+		[KERNEL_DIALLER] = k->skel->maps.egret_dialler,
 	};
 
 	return bpf_map__fd(maps[which]);

@@ -132,6 +132,11 @@ struct kernel_dial {
 int kernel_cage_set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d,
 		    size_t n) MUST_CHECK;
 int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup) MUST_CHECK;
+/* This proxy dials from its job's network namespaces too; in `host` (SO_NETNS_COOKIE) its sockets
+ * are as everybody's. Deleting what is not there is no fault. */
+int kernel_dialler_set(struct kernel *k, uint64_t proxy_cgroup, uint64_t job,
+		       uint64_t host) MUST_CHECK;
+int kernel_dialler_del(struct kernel *k, uint64_t proxy_cgroup) MUST_CHECK;
 /* Ranges that no proxy may dial unless its own list names them; ports 1 to 65535. */
 int kernel_cage_close(struct kernel *k, const struct kernel_dial *d, size_t n) MUST_CHECK;
 

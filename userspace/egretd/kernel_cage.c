@@ -5,6 +5,7 @@
 #include "egretd/kernel_pin.h"
 #include "egretd/kernel_trie.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 
 static int set(struct kernel *k, uint64_t proxy_cgroup, const struct kernel_dial *d, size_t n)
@@ -36,4 +37,18 @@ int kernel_cage_close(struct kernel *k, const struct kernel_dial *d, size_t n)
 int kernel_cage_del(struct kernel *k, uint64_t proxy_cgroup)
 {
 	return kernel_cage_set(k, proxy_cgroup, NULL, 0);
+}
+
+int kernel_dialler_set(struct kernel *k, uint64_t proxy_cgroup, uint64_t job, uint64_t host)
+{
+	const struct egret_dialler v = { .job = job, .host = host };
+
+	return bpf_map_update_elem(kernel_map_fd(k, KERNEL_DIALLER), &proxy_cgroup, &v, BPF_ANY);
+}
+
+int kernel_dialler_del(struct kernel *k, uint64_t proxy_cgroup)
+{
+	int r = bpf_map_delete_elem(kernel_map_fd(k, KERNEL_DIALLER), &proxy_cgroup);
+
+	return r == -ENOENT ? 0 : r;
 }

@@ -48,6 +48,7 @@ enum kernel_map {
 	KERNEL_SPOKEN,
 	KERNEL_CONTROL,
 	KERNEL_HOSTADDRS,
+	KERNEL_DIALLER,
 };
 int kernel_map_fd(struct kernel *k, enum kernel_map which); /* borrowed */
 int kernel_link_prog(struct kernel *k);			    /* egret_link; borrowed */

@@ -4,6 +4,7 @@
 #include "egretd/member.h"
 
 #include "egretd/container.h"
+#include "egretd/dialling.h"
 #include "egretd/direct.h"
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
@@ -46,7 +47,10 @@ uint32_t member_flags(const struct member *m)
 	/* A worker whose jobs run in containers speaks to the engine for them. */
 	if (j->confined && !(j->containers_only && m->kind == MEMBER_WORKER))
 		flags |= EGRET_CG_CONFINED;
-	if (m->net->served && j->state != JOB_ENDING && walls_carry(j->d) && !j->d->links_down)
+	if (m->net->dials)
+		flags |= EGRET_CG_DIALS;
+	if (m->net->served && dialling_stands(m->net) && j->state != JOB_ENDING &&
+	    walls_carry(j->d) && !j->d->links_down)
 		flags |= EGRET_CG_READY;
 	return flags;
 }
@@ -303,7 +307,7 @@ static void addrs_look(struct net *net)
 void net_look(struct net *net, bool fresh)
 {
 	struct job *j = net->job;
-	bool had = has_way(net), more = true;
+	bool had = has_way(net), stood = dialling_stands(net), more = true;
 
 	for (int i = 0; i < LOOKS_MAX && more; i++) {
 		if (fresh || (j->confined && !(j->capabilities & PREPARED_NET_ADMIN)))
@@ -312,7 +316,7 @@ void net_look(struct net *net, bool fresh)
 			hostaddr_drain(net->ns.route);
 		more = net_links_look(net);
 	}
-	if (had != has_way(net) && members_refresh(j) < 0)
+	if ((had != has_way(net) || stood != dialling_stands(net)) && members_refresh(j) < 0)
 		log_err("job %s: the kernel's table cannot be changed", j->name);
 }
 
@@ -321,7 +325,7 @@ static void on_route(struct watch *w, uint32_t events)
 	net_look(w->owner, false);
 }
 
-static bool others_are_in(const struct job *j, int netns);
+static bool others_are_in(const struct job *j, int netns, bool dialling);
 
 static void net_drop(struct net *net)
 {
@@ -330,7 +334,7 @@ static void net_drop(struct net *net)
 	struct net **at;
 
 	watch_del(&net->route);
-	net_links_drop(net, others_are_in(j, net->ns.netns));
+	net_links_drop(net, others_are_in(j, net->ns.netns, false));
 	addrs_forget(net);
 	if (net->served && j->proxy.pid > 0 && j->state != JOB_ENDING) {
 		msg_begin(&m, MSG_PROXY_UNLISTEN, 0);
@@ -342,6 +346,7 @@ static void net_drop(struct net *net)
 	if (net->ns.cookie)
 		(void)!kernel_listener_del(j->d->kernel, j->id, net->ns.cookie);
 	netns_close(&net->ns);
+	child_end(&net->source);
 	for (at = &j->nets; *at != net; at = &(*at)->next)
 		;
 	*at = net->next;
@@ -364,14 +369,15 @@ static bool is_own(int netns)
 	return own < 0 || same_file(own, netns);
 }
 
-static bool others_are_in(const struct job *j, int netns)
+/* dialling: such as dial from there. */
+static bool others_are_in(const struct job *j, int netns, bool dialling)
 {
 	const struct job *other;
 	const struct net *net;
 
 	for (other = j->d->jobs; other; other = other->next)
 		for (net = other == j ? NULL : other->nets; net; net = net->next)
-			if (same_file(net->ns.netns, netns))
+			if (same_file(net->ns.netns, netns) && (!dialling || net->dials))
 				return true;
 	return false;
 }
@@ -382,6 +388,7 @@ static struct net *net_new(struct job *j)
 
 	net->job = j;
 	net->ns = NETNS_NONE;
+	net->source = CHILD_NONE;
 	net->next = j->nets;
 	j->nets = net;
 	j->nnets++;
@@ -392,6 +399,7 @@ static struct net *net_new(struct job *j)
 int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char *why, size_t n)
 {
 	struct net *net;
+	bool beside;
 	int r;
 
 	if (given >= 0)
@@ -411,10 +419,17 @@ int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char 
 		snprintf(why, n, "job %s has %d network namespaces already", j->name, NETS_MAX);
 		return -E2BIG;
 	}
-	if (given >= 0 && (is_own(given) || others_are_in(j, given)))
+	if (given >= 0 && (is_own(given) || others_are_in(j, given, false)))
 		how = NETNS_SHARED;
+	/* Whose namespace it is would have a hand in what is dialled for the other. */
+	beside = how == NETNS_SHARED && given >= 0 && !is_own(given) &&
+		 (j->dialling || others_are_in(j, given, true));
+	r = dialling_there(j, how, beside, why, n);
+	if (r < 0)
+		return r;
 	net = net_new(j);
 	net->shared = how == NETNS_SHARED;
+	net->dials = j->dialling && how == NETNS_ENTER;
 	r = netns_open(j->d->cg.listen, how, given, &net->ns, why, n);
 	if (r == 0) {
 		r = kernel_listener_set(j->d->kernel, j->id, net->ns.cookie, &net->ns.listener);
@@ -430,6 +445,8 @@ int net_of(struct job *j, enum netns_how how, int given, struct net **ret, char 
 				 strerror(-r));
 		else
 			r = net_links_required(net, why, n);
+		if (r == 0)
+			r = dialling_links(net, why, n);
 	}
 	if (r < 0) {
 		net_drop(net);
@@ -446,6 +463,7 @@ struct net *net_unparked(struct job *j, struct netns *ns, bool shared, struct st
 	net->ns = *ns;
 	*ns = NETNS_NONE;
 	net->shared = shared;
+	net->dials = j->dialling && !shared && net->ns.route >= 0;
 	net->naddrs = addrs.n / sizeof(*net->addrs);
 	net->addrs = addrs.n ? memcpy(mem_new(addrs.n), addrs.p, addrs.n) : NULL;
 	addrs_tell(net, net->addrs, net->naddrs);
@@ -458,61 +476,6 @@ struct net *net_unparked(struct job *j, struct netns *ns, bool shared, struct st
 				 j->name);
 	}
 	return net;
-}
-
-static void put_fd(struct msg_out *m, uint16_t tag, int fd)
-{
-	if (fd >= 0)
-		msg_put_fd(m, tag, fd);
-}
-
-int nets_listen(struct job *j)
-{
-	struct net *net;
-	struct msg_out m;
-	int r = 0;
-
-	for (net = j->nets; net && r == 0; net = net->next) {
-		if (net->served || net->question)
-			continue;
-		net->question = ++j->d->serial & 0x7fffffffu;
-		msg_begin(&m, MSG_PROXY_LISTEN, net->question);
-		msg_put_u64(&m, TAG_NETNS, net->ns.cookie);
-		msg_put_str(&m, TAG_NET, net->shared ? STR("host") : STR("none"));
-		put_fd(&m, TAG_FD_TCP, net->ns.tcp4);
-		put_fd(&m, TAG_FD_TCP, net->ns.tcp6);
-		put_fd(&m, TAG_FD_DNS_UDP, net->ns.dns_udp4);
-		put_fd(&m, TAG_FD_DNS_UDP, net->ns.dns_udp6);
-		put_fd(&m, TAG_FD_DNS_TCP, net->ns.dns_tcp4);
-		put_fd(&m, TAG_FD_DNS_TCP, net->ns.dns_tcp6);
-		put_fd(&m, TAG_FD_ENGINE_DNS, net->ns.engine_dns);
-		r = msg_send(j->proxy.sock, &m);
-		msg_out_done(&m);
-	}
-	return r;
-}
-
-void nets_unserved(struct job *j)
-{
-	struct net *net;
-
-	for (net = j->nets; net; net = net->next) {
-		net->served = false;
-		net->question = 0;
-	}
-	if (members_refresh(j) < 0)
-		log_err("job %s: the kernel's table cannot be changed: connections wait unanswered",
-			j->name);
-}
-
-bool nets_served(const struct job *j)
-{
-	const struct net *net;
-
-	for (net = j->nets; net; net = net->next)
-		if (!net->served)
-			return false;
-	return true;
 }
 
 bool nets_answered(struct job *j, uint32_t id, bool ok, const char *why)

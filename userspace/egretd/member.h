@@ -8,6 +8,7 @@
 #ifndef EGRET_EGRETD_MEMBER_H
 #define EGRET_EGRETD_MEMBER_H
 
+#include "egretd/child.h"
 #include "egretd/daemon.h"
 #include "egretd/net_link.h"
 #include "egretd/netns.h"
@@ -30,6 +31,8 @@ struct net {
 	struct netns ns;
 	bool shared; /* others than this job's members are in it: no loopback of its own */
 	bool served; /* the proxy that runs now has its listeners */
+	bool dials;  /* what the job asks for here, its proxy dials from here (dialling.h) */
+	struct child source;
 	uint32_t question;
 	unsigned members;
 	struct watch route;

@@ -284,7 +284,7 @@ void netns_close(struct netns *n)
 }
 
 /* Whatever the namespace has: IPv4 alone, IPv6 alone, or neither (a netlink socket always is). */
-static int cookie_here(uint64_t *ret)
+int netns_cookie_here(uint64_t *ret)
 {
 	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
 
@@ -294,7 +294,7 @@ static int cookie_here(uint64_t *ret)
 static int cookie_say(struct nstask *t, void *arg)
 {
 	uint64_t cookie = 0;
-	int r = cookie_here(&cookie);
+	int r = netns_cookie_here(&cookie);
 
 	memcpy(t->data, &cookie, sizeof(cookie));
 	return r;
@@ -305,7 +305,7 @@ int netns_cookie(int netns, uint64_t *ret, bool *ret_own)
 	uint64_t own = 0, there = 0;
 	struct nstask t;
 	char why[64];
-	int r = cookie_here(&own);
+	int r = netns_cookie_here(&own);
 
 	if (!r)
 		r = nstask_run(-1, netns, cookie_say, NULL, &t, why, sizeof(why));

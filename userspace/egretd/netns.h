@@ -56,6 +56,7 @@ void netns_close(struct netns *n); /* closes what is not -1 */
 /* Addresses of the namespace that `route` was made in, mapped form, without loopback, link-local
  * and our own NETNS_ADDR*; the caller frees. Also empties the socket of what it was told. */
 int netns_addrs(int route, uint8_t (**ret)[16], size_t *n) MUST_CHECK;
+int netns_cookie_here(uint64_t *ret) MUST_CHECK; /* SO_NETNS_COOKIE of this process's own */
 /* SO_NETNS_COOKIE of a namespace given as descriptor (by a child that enters it), and whether it is
  * this process's own. */
 int netns_cookie(int netns, uint64_t *ret, bool *ret_own) MUST_CHECK;

@@ -159,6 +159,7 @@ static int park(struct daemon *d, struct job *j)
 	words.reaches_engine = j->reaches_engine;
 	words.npolicies = j->npolicies;
 	words.capabilities = j->capabilities;
+	words.dialling = j->dialling;
 	words.direct = j->direct ? j->direct->id : 0;
 	words.assurance = j->facts.assurance;
 	words.started_us = j->started_us;
@@ -374,6 +375,7 @@ static int take_job(struct daemon *d, struct msg_in *m)
 	j->inbound = w.inbound;
 	j->containers_only = w.containers_only;
 	j->keep = w.keep;
+	j->dialling = w.dialling != 0;
 	j->reaches_engine = w.reaches_engine;
 	j->npolicies = w.npolicies;
 	j->capabilities = w.capabilities;

@@ -26,7 +26,8 @@ struct park_job {
 	uint32_t assurance; /* enum assurance */
 	uint8_t admin, host_net, confined, own_policy, services_rule, inbound;
 	uint8_t containers_only, keep, reaches_engine, pad[7];
-	uint32_t direct, pad2; /* number of its policy's rules (direct.h); 0: none */
+	uint32_t direct, pad2;	 /* number of its policy's rules (direct.h); 0: none */
+	uint32_t dialling, pad3; /* its proxy dials from the job's network namespaces */
 };
 
 struct park_net {

@@ -10,7 +10,7 @@
 
 /* A proxy is one process. While a new one starts the dead one may not be reaped yet, by whoever
  * adopted it. */
-#define PROCESSES "4"
+#define PROCESSES 4
 #define WEIGHT "100" /* the same for each: a flood gets its own proxy's part and no more */
 
 static const struct {
@@ -69,6 +69,14 @@ unsigned shares_open(const struct cgroups *cg)
 	return shares_given(cg->proxies);
 }
 
+int share_helpers(int proxy, unsigned bits, unsigned helpers)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", PROCESSES + helpers);
+	return bits & SHARE_PIDS ? cgroup_write(proxy, "pids.max", text) : 0;
+}
+
 int share_set(int proxy, unsigned bits, uint64_t memory)
 {
 	char text[32];
@@ -77,7 +85,7 @@ int share_set(int proxy, unsigned bits, uint64_t memory)
 	if (bits & SHARE_CPU)
 		r = cgroup_write(proxy, "cpu.weight", WEIGHT);
 	if (!r && bits & SHARE_PIDS)
-		r = cgroup_write(proxy, "pids.max", PROCESSES);
+		r = share_helpers(proxy, bits, 0);
 	if (!r && bits & SHARE_MEMORY) {
 		snprintf(text, sizeof(text), "%" PRIu64, memory);
 		r = cgroup_write(proxy, "memory.max", text);

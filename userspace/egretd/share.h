@@ -21,6 +21,8 @@ void shares_text(unsigned bits, char to[SHARES_TEXT_MAX]);
 unsigned shares_open(const struct cgroups *cg);
 /* One proxy's, before it is in there. bits: of shares_open. 0 or -errno. */
 int share_set(int proxy, unsigned bits, uint64_t memory) MUST_CHECK;
+/* It has up to so many helpers beside it. */
+int share_helpers(int proxy, unsigned bits, unsigned helpers) MUST_CHECK;
 /* How many of its processes the kernel ended because their memory was at its bound. */
 uint64_t share_killed(int proxy);
 

@@ -15,6 +15,7 @@
 #include "proxy/leaf.h"
 #include "proxy/names.h"
 #include "proxy/peek.h"
+#include "proxy/sockets.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 #include <errno.h>
@@ -212,6 +213,7 @@ static void tunnel_recorded(void *owner, int err, uint64_t n)
 	struct upstream_ask ask = { .host = { c->o.name, c->o.name_n },
 				    .addr = c->o.name_n ? NULL : c->o.addr,
 				    .port = c->o.port,
+				    .netns = sockets_from(c->o.netns),
 				    .fresh = true,
 				    .recorded = true };
 

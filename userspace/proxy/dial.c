@@ -88,6 +88,8 @@ static const char *words(int err)
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 		return "no route to it";
+	case ENETDOWN:
+		return "the job's network namespace gives no socket";
 	case ECONNRESET:
 		return "connection reset";
 	case EACCES:
@@ -259,6 +261,7 @@ struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn 
 	struct race_want race = { .addrs = want->addrs,
 				  .n = want->n,
 				  .port = port_of(want),
+				  .netns = want->netns,
 				  .what = { want->host, want->port, want->recorded },
 				  .ms = want->connect_ms };
 

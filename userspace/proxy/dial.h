@@ -14,6 +14,7 @@ struct dial_want {
 	uint8_t addrs[RESOLVE_MAX][16];
 	unsigned n; /* at least 1 */
 	uint16_t port;
+	uint64_t netns;		     /* sockets_from(): 0 is the host's */
 	struct uptls *tls;	     /* NULL: in clear */
 	struct str host;	     /* n = 0: by address. Must outlive the dial */
 	const struct parent *parent; /* addrs are its own, and it is asked for host and port; NULL:

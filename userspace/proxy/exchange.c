@@ -9,6 +9,7 @@
 #include "proxy/body.h"
 #include "proxy/git.h"
 #include "proxy/override.h"
+#include "proxy/sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,6 +164,7 @@ void exchange_upstream(struct session *s, bool fresh)
 	struct exchange *x = &s->x;
 	const struct request *rq = &x->rq;
 	struct upstream_ask ask = { .port = rq->q.port,
+				    .netns = sockets_from(s->origin.netns),
 				    .tls = s->tls,
 				    .h2 = s->tls && !rq->websocket,
 				    .fresh = fresh,

@@ -82,6 +82,20 @@ struct h2pool *h2pool_free(struct h2pool *p)
 	return NULL;
 }
 
+void h2pool_leave(struct h2pool *p, uint64_t netns)
+{
+	struct shared *s = p->first;
+
+	while (s) {
+		if (s->key.netns != netns) {
+			s = s->next;
+			continue;
+		}
+		over(s);
+		s = p->first; /* who was told may have changed the list */
+	}
+}
+
 /* ---- is it still there? ---- */
 
 static void on_watch(struct timer *t);

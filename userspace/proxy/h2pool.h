@@ -24,6 +24,7 @@ struct h2pool *h2pool_free(struct h2pool *p); /* NULL; ends all */
 /* Takes over a stream whose handshake chose h2. */
 void h2pool_add(struct h2pool *p, struct stream *s, const struct pool_key *key,
 		const uint8_t addr[16]);
+void h2pool_leave(struct h2pool *p, uint64_t netns); /* ends those that were dialled from there */
 /* A lane on a connection that takes another request; NULL: none. */
 struct pooled *h2pool_take(struct h2pool *p, const struct pool_key *key);
 

@@ -10,6 +10,8 @@
 #include "base/proto.h"
 #include "proxy/accept.h"
 #include "proxy/conn.h"
+#include "proxy/sockets.h"
+#include "proxy/upstream.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -35,11 +37,12 @@ static void forget(struct resolver *r, uint64_t netns)
 
 	accept_close(netns);
 	resolver_close(r, netns);
+	sockets_close(netns);
 	if (i < self.n)
 		self.served[i] = self.served[--self.n];
 }
 
-enum kind { TCP, DNS_UDP, DNS_TCP, ENGINE_DNS };
+enum kind { TCP, DNS_UDP, DNS_TCP, ENGINE_DNS, DIAL };
 
 static int add_one(struct proxy *px, struct resolver *r, uint64_t netns, enum kind k, int fd)
 {
@@ -52,6 +55,8 @@ static int add_one(struct proxy *px, struct resolver *r, uint64_t netns, enum ki
 		return resolver_add_tcp(r, netns, fd);
 	case ENGINE_DNS:
 		return resolver_add_engine(r, netns, fd);
+	case DIAL:
+		return sockets_from(netns) ? -EEXIST : sockets_add(px, netns, fd);
 	}
 	return -EINVAL;
 }
@@ -95,7 +100,8 @@ const char *listen_add(struct proxy *px, struct resolver *r, struct msg_in *m)
 	n = add_all(px, r, netns, TCP, m, TAG_FD_TCP);
 	if (n > 0 && add_all(px, r, netns, DNS_UDP, m, TAG_FD_DNS_UDP) >= 0 &&
 	    add_all(px, r, netns, DNS_TCP, m, TAG_FD_DNS_TCP) >= 0 &&
-	    add_all(px, r, netns, ENGINE_DNS, m, TAG_FD_ENGINE_DNS) >= 0) {
+	    add_all(px, r, netns, ENGINE_DNS, m, TAG_FD_ENGINE_DNS) >= 0 &&
+	    add_all(px, r, netns, DIAL, m, TAG_FD_DIAL) >= 0) {
 		self.served[self.n++] = netns;
 		return NULL;
 	}
@@ -127,5 +133,6 @@ const char *listen_remove(struct proxy *px, struct resolver *r, const struct msg
 		return "the network namespace is missing";
 	forget(r, netns);
 	conns_leave(px, netns);
+	upstreams_leave(px->upstreams, netns);
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/proto.h"
 #include "base/secret.h"
 #include "base/resolve.h"
+#include "proxy/sockets.h"
 #include "proxy/start.h"
 #include <malloc.h>
 #include <openssl/crypto.h>
@@ -54,6 +55,19 @@ static void more_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
+/* egretd started it in a job's network namespace, for a proxy that runs. */
+static int sockets_main(void)
+{
+	const struct jail jail = { .may = JAIL_MAY_SOCKET_INET | JAIL_MAY_PASS_FDS };
+	char why[256];
+
+	if (jail_enter(&jail, why, sizeof(why))) {
+		log_err("cannot enter the jail: %s", why);
+		return 1;
+	}
+	return source_serve(PROTO_SOCKET_FD);
+}
+
 int main(int argc, char **argv)
 {
 	const struct jail jail = { .may = JAIL_MAY_SOCKET_INET | JAIL_MAY_ACCEPT |
@@ -67,7 +81,8 @@ int main(int argc, char **argv)
 		printf("egret-proxy %s\n", EGRET_VERSION);
 		return 0;
 	}
-	/* The one argument is the job's name: for whoever reads a list of processes. */
+	/* The one argument is the job's name, for whoever reads a list of processes, or what it is
+	 * instead of a proxy. */
 	if (argc > 2) {
 		fprintf(stderr, "egret-proxy is started by egretd, see egret-proxy(8)\n");
 		return 2;
@@ -77,6 +92,8 @@ int main(int argc, char **argv)
 		log_err("cannot give up privileges");
 		return 1;
 	}
+	if (argc == 2 && str_is(str_of(argv[1]), "--sockets"))
+		return sockets_main();
 	more_descriptors();
 	/* One heap, given back early: a proxy that idles is small. */
 	(void)mallopt(M_ARENA_MAX, 1);

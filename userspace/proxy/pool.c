@@ -72,8 +72,9 @@ struct pool *pool_free(struct pool *p)
 
 bool pool_same(const struct pool_key *a, const struct pool_key *b)
 {
-	return a->port == b->port && a->tls == b->tls && a->host_n == b->host_n &&
-	       a->credential_n == b->credential_n && !memcmp(a->host, b->host, a->host_n) &&
+	return a->port == b->port && a->tls == b->tls && a->netns == b->netns &&
+	       a->host_n == b->host_n && a->credential_n == b->credential_n &&
+	       !memcmp(a->host, b->host, a->host_n) &&
 	       !memcmp(a->credential, b->credential, a->credential_n) &&
 	       (a->host_n || !memcmp(a->addr, b->addr, sizeof(a->addr)));
 }
@@ -132,6 +133,17 @@ void pool_put(struct pool *p, struct pooled *c)
 	p->count++;
 	timer_set(p->loop, &c->idle, p->idle_ms, on_idle, c);
 	stream_want(c->u.stream, on_bytes, NULL, c);
+}
+
+void pool_leave(struct pool *p, uint64_t netns)
+{
+	struct pooled *c, *older;
+
+	for (c = p->newest; c; c = older) {
+		older = c->older;
+		if (c->key.netns == netns)
+			drop(c);
+	}
 }
 
 size_t pool_count(const struct pool *p)

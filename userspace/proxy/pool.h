@@ -12,6 +12,7 @@ struct pool_key {
 	uint8_t addr[16]; /* only then */
 	char credential[128];
 	size_t credential_n;
+	uint64_t netns; /* dialled from there; 0: the host's */
 	uint16_t port;
 	bool tls;
 };
@@ -30,6 +31,7 @@ struct pool *pool_free(struct pool *p); /* NULL; closes all that wait */
 struct pooled *pool_take(struct pool *p, const struct pool_key *key); /* NULL: none */
 void pool_put(struct pool *p, struct pooled *c);		      /* takes it over */
 void pooled_free(struct pooled *c);
+void pool_leave(struct pool *p, uint64_t netns); /* closes those that were dialled from there */
 bool pool_same(const struct pool_key *a, const struct pool_key *b);
 size_t pool_count(const struct pool *p);
 

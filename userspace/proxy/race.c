@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "proxy/address.h"
+#include "proxy/sockets.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct attempt {
 	uint8_t addr[16];
 	int fd; /* -1: not begun, or failed */
 	struct watch watch;
+	struct socket_ask *ask;
 	struct record_wait *wait;
 };
 
@@ -30,6 +32,7 @@ struct race {
 	struct attempt list[RESOLVE_MAX]; /* in the order in which they are tried */
 	unsigned n, next, live;
 	uint16_t port;
+	uint64_t netns;
 	struct told_for what;
 	uint64_t deadline;
 	struct timer timer;
@@ -69,6 +72,8 @@ static void arrange(struct race *r, const uint8_t (*addrs)[16], unsigned n)
 static void attempt_drop(struct attempt *a)
 {
 	watch_del(&a->watch);
+	sockets_cancel(a->ask);
+	a->ask = NULL;
 	record_wait_cancel(a->wait);
 	a->wait = NULL;
 	if (a->fd >= 0)
@@ -187,22 +192,36 @@ static void on_told(void *owner, int err, uint64_t n)
 		die("out of memory for a dial's watch");
 }
 
-static void launch(struct attempt *a)
+static void on_socket(void *owner, int fd)
 {
+	struct attempt *a = owner;
 	struct race *r = a->race;
 	struct record_wait *w;
 
-	r->live++;
-	a->fd = socket(address_is_v4(a->addr) ? AF_INET : AF_INET6,
-		       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (a->fd < 0) {
-		failed(a, -errno);
+	a->ask = NULL;
+	if (fd < 0) {
+		failed(a, fd);
 		return;
 	}
+	a->fd = fd;
 	/* May answer at once, and the race may be gone then. */
 	w = told_dial(r->px, a->fd, &r->what, a->addr, r->port, on_told, a);
 	if (w)
 		a->wait = w;
+}
+
+static void launch(struct attempt *a)
+{
+	int family = address_is_v4(a->addr) ? AF_INET : AF_INET6, fd;
+	struct race *r = a->race;
+
+	r->live++;
+	if (r->netns) {
+		a->ask = sockets_get(r->px, r->netns, family, on_socket, a);
+		return;
+	}
+	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	on_socket(a, fd < 0 ? -errno : fd);
 }
 
 static void on_time(struct timer *t)
@@ -233,6 +252,7 @@ struct race *race_start(struct proxy *px, const struct race_want *want, race_fn 
 
 	r->px = px;
 	r->port = want->port;
+	r->netns = want->netns;
 	r->what = want->what;
 	r->deadline = clock_now() + want->ms;
 	r->fn = fn;

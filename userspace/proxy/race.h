@@ -16,6 +16,7 @@ struct race_want {
 	const uint8_t (*addrs)[16]; /* the first one's family begins, unless it lost lately */
 	unsigned n;		    /* at most RESOLVE_MAX */
 	uint16_t port;
+	uint64_t netns; /* where the sockets come from (sockets.h); 0: made here */
 	struct told_for what;
 	uint64_t ms; /* for all of them together */
 };

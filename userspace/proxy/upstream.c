@@ -159,6 +159,12 @@ void upstreams_free(struct upstreams *u)
 	free(u);
 }
 
+void upstreams_leave(struct upstreams *u, uint64_t netns)
+{
+	pool_leave(u->pool, netns);
+	h2pool_leave(u->h2, netns);
+}
+
 /* NULL: the configuration gives it no address. */
 static const struct host *host_of(const struct upstreams *u, struct str name)
 {
@@ -357,6 +363,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .tls = w->key.tls ? u->tls : NULL,
 			       .host = { w->key.host, w->key.host_n },
 			       .parent = w->by_parent ? u->parent : NULL,
+			       .netns = w->key.netns,
 			       .recorded = w->recorded,
 			       .shape = w->shaped ? &w->shape : NULL,
 			       .h2 = w->offer,
@@ -492,6 +499,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->fn = fn;
 	w->owner = owner;
 	w->key.port = ask->port;
+	w->key.netns = ask->netns;
 	w->key.tls = ask->tls;
 	w->recorded = ask->recorded;
 	w->shaped = ask->shape != NULL;

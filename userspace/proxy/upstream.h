@@ -2,7 +2,8 @@
 /*
  * Connections to upstreams: resolve by c-ares (or the configuration's hosts), check each address,
  * dial, verify TLS, keep in a pool of this job. A connection is pooled by (host, port, tls,
- * credential-bearing or not); never across jobs, never across credentials.
+ * credential-bearing or not) and the network namespace that it was dialled from; never across jobs,
+ * never across credentials.
  */
 #ifndef EGRET_PROXY_UPSTREAM_H
 #define EGRET_PROXY_UPSTREAM_H
@@ -17,6 +18,7 @@ struct upstream_ask {
 	const uint8_t *addr; /* 16 bytes, mapped form: for rules that name an address, and for audit
 				mode. NULL otherwise */
 	uint16_t port;
+	uint64_t netns;	       /* sockets_from() where it is asked for */
 	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
 	bool h2;    /* may go by HTTP/2; that a dial offers it takes a client that does */
@@ -80,6 +82,8 @@ struct upstream_setup {
 int upstreams_new(struct proxy *px, const struct upstream_setup *s,
 		  struct upstreams **ret) MUST_CHECK;
 void upstreams_free(struct upstreams *u);
+/* Connections at rest that were dialled from there are closed. */
+void upstreams_leave(struct upstreams *u, uint64_t netns);
 /* Does the configuration itself give this canonical name an address? */
 bool upstreams_host(const struct upstreams *u, struct str name);
 

@@ -68,7 +68,7 @@ static void test_keys(void **state)
 			    "\"[2001:db8::1]:53\"],\n"
 			    "    \"hosts\": { \"a.test\": [\"198.51.100.1\", \"2001:db8::2\"] },\n"
 			    "    \"proxy\": \"http://[2001:db8::3]:3128/\", \"no_proxy\": "
-			    "[\".test\", \"*\"],\n"
+			    "[\".test\", \"*\"], \"netns\": \"job\",\n"
 			    "    \"allow_private\": [\"10.0.0.0/8\"] },\n"
 			    "  \"audit\": { \"sync\": \"each\" }, \"limits\": { \"connections\": 7 "
 			    "},\n"
@@ -82,6 +82,7 @@ static void test_keys(void **state)
 	assert_string_equal(c.hosts.at[0].p, "a.test=198.51.100.1,2001:db8::2");
 	assert_string_equal(c.upstream_proxy.p, "http://[2001:db8::3]:3128/");
 	assert_int_equal(c.no_proxy.n, 2);
+	assert_true(c.upstream_netns_job);
 	assert_true(c.audit_sync_each);
 	assert_int_equal(c.limits.connections, 7);
 	config_instance(&c, name, sizeof(name));
@@ -188,9 +189,7 @@ static void test_faults(void **state)
 		{ "{ \"upstream\": { \"hosts\": { \"a\": [] } } }", "at least one address" },
 		{ "{ \"upstream\": { \"proxy\": \"http://me:secret@10.0.0.1:3128\" } }",
 		  "must be: \"http://HOST:PORT\", without a user or a path" },
-		{ "{ \"upstream\": { \"netns\": \"job\" } }",
-		  ":1:26: netns: must be: \"host\": a job's own network namespace is not dialled "
-		  "from" },
+		{ "{ \"upstream\": { \"netns\": \"pod\" } }", "must be \"host\" or \"job\"" },
 		{ "{ \"upstream\": { \"proxy\": \"https://10.0.0.1:3128\" } }", "must be: \"http" },
 		{ "{ \"upstream\": { \"proxy\": \"http://10.0.0.1\" } }", "must be: \"http" },
 		{ "{ \"upstream\": { \"proxy\": \"http://[2001:db8::1:3128\" } }",

@@ -235,11 +235,32 @@ static void test_at_rest(void **state)
 	pooled_free(c);
 }
 
+/* Of one network namespace, and gone with it. */
+static void test_netns(void **state)
+{
+	struct pool_key here = rig.key;
+	struct pooled *c;
+
+	rig.key.netns = 7;
+	connects();
+	assert_null(h2pool_take(rig.pool, &here));
+	c = h2pool_take(rig.pool, &rig.key);
+	assert_non_null(c);
+	pooled_free(c);
+	h2pool_leave(rig.pool, 0);
+	turn_ms(20);
+	assert_false(rig.peers[0].ended);
+	h2pool_leave(rig.pool, 7);
+	until(rig.peers[0].ended);
+	assert_null(h2pool_take(rig.pool, &rig.key));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_dead), T(test_slow), T(test_at_rest) };
+	const struct CMUnitTest tests[] = { T(test_dead), T(test_slow), T(test_at_rest),
+					    T(test_netns) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
