@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #define READ_SIZE 16384u /* one TLS record */
-#define READS_MAX 8	 /* a turn: others want theirs */
+#define READS_MAX 16	 /* a turn: others want theirs */
 #define GATHER 16384u	 /* small parts behind a head go with it in one write */
 
 void flow_init(struct flow *f, size_t buffer, size_t head)
@@ -313,7 +313,7 @@ static enum flow_state parse(struct flow *f)
 	return FLOW_WRITE;
 }
 
-enum flow_state flow_pump(struct flow *f, bool may_read)
+static enum flow_state pump(struct flow *f, bool may_read, bool *corked)
 {
 	enum flow_state st;
 	ssize_t r;
@@ -346,5 +346,21 @@ enum flow_state flow_pump(struct flow *f, bool may_read)
 		/* A short read has emptied the socket: do not ask it again. */
 		if (r > 0 && r < READ_SIZE / 2)
 			may_read = false;
+		/* The second whole record of a turn: bulk. From here on whole packets of the
+		 * stack's go through it and wake the reader, not one for each record. */
+		if (r >= (ssize_t)READ_SIZE && reads == 2 && f->to) {
+			stream_cork(f->to, true);
+			*corked = true;
+		}
 	}
+}
+
+enum flow_state flow_pump(struct flow *f, bool may_read)
+{
+	bool corked = false;
+	enum flow_state st = pump(f, may_read, &corked);
+
+	if (corked)
+		stream_cork(f->to, false);
+	return st;
 }

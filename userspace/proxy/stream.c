@@ -7,6 +7,8 @@
 #include "proxy/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -174,6 +176,13 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	}
 	r = stream_fault(s, (int)r, &s->write_wants_read, SSL_ERROR_WANT_READ);
 	return r ? r : -EPIPE;
+}
+
+void stream_cork(struct stream *s, bool on)
+{
+	int value = on;
+
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
 }
 
 int stream_shutdown(struct stream *s)

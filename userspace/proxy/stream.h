@@ -29,6 +29,9 @@ int stream_detach(struct stream *s, int *ret_fd) MUST_CHECK;
  * message: the caller judges); -EAGAIN; -ECONNRESET, -EPROTO (TLS fault), -errno. */
 ssize_t stream_read(struct stream *s, void *p, size_t n);
 ssize_t stream_write(struct stream *s, const void *p, size_t n);
+/* on: the kernel keeps what does not fill a packet until off, which the same turn of the loop must
+ * say. */
+void stream_cork(struct stream *s, bool on);
 /* Ends our side: close_notify and shutdown(SHUT_WR). 0, -EAGAIN, -errno. */
 int stream_shutdown(struct stream *s) MUST_CHECK;
 
