@@ -61,6 +61,16 @@ int str_u64(struct str s, uint64_t *ret)
 	return 0;
 }
 
+struct str str_num(uint64_t v, char room[20])
+{
+	size_t at = 20;
+
+	do
+		room[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	return (struct str){ room + at, 20 - at };
+}
+
 void die(const char *fmt, ...)
 {
 	char raw[1024], line[2048];

@@ -43,6 +43,8 @@ static inline bool str_is(struct str a, const char *nul_terminated)
 bool str_starts(struct str a, const char *prefix);
 /* Decimal, whole range, no sign, no leading blank. 0, -EINVAL or -ERANGE. */
 int str_u64(struct str s, uint64_t *ret) MUST_CHECK;
+/* v in decimal, somewhere in room: for where printf would be a part of a request's cost. */
+struct str str_num(uint64_t v, char room[20]);
 
 /* Memory that cannot be had ends the process. Free with free(). */
 void *mem_new(size_t size);  /* zeroed */

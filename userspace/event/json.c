@@ -10,8 +10,6 @@
 #include "base/clock.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 /* Facts in the order of the schema; others follow as they came. */
 static const char *const fact_order[] = {
@@ -43,9 +41,10 @@ static void put_word(struct out *o, const char *s)
 
 static void put_num(struct out *o, uint64_t v)
 {
-	char digits[24];
+	char digits[20];
+	struct str s = str_num(v, digits);
 
-	put(o, digits, (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, v));
+	put(o, s.p, s.n);
 }
 
 static void put_escape(struct out *o, unsigned code)

@@ -35,7 +35,7 @@ static int write_head(struct buf *to, const struct head *h, const struct str *fi
 {
 	bool named = head_find(h, "connection") != NULL;
 	size_t size = 128 + host.n;
-	char *p;
+	char digits[20], *p;
 	int r;
 
 	for (size_t i = 0; i < nfirst; i++)
@@ -65,7 +65,8 @@ static int write_head(struct buf *to, const struct head *h, const struct str *fi
 	if (o->body == BODY_CHUNKED)
 		p = put(p, STR("Transfer-Encoding: chunked\r\n"));
 	else if (o->body == BODY_LENGTH)
-		p += snprintf(p, 48, "Content-Length: %llu\r\n", (unsigned long long)o->length);
+		p = put(put(put(p, STR("Content-Length: ")), str_num(o->length, digits)),
+			STR("\r\n"));
 	if (o->websocket)
 		p = put(p, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
 	else if (o->close)
@@ -87,10 +88,10 @@ int h1_write_request(struct buf *to, const struct head *h, struct str target, st
 
 int h1_write_response(struct buf *to, const struct head *h, const struct h1_out *o)
 {
-	char status[24];
-	struct str first[] = { { status, 0 }, h->reason };
+	char status[] = { (char)('0' + h->status / 100 % 10), (char)('0' + h->status / 10 % 10),
+			  (char)('0' + h->status % 10), ' ' };
+	struct str first[] = { STR("HTTP/1.1 "), { status, sizeof(status) }, h->reason };
 
-	first[0].n = (size_t)snprintf(status, sizeof(status), "HTTP/1.1 %03u ", h->status % 1000);
 	return write_head(to, h, first, ARRAY_SIZE(first), (struct str){ NULL, 0 }, o);
 }
 

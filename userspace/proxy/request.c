@@ -64,10 +64,16 @@ static uint16_t default_port(bool tls)
 /* Behind the name that stands there already. */
 static void set_port(struct request *r, uint16_t port)
 {
+	char room[20];
+	struct str digits = str_num(port, room);
+
 	r->host_n = r->name_n;
-	if (port)
-		r->host_n += (size_t)snprintf(r->host + r->name_n, sizeof(r->host) - r->name_n,
-					      ":%u", port);
+	if (!port)
+		return;
+	r->host[r->host_n++] = ':';
+	memcpy(r->host + r->host_n, digits.p, digits.n);
+	r->host_n += digits.n;
+	r->host[r->host_n] = 0;
 }
 
 static void set_host(struct request *r, struct str name, uint16_t port, bool bracket)

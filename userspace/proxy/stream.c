@@ -109,6 +109,14 @@ static void stream_update(struct stream *s)
 		timer_set(s->loop, &s->kick, 0, stream_kick, s);
 }
 
+/* What an operation fails of is read off the queue of errors, so nothing of another may stand
+ * there. It is empty nearly always, and to look costs a quarter of clearing it. */
+static void forget_errors(void)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
+
 static ssize_t stream_fault(struct stream *s, int ret, bool *wants_other, int other)
 {
 	int err = SSL_get_error(s->ssl, ret), saved = errno;
@@ -138,7 +146,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
 		r = recv(s->fd, p, n, MSG_DONTWAIT);
 		return r < 0 ? -errno : r;
 	}
-	ERR_clear_error();
+	forget_errors();
 	errno = 0;
 	r = SSL_read_ex(s->ssl, p, n, &got);
 	if (r == 1) {
@@ -164,7 +172,7 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 		r = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		return r < 0 ? -errno : r;
 	}
-	ERR_clear_error();
+	forget_errors();
 	errno = 0;
 	r = SSL_write_ex(s->ssl, p, n, &put);
 	if (r == 1) {
@@ -190,11 +198,11 @@ int stream_shutdown(struct stream *s)
 	int r;
 
 	if (s->ssl && !s->failed) {
-		ERR_clear_error();
+		forget_errors();
 		r = SSL_shutdown(s->ssl);
 		if (r < 0) {
 			r = SSL_get_error(s->ssl, r);
-			ERR_clear_error();
+			forget_errors();
 			if (r == SSL_ERROR_WANT_WRITE)
 				return -EAGAIN;
 		}
@@ -271,12 +279,12 @@ bool stream_is_stale(struct stream *s)
 		return r >= 0 || errno != EAGAIN;
 	}
 	/* Session tickets come when they like: reading them is not a byte of data. */
-	ERR_clear_error();
+	forget_errors();
 	r = SSL_peek(s->ssl, &c, 1);
 	if (r > 0)
 		return true;
 	err = SSL_get_error(s->ssl, (int)r);
-	ERR_clear_error();
+	forget_errors();
 	s->drained = err == SSL_ERROR_WANT_READ;
 	return !s->drained;
 }

@@ -188,10 +188,11 @@ bool upstreams_host(const struct upstreams *u, struct str name)
 
 static struct learned *find_learned(const struct upstreams *u, struct str host, uint16_t port)
 {
-	for (unsigned i = 0; i < LEARNED; i++) {
+	/* They fill up from the first on. */
+	for (unsigned i = 0; i < LEARNED && u->learned[i].n; i++) {
 		const struct learned *l = &u->learned[i];
 
-		if (l->n && l->port == port && str_eq((struct str){ l->host, l->n }, host))
+		if (l->port == port && str_eq((struct str){ l->host, l->n }, host))
 			return (struct learned *)l;
 	}
 	return NULL;

@@ -56,6 +56,22 @@ static void test_numbers(void **state)
 	}
 }
 
+static void test_num(void **state)
+{
+	static const struct {
+		uint64_t v;
+		const char *s;
+	} cases[] = { { 0, "0" },
+		      { 9, "9" },
+		      { 10, "10" },
+		      { 65535, "65535" },
+		      { UINT64_MAX, "18446744073709551615" } };
+	char room[20];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_true(str_is(str_num(cases[i].v, room), cases[i].s));
+}
+
 static void test_buf(void **state)
 {
 	struct buf b;
@@ -202,10 +218,11 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_str),   cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_buf),   cmocka_unit_test(test_arena),
-		cmocka_unit_test(test_die),   cmocka_unit_test(test_escape),
-		cmocka_unit_test(test_clock), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_str),    cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_num),    cmocka_unit_test(test_buf),
+		cmocka_unit_test(test_arena),  cmocka_unit_test(test_die),
+		cmocka_unit_test(test_escape), cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_limits),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
