@@ -5,6 +5,7 @@
  * were written by egret-compile and are opened (definition.h) before the job stands.
  */
 #include "broker/lease.h"
+#include "broker/token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -199,6 +200,7 @@ static void job_free(struct job *j)
 	job_peer_drop(j);
 	ca_done(&j->ca);
 	defs_done(j->broker, j->defs, j->ndefs);
+	tokens_done(j);
 	j->broker->asking_jobs -= j->asking;
 	free(j);
 }
@@ -252,6 +254,11 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 	if (r == 0)
 		r = creds_set(j, m, why, size);
 	if (r == 0) {
+		r = tokens_set(j, m);
+		if (r < 0)
+			snprintf(why, size, "the job's tokens are not well formed");
+	}
+	if (r == 0) {
 		r = put_files(b, j, &out, fds);
 		if (r < 0)
 			snprintf(why, size, "the job's bundles could not be made: %s",
@@ -268,6 +275,7 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 			j->next = b->jobs;
 			b->jobs = j;
 		}
+		leases_early(j);
 		outbox_send(&b->egretd, &out);
 	}
 	for (unsigned i = 0; i < 3; i++)

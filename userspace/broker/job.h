@@ -17,8 +17,9 @@ struct job {
 	char name[CA_NAME_MAX + 1];
 	struct definition **defs; /* its credentials, by the proxy's indexes */
 	uint32_t ndefs;
-	bool asking;	 /* one of them is asked of a provider's process */
-	uint64_t minute; /* clock_now() / 60000 of the count below */
+	struct job_token *tokens; /* token.h */
+	bool asking;		  /* one of them is asked of a provider's process */
+	uint64_t minute;	  /* clock_now() / 60000 of the count below */
 	unsigned asked;
 };
 

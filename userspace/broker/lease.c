@@ -4,6 +4,7 @@
  * lease_ask.c when something has come of it. The indexes are a proxy's, checked by peer.c.
  */
 #include "broker/lease.h"
+#include "broker/token.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -217,6 +218,20 @@ void lease_want(struct job *j, uint32_t question, uint64_t index, struct str sco
 	*at = w;
 	l->tries = 0;
 	lease_mint(l);
+}
+
+void leases_early(struct job *j)
+{
+	for (uint32_t i = 0; i < j->ndefs; i++) {
+		struct definition *d = j->defs[i];
+		struct lease *l;
+
+		if (definition_local(d) || !token_for(j, &d->cred) || find(j, d))
+			continue;
+		l = lease_new(j->broker, d, j->id, j->name);
+		l->job = j;
+		lease_mint(l);
+	}
 }
 
 void leases_job_changed(struct job *j)

@@ -46,6 +46,8 @@ struct lease {
 /* lease.c. A proxy asks for its job's credential of this index, which it has: answered now or
  * later, by peer_give or peer_refuse. */
 void lease_want(struct job *j, uint32_t question, uint64_t index, struct str scope);
+/* Those whose provider is shown the job's own token, which may not last until somebody asks. */
+void leases_early(struct job *j);
 /* The job's credentials are others now: leases of those that went are revoked. */
 void leases_job_changed(struct job *j);
 void leases_job_ended(struct job *j);

@@ -5,6 +5,7 @@
  * hostile until take() has looked at it.
  */
 #include "broker/lease.h"
+#include "broker/token.h"
 
 #include "base/clock.h"
 #include <errno.h>
@@ -134,6 +135,9 @@ static int build(struct ask *a, struct msg_out *m, char *why, size_t size)
 		return -ECANCELED;
 	}
 	r = definition_put_question(l->b, q->def, m, why, size);
+	/* Who renews or revokes has a login of its own in the handle, or does without. */
+	if (r == 0 && (a->type == MSG_PROVIDE || (l->job && token_for(l->job, &q->def->cred))))
+		r = token_put(l->job, &q->def->cred, m, why, size);
 	if (r < 0)
 		return r;
 	if (ttl_ms)

@@ -95,10 +95,11 @@ static bool doubtful(struct session *s, const struct credential *c)
 	const char *why = inject_body_doubt(c, s->x.rq.q.host, &s->x.carrier);
 
 	if (why)
-		answer_fault(s, 400, REASON_CREDENTIAL,
-			     "its body holds the placeholder of credential %.*s and %s; nothing was "
-			     "sent",
-			     STR_ARG(credential_name(c)), why);
+		answer_fault(
+			s, 400, REASON_CREDENTIAL,
+			"its body holds the placeholder of credential %.*s and %s; nothing was "
+			"sent",
+			STR_ARG(credential_name(c)), why);
 	return why != NULL;
 }
 

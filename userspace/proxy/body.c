@@ -41,10 +41,11 @@ bool body_wanted(const struct session *s)
 
 static void too_large(struct session *s)
 {
-	answer_fault(s, 413, REASON_LIMIT,
-		     "its body could hold a placeholder and is over %llu bytes (limits.swap_bytes), "
-		     "too many to look through; nothing was sent",
-		     (unsigned long long)s->px->limits.swap_bytes);
+	answer_fault(
+		s, 413, REASON_LIMIT,
+		"its body could hold a placeholder and is over %llu bytes (limits.swap_bytes), "
+		"too many to look through; nothing was sent",
+		(unsigned long long)s->px->limits.swap_bytes);
 }
 
 /* The arena would keep each size that it grew through. */

@@ -41,13 +41,13 @@ enum session_state {
 /* One request and its answer. Zeroed for each. */
 struct exchange {
 	struct request rq;
-	bool parsed;	     /* the head was read: method and framing are known */
-	bool named;	     /* rq holds a canonical name and target */
-	bool recorded;	     /* http.request is written */
-	int credential;	     /* index in px->creds, -1: none */
-	struct git_ask *git; /* a push that is judged by its refs */
-	struct str refs;     /* what it moves; n = 0: not read */
-	struct str first;    /* read of the body already: sent before the rest */
+	bool parsed;		/* the head was read: method and framing are known */
+	bool named;		/* rq holds a canonical name and target */
+	bool recorded;		/* http.request is written */
+	int credential;		/* index in px->creds, -1: none */
+	struct git_ask *git;	/* a push that is judged by its refs */
+	struct str refs;	/* what it moves; n = 0: not read */
+	struct str first;	/* read of the body already: sent before the rest */
 	struct carrier carrier; /* where a credential can stand; target is what is sent */
 	struct buf body;	/* of the carrier */
 	struct inject inject;

@@ -203,6 +203,8 @@ struct opened {
 	size_t sealed_n;
 };
 
+static void (*rig_job_more)(struct msg_out *q); /* what else comes with a job; NULL */
+
 static inline void job_open(uint64_t id, const struct opened *before, struct opened *ret)
 {
 	struct msg_out q;
@@ -218,6 +220,8 @@ static inline void job_open(uint64_t id, const struct opened *before, struct ope
 	msg_put_fd(&q, TAG_FD_CREDS, creds);
 	if (before)
 		msg_put(&q, TAG_SEALED, before->sealed, before->sealed_n);
+	if (rig_job_more)
+		rig_job_more(&q);
 	ask(broker.sock, &q, &m);
 	while (m.type == MSG_PROVIDER_WANT && rig_nwanted < ARRAY_SIZE(rig_wanted)) {
 		rig_wanted[rig_nwanted++] = m.id;
