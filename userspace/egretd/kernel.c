@@ -428,32 +428,10 @@ unsigned kernel_links(const struct kernel *k, int *to, unsigned max)
 	return kernel_watch_links(k->watch, to, max);
 }
 
-struct lost {
-	kernel_lost_fn fn;
-	void *owner;
-	unsigned n;
-};
-
-static void lost(void *owner, const char *name, const char *what, int r)
-{
-	struct lost *l = owner;
-
-	l->n++;
-	l->fn(l->owner, name, what, r);
-}
-
 int kernel_links_check(struct kernel *k, kernel_lost_fn fn, void *owner)
 {
-	struct lost l = { fn, owner, 0 };
-	int r;
-
 	(void)kernel_change_mend(k->change);
-	r = kernel_watch_check(k->watch, k->instance, k->dir, lost, &l);
-	/* A program that was not there counted nothing. */
-	if (l.n) {
-		CHANGES(k);
-	}
-	return r;
+	return kernel_watch_check(k->watch, k->instance, k->dir, k->change, fn, owner);
 }
 
 struct kernel_hold *kernel_hold_of(struct kernel *k)

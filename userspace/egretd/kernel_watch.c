@@ -162,7 +162,7 @@ int kernel_watch_map(struct kernel_watch *w, const char *name, int fd)
 	return 0;
 }
 
-/* 0: attached as it must be. What was put right is told. */
+/* 0: attached as it must be; 1: it was put right, which is told. */
 static int check_link(struct watched *v, kernel_lost_fn fn, void *owner)
 {
 	struct bpf_link_info info;
@@ -183,11 +183,13 @@ static int check_link(struct watched *v, kernel_lost_fn fn, void *owner)
 		v->fd = fd;
 		v->id = info.id;
 		fn(owner, v->name, "was detached and is attached anew", 0);
+		return 1;
 	} else if (info.prog_id != v->prog_id) {
 		r = bpf_link_update(v->fd, v->prog, NULL);
 		if (r)
 			return r;
 		fn(owner, v->name, "had another program and has ours again", 0);
+		return 1;
 	}
 	return 0;
 }
@@ -223,10 +225,11 @@ static int pin_anew(const struct watched *v, const char *instance, const char *p
 }
 
 int kernel_watch_check(struct kernel_watch *w, const char *instance, const char *dir,
-		       kernel_lost_fn fn, void *owner)
+		       struct kernel_change *change, kernel_lost_fn fn, void *owner)
 {
 	char path[KERNEL_PIN_MAX];
 	unsigned pins = 0;
+	bool back = false;
 	int worst = 0, r;
 
 	/* All attachments first: a pin that is gone opens nothing while we live. */
@@ -234,10 +237,15 @@ int kernel_watch_check(struct kernel_watch *w, const char *instance, const char 
 		struct watched *v = &w->at[i];
 
 		r = v->cgroup >= 0 ? check_link(v, fn, owner) : 0;
-		if (r) {
+		back |= r > 0;
+		if (r < 0) {
 			fn(owner, v->name, "is gone and cannot be attached anew", r);
 			worst = r;
 		}
+	}
+	if (back) {
+		kernel_change_begin(change);
+		kernel_change_end(&change);
 	}
 	for (unsigned i = 0; i < w->n; i++) {
 		struct watched *v = &w->at[i];

@@ -20,7 +20,9 @@ int kernel_watch_link(struct kernel_watch *w, const char *dir, struct bpf_progra
 int kernel_watch_map(struct kernel_watch *w, const char *name, int fd) MUST_CHECK;
 /* Descriptors of the links, the watch's own: how many, at most max. */
 unsigned kernel_watch_links(const struct kernel_watch *w, int *to, unsigned max);
+struct kernel_change;
+/* A link that is put back is a change: its program was not there to count any. */
 int kernel_watch_check(struct kernel_watch *w, const char *instance, const char *dir,
-		       kernel_lost_fn fn, void *owner) MUST_CHECK;
+		       struct kernel_change *change, kernel_lost_fn fn, void *owner) MUST_CHECK;
 
 #endif
