@@ -53,6 +53,14 @@ static __always_inline bool is_published(const struct ask *a, __u64 job, __u64 n
 	return ways && (*ways & need) && !bpf_map_lookup_elem(&egret_ports, &own);
 }
 
+/* Where clients of AWS ask for their keys (169.254.170.2, port 80): answered by the job's own
+ * proxy, which never goes there. */
+static __always_inline bool is_keys_endpoint(const struct ask *a)
+{
+	return a->proto == IPPROTO_TCP && a->port == 80 && addr_is_mapped(a->addr) &&
+	       a->addr[3] == ADDR_HOST32(ADDR_IP4(169, 254, 170, 2));
+}
+
 /* Where to by the address alone. Reasons are negative. */
 static __always_inline int door_way(const struct ask *a, const struct egret_cgroup *job,
 				    __u64 netns)
@@ -73,7 +81,7 @@ static __always_inline int door_way(const struct ask *a, const struct egret_cgro
 	    (addr_is_mapped(a->addr) && a->addr[3] == ADDR_HOST32(ADDR_IP4(127, 0, 0, 11))))
 		return WAY_DNS;
 	if (c == ADDR_LINK_LOCAL)
-		return -EGRET_R_LINK_LOCAL;
+		return is_keys_endpoint(a) ? WAY_TCP : -EGRET_R_LINK_LOCAL;
 	if (c == ADDR_LOOPBACK) {
 		if (!(job_flags & EGRET_CG_HOST_NET))
 			return WAY_STRAIGHT;

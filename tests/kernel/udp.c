@@ -173,6 +173,7 @@ static void test_others_refused(void **state)
 		{ "255.255.255.255", 67, false, EGRET_R_MULTICAST },
 		{ "ff02::fb", 5353, true, EGRET_R_MULTICAST },
 		{ "169.254.169.254", 123, false, EGRET_R_LINK_LOCAL },
+		{ "169.254.170.2", 80, false, EGRET_R_LINK_LOCAL },
 		{ "fe80::1", 123, true, EGRET_R_LINK_LOCAL },
 	};
 	(void)state;

@@ -149,6 +149,11 @@ static void add_placeholder(struct job *j, const struct credential *c)
 		snprintf(entry, size, "%.*s=%.*s", STR_ARG(env), STR_ARG(value));
 		j->placeholders[j->nplaceholders++] = str_of(entry);
 	}
+	/* Clients of AWS ask 169.254.170.2 for keys then, which is the job's own proxy. */
+	if (credential_provider(c) == PROVIDER_AWS &&
+	    j->nplaceholders < ARRAY_SIZE(j->placeholders))
+		j->placeholders[j->nplaceholders++] =
+			STR("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=" CREDENTIAL_AWS_PATH);
 }
 
 static int select_credentials(struct job *j, char *why, size_t n)

@@ -32,6 +32,7 @@ enum param {
 };
 const char *param_name(enum param id); /* its key in the credential's file */
 bool param_is_secret(enum param id);   /* its value is a reference */
+#define CREDENTIAL_AWS_PATH "/egret/aws" /* of http://169.254.170.2: placeholder keys */
 enum inject_kind {
 	INJECT_HEADER = 1, /* format with one {token} */
 	INJECT_BASIC,	   /* format "user:{token}" */
@@ -42,8 +43,9 @@ enum inject_kind {
 	INJECT_SWAP_JSON,   /* in a string of a JSON body */
 	INJECT_SWAP_FORM,   /* in a field of an urlencoded body */
 	INJECT_CERTIFICATE, /* shown in the handshake */
-	INJECT_LAST = INJECT_CERTIFICATE
+	INJECT_SIGV4,	    /* the request is signed anew (AWS Signature Version 4) */
 };
+#define INJECT_LAST INJECT_SIGV4
 
 struct credential {
 	const uint8_t *p;

@@ -20,6 +20,7 @@ static const struct place {
 	{ "query", INJECT_QUERY, INJECT_SWAP_QUERY },
 	{ "json", 0, INJECT_SWAP_JSON },
 	{ "form", 0, INJECT_SWAP_FORM },
+	{ "sigv4", INJECT_SIGV4, 0 },
 };
 
 static bool one_token(struct str s)
@@ -112,6 +113,21 @@ static bool json_pointer(const struct load *l, const struct node *n, struct str 
 	return true;
 }
 
+/* "sigv4": true: the whole request is signed anew, with what the provider aws gets. */
+static bool load_sigv4(const struct load *l, const struct node *n, const struct node *format,
+		       const struct credential_model *c, struct inject_model *in)
+{
+	in->kind = INJECT_SIGV4;
+	in->name = STR("authorization");
+	in->format = STR("{token}");
+	if (format)
+		return fault(l, format, "stands with header and query only");
+	if (c->provider != PROVIDER_AWS)
+		return fault(l, n, "needs the provider \"aws\", whose keys sign requests");
+	return n->number ||
+	       fault(l, n, "is true, or left out: requests are signed anew, or they are not");
+}
+
 static bool load_place(const struct load *l, const struct node *n, const struct node *format,
 		       const struct place *p, bool has_placeholder, struct inject_model *in)
 {
@@ -188,9 +204,10 @@ static struct inject_model *load_inject(const struct load *l, const struct node 
 		return NULL;
 	hosts = node_get(n, "hosts");
 	for (const struct node *m = n->first; m; m = m->next) {
-		if (m == hosts || m->kind == NODE_STRING)
+		if (m == hosts || m->kind == (str_is(m->key, "sigv4") ? NODE_BOOL : NODE_STRING))
 			continue;
-		diag_add(l->errors, l->file, m->at, m->key, "must be a string");
+		diag_add(l->errors, l->file, m->at, m->key,
+			 str_is(m->key, "sigv4") ? "must be true" : "must be a string");
 		return NULL;
 	}
 	if (hosts && !load_narrowed(l, hosts, c, in))
@@ -206,7 +223,15 @@ static struct inject_model *load_inject(const struct load *l, const struct node 
 	}
 	if (count != 1) {
 		diag_add(l->errors, l->file, n->at, STR("inject"),
-			 "has exactly one of header, basic, query, json and form");
+			 "has exactly one of header, basic, query, json, form and sigv4");
+		return NULL;
+	}
+	if (place->set == INJECT_SIGV4)
+		return load_sigv4(l, named, node_get(n, "format"), c, in) ? in : NULL;
+	if (c->provider == PROVIDER_AWS) {
+		diag_add(l->errors, l->file, named->key_at, named->key,
+			 "the keys of provider \"aws\" never go out: they sign requests, "
+			 "{ \"sigv4\": true }");
 		return NULL;
 	}
 	if (!load_place(l, named, node_get(n, "format"), place, c->placeholder.n != 0, in))

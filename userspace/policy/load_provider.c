@@ -87,7 +87,7 @@ static const struct provider_key provider_keys[] = {
 
 	{ PROVIDER_AWS, PARAM_ROLE_ARN, FORM_TEXT, true, NULL },
 	{ PROVIDER_AWS, PARAM_SESSION_NAME, FORM_TEXT, false, NULL },
-	{ PROVIDER_AWS, PARAM_REGION, FORM_TEXT, true, NULL },
+	{ PROVIDER_AWS, PARAM_REGION, FORM_LIST, true, NULL },
 	{ PROVIDER_AWS, PARAM_POLICY, FORM_TEXT, false, NULL },
 	{ PROVIDER_AWS, PARAM_STS_URL, FORM_URL, false, NULL },
 	{ PROVIDER_AWS, PARAM_CA_FILE, FORM_PATH, false, NULL },
@@ -354,9 +354,52 @@ static void check_oauth2(const struct load *l, const struct node *root,
 		need(l, root, c, PARAM_CLIENT_SECRET, "basic and post prove the client with it");
 }
 
+/* Each stands in the scope of a signature, and the first in a host's name. */
+static void check_regions(const struct load *l, const struct node *root,
+			  const struct credential_model *c)
+{
+	for (const struct param_model *p = c->params; p; p = p->next) {
+		bool ok = p->value.n <= 32;
+
+		for (size_t i = 0; ok && i < p->value.n; i++)
+			ok = (p->value.p[i] >= 'a' && p->value.p[i] <= 'z') ||
+			     (p->value.p[i] >= '0' && p->value.p[i] <= '9') || p->value.p[i] == '-';
+		if (p->id == PARAM_REGION && !ok)
+			diag_add(l->errors, l->file, root->at, STR("region"),
+				 "must be a region such as \"eu-west-1\"");
+	}
+}
+
+/* What STS takes for one. */
+static void check_session_name(const struct load *l, const struct node *root,
+			       const struct credential_model *c)
+{
+	for (const struct param_model *p = c->params; p; p = p->next) {
+		bool ok = p->value.n >= 2 && p->value.n <= 64;
+
+		for (size_t i = 0; ok && i < p->value.n; i++) {
+			char ch = p->value.p[i];
+
+			ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+			     (ch >= '0' && ch <= '9') || strchr("+=,.@_-", ch);
+		}
+		if (p->id == PARAM_SESSION_NAME && !ok)
+			diag_add(l->errors, l->file, root->at, STR("session_name"),
+				 "must be 2 to 64 letters, digits and + = , . @ _ -");
+	}
+}
+
+static void check_aws(const struct load *l, const struct node *root,
+		      const struct credential_model *c)
+{
+	check_regions(l, root, c);
+	check_session_name(l, root, c);
+}
+
 static void check_aws_secret(const struct load *l, const struct node *root,
 			     const struct credential_model *c)
 {
+	check_aws(l, root, c);
 	if (has(c, PARAM_ROLE_ARN) == has(c, PARAM_ACCESS_KEY_ID))
 		diag_add(l->errors, l->file, root->at, STR("role_arn"),
 			 "has exactly one of role_arn and access_key_id");
@@ -441,6 +484,8 @@ void load_provider(const struct load *l, const struct node *root, struct credent
 		check_oauth2(l, root, c);
 	else if (c->provider == PROVIDER_AWS_SECRET)
 		check_aws_secret(l, root, c);
+	if (c->provider == PROVIDER_AWS)
+		check_aws(l, root, c);
 	c->is_static = c->provider == PROVIDER_STORE || c->provider == PROVIDER_FILE ||
 		       c->provider == PROVIDER_AWS_SECRET || c->provider == PROVIDER_MTLS;
 }

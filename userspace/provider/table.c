@@ -3,4 +3,5 @@
  * broker's own. */
 #include "provider/table.h"
 
-const struct provider_ops *const providers[] = { &provider_oauth2, NULL };
+const struct provider_ops *const providers[] = { &provider_oauth2, &provider_aws,
+						 &provider_aws_secret, NULL };

@@ -6,5 +6,6 @@
 #include "provider/provider.h"
 
 extern const struct provider_ops provider_oauth2;
+extern const struct provider_ops provider_aws, provider_aws_secret;
 
 #endif

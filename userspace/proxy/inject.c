@@ -103,6 +103,7 @@ bool inject_has_placeholder(const struct credential *c, struct str host, const s
 		case INJECT_SWAP_JSON:
 		case INJECT_SWAP_FORM:
 		case INJECT_CERTIFICATE:
+		case INJECT_SIGV4: /* resign.c */
 			break;
 		}
 	}
@@ -324,6 +325,7 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 		case INJECT_SWAP_JSON:
 		case INJECT_SWAP_FORM:
 		case INJECT_CERTIFICATE:
+		case INJECT_SIGV4: /* resign.c */
 			break;
 		}
 	}

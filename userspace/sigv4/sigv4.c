@@ -207,6 +207,7 @@ static int put_query(struct sink *to, struct str query)
 				    : (struct str){ "", 0 };
 		n++;
 	}
+	/* cppcheck-suppress uninitvar */
 	qsort(parts, n, sizeof(parts[0]), compare_parts);
 	for (size_t i = 0; i < n; i++) {
 		if (i)

@@ -18,6 +18,10 @@
 #define MTLS(rest)                                                                                 \
 	"{ \"name\": \"c\", \"provider\": \"mtls\", \"cert\": \"store:c\", \"key\": \"store:k\", " \
 	"\"for\": \"any\", \"hosts\": [\"a.example.net\"]" rest " }"
+#define AWS(rest)                                                                 \
+	"{ \"name\": \"c\", \"provider\": \"aws\", \"for\": \"any\", \"hosts\": " \
+	"[\"**.amazonaws.com\"], \"role_arn\": \"arn:aws:iam::1:role/r\", " rest " }"
+#define SIGN "\"inject\": { \"sigv4\": true }"
 static const struct row credentials[] = {
 	{ CRED("\"for\": \"any\", \"hosts\": [\"a.example.net\"], " INJECT), NULL },
 	{ CRED("\"hosts\": [\"a.example.net\"], " INJECT), "1:1: for: is missing" },
@@ -73,6 +77,19 @@ static const struct row credentials[] = {
 	{ SWAP("\"form\": \"pass word\""), NULL },
 	{ SWAP("\"query\": \"key\""), NULL },
 	{ SWAP("\"jsn\": \"/a\""), "1:111: jsn: unknown key \"jsn\"; did you mean \"json\"?" },
+	{ AWS("\"region\": \"eu-west-1\", " SIGN), NULL },
+	{ AWS("\"region\": [\"eu-west-1\", \"us-east-1\"], " SIGN), NULL },
+	{ AWS("\"region\": \"eu-west-1/s3\", " SIGN), "1:1: region: must be a region such as" },
+	{ AWS(SIGN), "1:1: region: is missing" },
+	{ AWS("\"region\": \"eu-west-1\", \"session_name\": \"a b\", " SIGN),
+	  "1:1: session_name: must be 2 to 64" },
+	{ AWS("\"region\": \"eu-west-1\", \"inject\": { \"sigv4\": false }"),
+	  "1:161: sigv4: is true, or left out" },
+	{ AWS("\"region\": \"eu-west-1\", \"inject\": { \"sigv4\": \"yes\" }"),
+	  "1:161: sigv4: must be true" },
+	{ AWS("\"region\": \"eu-west-1\", " INJECT),
+	  "1:152: header: the keys of provider \"aws\" never go out" },
+	{ PUT("\"sigv4\": true"), "1:120: sigv4: needs the provider \"aws\"" },
 	{ MTLS(""), NULL },
 	{ MTLS(", \"inject\": { \"basic\": \"u:{token}\" }"),
 	  "1:115: inject: is left out with mtls" },

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AWS: keys of a role for some minutes or hours, against the ID token that the CI system signed for
+ * this job (STS, AssumeRoleWithWebIdentity, unsigned). There is nothing to revoke them by: they
+ * live as short as they are asked for. The secret key goes to the broker and no further; what
+ * signs a job's requests is derived from it there.
+ */
+#include "provider/aws.h"
+
+#include "provider/table.h"
+#include "provider/xml.h"
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#define DURATION_MIN 900 /* STS's own bounds, seconds */
+#define DURATION_MAX 43200
+#define DURATION_USUAL 3600
+#define SESSION_NAME_MAX 64
+#define SESSION_TOKEN_MAX 16384
+#define RESULT "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult/Credentials/"
+
+struct str aws_endpoint(struct question *q, const char *service, struct str region)
+{
+	return question_printf(q, "https://%s.%.*s.amazonaws.com%s/", service, STR_ARG(region),
+			       str_starts(region, "cn-") ? ".cn" : "");
+}
+
+/* ---- the session's name ---- */
+
+static bool base64url_decode(struct question *q, struct str in, struct str *ret)
+{
+	char *to = arena_new(&q->arena, in.n / 4 * 3 + 4);
+	uint32_t v = 0;
+	unsigned bits = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.n; i++) {
+		char c = in.p[i];
+		int d;
+
+		if (c >= 'A' && c <= 'Z')
+			d = c - 'A';
+		else if (c >= 'a' && c <= 'z')
+			d = c - 'a' + 26;
+		else if (c >= '0' && c <= '9')
+			d = c - '0' + 52;
+		else if (c == '-' || c == '_')
+			d = c == '-' ? 62 : 63;
+		else
+			return false;
+		v = v << 6 | (uint32_t)d;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			to[n++] = (char)(v >> bits & 0xff);
+		}
+	}
+	*ret = (struct str){ to, n };
+	return true;
+}
+
+/* The claims of the job's token, as names to be read in AWS's own log: who checks them is STS. */
+static const struct node *claims(struct question *q)
+{
+	const char *dot = memchr(q->token.p, '.', q->token.n), *end;
+	const struct node *root;
+	struct diag_file f = { STR("token"), { NULL, 0 } };
+	struct diag d;
+
+	if (!dot)
+		return NULL;
+	dot++;
+	end = memchr(dot, '.', (size_t)(q->token.p + q->token.n - dot));
+	if (!end || !base64url_decode(q, (struct str){ dot, (size_t)(end - dot) }, &f.text))
+		return NULL;
+	diag_init(&d);
+	root = json_load_loose(&q->arena, &f, &d);
+	diag_done(&d);
+	return root && root->kind == NODE_OBJECT ? root : NULL;
+}
+
+static struct str claim(struct question *q, const struct node *c, const char *key)
+{
+	const struct node *v = node_get(c, key);
+
+	if (v && v->kind == NODE_STRING)
+		return v->text;
+	if (v && v->kind == NODE_NUMBER)
+		return question_printf(q, "%lld", (long long)v->number);
+	return STR("");
+}
+
+/* "acme-web-1658821493": whose job it is and which, by what GitHub, GitLab and Buildkite sign; of
+ * others the subject. */
+static struct str session_name(struct question *q)
+{
+	static const char *const pairs[][2] = { { "repository", "run_id" },
+						{ "project_path", "job_id" },
+						{ "pipeline_slug", "build_number" } };
+	struct str own = question_param(q, PARAM_SESSION_NAME), s = STR("");
+	const struct node *c;
+	char *to;
+
+	if (own.n)
+		return own;
+	c = claims(q);
+	for (size_t i = 0; c && !s.n && i < ARRAY_SIZE(pairs); i++) {
+		struct str a = claim(q, c, pairs[i][0]), b = claim(q, c, pairs[i][1]);
+
+		/* What tells jobs apart is kept when it has to be cut. */
+		if (a.n + b.n + 1 > SESSION_NAME_MAX && b.n < SESSION_NAME_MAX / 2)
+			a.n = SESSION_NAME_MAX - b.n - 1;
+		if (a.n && b.n)
+			s = question_printf(q, "%.*s-%.*s", STR_ARG(a), STR_ARG(b));
+	}
+	if (c && !s.n)
+		s = claim(q, c, "sub");
+	if (s.n < 2)
+		return STR("egret");
+	if (s.n > SESSION_NAME_MAX)
+		s.n = SESSION_NAME_MAX;
+	to = (char *)question_printf(q, "%.*s", STR_ARG(s)).p;
+	for (size_t i = 0; i < s.n; i++) {
+		char ch = to[i];
+
+		if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+		      (ch >= '0' && ch <= '9') || (ch && strchr("+=,.@_-", ch))))
+			to[i] = '-';
+	}
+	return (struct str){ to, s.n };
+}
+
+/* ---- the answer ---- */
+
+/* "2026-11-22T22:14:03Z", with or without a fraction. */
+static bool read_time(struct str s, int64_t *ret_ms)
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	struct tm tm = { 0 };
+	time_t t;
+
+	if (s.n < sizeof(form) || s.p[s.n - 1] != 'Z')
+		return false;
+	for (size_t i = 0; form[i]; i++)
+		if (form[i] == 'd' ? s.p[i] < '0' || s.p[i] > '9' : s.p[i] != form[i])
+			return false;
+	for (size_t i = sizeof(form) - 1; i < s.n - 1; i++)
+		if (s.p[i] != '.' && (s.p[i] < '0' || s.p[i] > '9'))
+			return false;
+#define TWO(at) ((s.p[at] - '0') * 10 + s.p[(at) + 1] - '0')
+	tm.tm_year = TWO(0) * 100 + TWO(2) - 1900;
+	tm.tm_mon = TWO(5) - 1;
+	tm.tm_mday = TWO(8);
+	tm.tm_hour = TWO(11);
+	tm.tm_min = TWO(14);
+	tm.tm_sec = TWO(17);
+#undef TWO
+	t = timegm(&tm);
+	if (t <= 0)
+		return false;
+	*ret_ms = (int64_t)t * 1000;
+	return true;
+}
+
+static int refused(struct question *q, const struct http_ask *ask, const struct http_answer *got)
+{
+	struct xml_want w[] = { { .path = "ErrorResponse/Error/Code" },
+				{ .path = "ErrorResponse/Error/Message" } };
+
+	if (xml_read(got->body, &q->arena, w, ARRAY_SIZE(w)) < 0)
+		w[0].text = w[1].text = STR("");
+	return http_refused(q, ask, got,
+			    question_printf(q, "%.*s%s%.*s", STR_ARG(w[0].text),
+					    w[0].text.n && w[1].text.n ? ": " : "",
+					    STR_ARG(w[1].text)));
+}
+
+static bool plain(struct str s, size_t min, size_t max)
+{
+	if (s.n < min || s.n > max)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static int read_answer(struct question *q, const struct http_answer *got, int64_t duration,
+		       struct aws_keys *ret)
+{
+	enum { ACCESS_KEY, SECRET, SESSION, EXPIRATION };
+	struct xml_want w[] = { [ACCESS_KEY] = { .path = RESULT "AccessKeyId" },
+				[SECRET] = { .path = RESULT "SecretAccessKey" },
+				[SESSION] = { .path = RESULT "SessionToken" },
+				[EXPIRATION] = { .path = RESULT "Expiration" } };
+	int64_t expires;
+
+	if (xml_read(got->body, &q->arena, w, ARRAY_SIZE(w)) < 0)
+		return question_fail(q, -EBADMSG,
+				     "the answer of sts is not the XML that it is "
+				     "documented to be");
+	if (!plain(w[ACCESS_KEY].text, 16, 128) || !plain(w[SECRET].text, 16, 128) ||
+	    !plain(w[SESSION].text, 16, SESSION_TOKEN_MAX) ||
+	    !read_time(w[EXPIRATION].text, &expires))
+		return question_fail(q, -EBADMSG,
+				     "the answer of sts has not all of AccessKeyId, "
+				     "SecretAccessKey, SessionToken and Expiration");
+	if (expires <= q->now * 1000)
+		return question_fail(q, -EBADMSG,
+				     "the keys that sts gave have expired already: is "
+				     "this host's clock right?");
+	/* Their clock may be ahead of ours: never longer than was asked for. */
+	if (expires > (q->now + duration) * 1000)
+		expires = (q->now + duration) * 1000;
+	*ret = (struct aws_keys){ w[ACCESS_KEY].text, w[SECRET].text, w[SESSION].text, expires };
+	return 0;
+}
+
+int aws_assume(struct question *q, struct aws_keys *ret)
+{
+	struct str url = question_param(q, PARAM_STS_URL);
+	int64_t duration = DURATION_USUAL;
+	struct http_ask ask = { .method = "POST", .at = "sts", .headers = { HTTP_FORM } };
+	struct http_answer got;
+	int r;
+
+	if (!q->token.n)
+		return question_fail(q, -ENOENT,
+				     "the job brought no ID token of its CI system to assume the "
+				     "role with");
+	if (q->ttl_ms)
+		duration = (int64_t)(q->ttl_ms / 1000);
+	if (duration < DURATION_MIN)
+		duration = DURATION_MIN;
+	if (duration > DURATION_MAX)
+		duration = DURATION_MAX;
+	ask.url = url.n ? url : aws_endpoint(q, "sts", question_param(q, PARAM_REGION));
+	ask.body =
+		form_body(q, (struct pair[]){ { "Action", STR("AssumeRoleWithWebIdentity") },
+					      { "Version", STR("2011-06-15") },
+					      { "RoleArn", question_param(q, PARAM_ROLE_ARN) },
+					      { "RoleSessionName", session_name(q) },
+					      { "DurationSeconds",
+						question_printf(q, "%lld", (long long)duration) },
+					      { "Policy", question_param(q, PARAM_POLICY) },
+					      { "WebIdentityToken", q->token },
+					      { NULL, { NULL, 0 } } });
+	r = http_ask(q, &ask, &got);
+	if (r < 0)
+		return r;
+	return got.status == 200 ? read_answer(q, &got, duration, ret) : refused(q, &ask, &got);
+}
+
+static int provide(struct question *q, struct answer *ret)
+{
+	struct aws_keys keys;
+	int r = aws_assume(q, &keys);
+
+	if (r < 0)
+		return r;
+	ret->value = keys.secret;
+	ret->access_key = keys.access_key;
+	ret->session = keys.session;
+	ret->expires_ms = keys.expires_ms;
+	return 0;
+}
+
+const struct provider_ops provider_aws = { "aws", provide, NULL, NULL };
