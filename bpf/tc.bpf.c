@@ -165,8 +165,11 @@ static __always_inline bool is_dialled(struct bpf_sock *sk, const struct egret_l
 {
 	struct egret_dialled *d;
 
-	if (!(link->flags & EGRET_CG_DIALS) || !sk || sk->type != SOCK_STREAM ||
-	    sk->protocol != IPPROTO_TCP || sk->state == TCP_LISTENING)
+	if (!(link->flags & EGRET_CG_DIALS) || !sk)
+		return false;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->type != SOCK_STREAM || sk->protocol != IPPROTO_TCP ||
+	    sk->state == TCP_LISTENING)
 		return false;
 	if (!p->plain || p->far.proto != IPPROTO_TCP || p->near_port != sk->src_port ||
 	    !is_member(link->job, p->near))
