@@ -259,6 +259,19 @@ bool json_text_is(struct str text, struct str plain)
 	return done == plain.n;
 }
 
+size_t json_text_read(struct str text, char *to)
+{
+	size_t at = 0, done = 0, n;
+	char c[4];
+
+	while (at < text.n) {
+		at += character(text, at, c, &n);
+		memcpy(to + done, c, n);
+		done += n;
+	}
+	return done;
+}
+
 static bool index_is(struct str token, size_t index)
 {
 	uint64_t n;

@@ -23,6 +23,8 @@ typedef int (*json_string_fn)(void *owner, const struct json_step *path, size_t 
 int json_strings(struct str text, json_string_fn fn, void *owner) MUST_CHECK;
 /* Does this text, escapes read, say the same as plain? */
 bool json_text_is(struct str text, struct str plain);
+/* The text with its escapes read; to holds text.n bytes. How many were written. */
+size_t json_text_read(struct str text, char *to);
 /* Does the path lead where the pointer (RFC 6901) does? */
 bool json_points(struct str pointer, const struct json_step *path, size_t depth);
 /* Where `what`, which holds nothing that is escaped, stands in the text from `at` on and is no part

@@ -8,6 +8,8 @@
  */
 #include "proxy/bind.h"
 
+#include "proxy/derived.h"
+
 static bool nameless(const struct session *s)
 {
 	return !s->x.rq.origin.name_n;
@@ -111,16 +113,19 @@ bool bind_choose(struct session *s)
 	struct credential c;
 
 	x->credential = -1;
+	x->derived = -1;
 	x->carrier.head = &s->req.head;
 	x->carrier.arena = &s->arena;
 	x->carrier.target = x->rq.target.whole;
+	if (creds_count(creds) && !never(s))
+		x->derived = derived_look(creds, host, &x->carrier);
 	for (int i = 0; x->rq.origin.name_n && i < creds_count(creds); i++) {
 		c = creds_at(creds, i);
 		if (!credential_host(&c, host))
 			continue;
 		/* What the client sent in these places goes, whether or not we put something there.
 		 */
-		inject_strip(&c, host, &x->carrier, NULL);
+		inject_strip(&c, host, &x->carrier);
 		if (doubtful(s, &c))
 			return false;
 		if (!named.n && x->credential < 0 && !never(s) &&

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/msg.h"
 #include "base/proto.h"
+#include "proxy/derived.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +18,10 @@
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
 
-#define LEASES_MAX 64 /* for one host */
-#define SCRUBS 8      /* hosts that are spoken to at a time */
+#define LEASES_MAX 64	      /* for one host, and as many derived ones */
+#define OLD_VALUES 4	      /* of one credential, replaced by newer ones */
+#define OLD_MS (3600u * 1000) /* so long they are still taken out of answers */
+#define SCRUBS 8	      /* hosts that are spoken to at a time */
 
 struct creds_want {
 	struct creds_want *next, **back;
@@ -31,6 +34,11 @@ struct creds_want {
 struct entry {
 	struct credentials *creds;
 	struct lease lease;
+	struct {
+		struct secret value;
+		uint64_t until;
+	} old[OLD_VALUES];
+	unsigned next_old;
 	bool have, asked;
 	uint64_t renew_us; /* wall; 0: never */
 	uint32_t ask_id;
@@ -48,6 +56,8 @@ struct credentials {
 	struct proxy *px;
 	struct watch watch;
 	bool leased; /* anything, ever */
+	struct derived *derived;
+	unsigned derived_version; /* that the scrubs were made of */
 	struct host_scrub scrubs[SCRUBS];
 	unsigned next_scrub;
 	uint32_t next_id;
@@ -60,10 +70,12 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 	struct credentials *c = mem_new(sizeof(*c) + creds.count * sizeof(c->entries[0]));
 
 	c->px = px;
+	c->derived = derived_new();
 	c->n = (int)creds.count;
 	for (int i = 0; i < c->n; i++) {
 		c->entries[i].creds = c;
 		if (credential_open(pack_at(&creds, (uint32_t)i), &c->entries[i].lease.cred) < 0) {
+			derived_free(c->derived);
 			free(c);
 			return -EBADMSG;
 		}
@@ -88,8 +100,28 @@ void creds_free(struct credentials *c)
 		while (c->entries[i].wants)
 			creds_cancel(c->entries[i].wants);
 		secret_done(&c->entries[i].lease.value);
+		for (unsigned k = 0; k < OLD_VALUES; k++)
+			secret_done(&c->entries[i].old[k].value);
 	}
+	derived_free(c->derived);
 	free(c);
+}
+
+bool creds_opaque(const struct credentials *c, struct str host)
+{
+	for (int i = 0; i < c->n; i++) {
+		const struct lease *l = &c->entries[i].lease;
+
+		if (c->entries[i].have && credential_host(&l->cred, host) &&
+		    !credential_opaque_pass(&l->cred))
+			return false;
+	}
+	return true;
+}
+
+struct derived *creds_derived(const struct credentials *c)
+{
+	return c->derived;
 }
 
 int creds_count(const struct credentials *c)
@@ -123,10 +155,21 @@ const struct lease *creds_now(const struct credentials *c, int index)
 	return &c->entries[index].lease;
 }
 
+/* A value that was replaced may come back as long as somebody has it. */
+static size_t old_values(const struct entry *e, struct str *to, size_t room)
+{
+	size_t n = 0;
+
+	for (unsigned k = 0; k < OLD_VALUES && n < room; k++)
+		if (e->old[k].value.p && e->old[k].until > clock_now())
+			to[n++] = (struct str){ (char *)e->old[k].value.p, e->old[k].value.n };
+	return n;
+}
+
 static int make_scrub(const struct credentials *c, struct str host, struct scrub **ret)
 {
-	struct str values[LEASES_MAX];
-	size_t n = 0;
+	struct str values[2 * LEASES_MAX];
+	size_t n = 0, plain, at = 0;
 
 	for (int i = 0; i < c->n; i++) {
 		const struct lease *l = &c->entries[i].lease;
@@ -136,8 +179,12 @@ static int make_scrub(const struct credentials *c, struct str host, struct scrub
 		if (n == LEASES_MAX)
 			return -ENOMEM;
 		values[n++] = (struct str){ (char *)l->value.p, l->value.n };
+		n += old_values(&c->entries[i], values + n, LEASES_MAX - n);
 	}
-	return scrub_new(values, n, ret);
+	plain = n;
+	while (n < ARRAY_SIZE(values) && derived_each(c, host, &at, &values[n]))
+		n++;
+	return scrub_new(values, n, plain, ret);
 }
 
 int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
@@ -149,6 +196,10 @@ int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
 	if (!c || !c->leased) {
 		*ret = NULL;
 		return 0;
+	}
+	if (c->derived_version != derived_version(c->derived)) {
+		forget_scrubs(c);
+		c->derived_version = derived_version(c->derived);
 	}
 	for (unsigned i = 0; i < SCRUBS; i++) {
 		if (c->scrubs[i].scrub && str_is(host, c->scrubs[i].host)) {
@@ -250,6 +301,22 @@ static const char *unfit(struct str v, const struct limits *l)
 	return NULL;
 }
 
+/* The lease's value is about to be another one. */
+static void keep_old(struct entry *e, struct secret value)
+{
+	struct str is = { (char *)e->lease.value.p, e->lease.value.n };
+	unsigned at = e->next_old % OLD_VALUES;
+
+	if (!e->have || secret_eq(is, (struct str){ (char *)value.p, value.n })) {
+		secret_done(&e->lease.value);
+		return;
+	}
+	secret_done(&e->old[at].value);
+	e->old[at].value = e->lease.value;
+	e->old[at].until = clock_now() + OLD_MS;
+	e->next_old++;
+}
+
 static void leased(struct entry *e, const struct msg_in *m)
 {
 	uint64_t expires = 0, is_static = 0, now = clock_wall_us();
@@ -273,7 +340,7 @@ static void leased(struct entry *e, const struct msg_in *m)
 		fail(e, "there is no room left in locked memory");
 		return;
 	}
-	secret_done(&e->lease.value);
+	keep_old(e, value);
 	e->lease.value = value;
 	memcpy(e->lease.id, id.p, id.n);
 	e->lease.id[id.n] = 0;

@@ -33,6 +33,12 @@ void creds_cancel(struct creds_want *w);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */
 const struct lease *creds_now(const struct credentials *c, int index);
+/* Do all credentials with a value that could come back from this host let answers pass that cannot
+ * be searched? */
+bool creds_opaque(const struct credentials *c, struct str host);
+/* What origins handed out to who came with one of these. */
+struct derived;
+struct derived *creds_derived(const struct credentials *c);
 /* What of the values leased by now must not come back from this host; expired ones too, since a
  * value that left this proxy may come back at any time. Held for the caller (scrub_free); NULL when
  * nothing was ever leased. 0, -ENOMEM. */

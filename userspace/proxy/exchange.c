@@ -40,8 +40,8 @@ void exchange_event(const struct session *s, struct event *e, enum event_kind ki
 	}
 	if (kind == EVENT_HTTP_REQUEST && x->refs.n)
 		event_text(e, FIELD_GIT_REFS, x->refs);
-	if (x->credential >= 0) {
-		struct credential c = creds_at(s->px->creds, x->credential);
+	if (exchange_credential(x) >= 0) {
+		struct credential c = creds_at(s->px->creds, exchange_credential(x));
 		const struct lease *l = creds_now(s->px->creds, x->credential);
 
 		event_text(e, FIELD_CREDENTIAL_NAME, credential_name(&c));
@@ -176,8 +176,8 @@ void exchange_upstream(struct session *s, bool fresh)
 		ask.addr = rq->origin.addr;
 	/* A retry: the request's record is there. */
 	ask.recorded = x->recorded;
-	if (x->credential >= 0) {
-		struct credential c = creds_at(s->px->creds, x->credential);
+	if (exchange_credential(x) >= 0) {
+		struct credential c = creds_at(s->px->creds, exchange_credential(x));
 
 		ask.credential = credential_name(&c);
 	}

@@ -45,11 +45,13 @@ struct exchange {
 	bool named;		/* rq holds a canonical name and target */
 	bool recorded;		/* http.request is written */
 	int credential;		/* index in px->creds, -1: none */
+	int derived;		/* the one that a mark in it comes from (derived.h), -1: none */
 	struct git_ask *git;	/* a push that is judged by its refs */
 	struct str refs;	/* what it moves; n = 0: not read */
 	struct str first;	/* read of the body already: sent before the rest */
 	struct carrier carrier; /* where a credential can stand; target is what is sent */
 	struct buf body;	/* of the carrier */
+	struct buf answer;	/* read whole: it hands out credentials (derive.h) */
 	struct inject inject;
 	struct creds_want *want_credential;
 	struct upstream_want *want_upstream;
@@ -106,6 +108,12 @@ void session_deadline(struct session *s, uint64_t ms);
 void session_want(struct session *s);
 void exchange_drop(
 	struct session *s); /* cancels what the exchange waits for, gives the upstream back */
+
+/* The credential that the request goes by: its own value, or what was handed out to who had it. */
+static inline int exchange_credential(const struct exchange *x)
+{
+	return x->credential >= 0 ? x->credential : x->derived;
+}
 
 /* exchange.c */
 void exchange_start(struct session *s);	  /* a head is in s->req.head */

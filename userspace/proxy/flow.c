@@ -48,6 +48,7 @@ void flow_reset(struct flow *f)
 	f->kind = BODY_NONE;
 	f->ended = f->discard = f->whole = false;
 	f->nparts = f->part_at = 0;
+	f->hold = NULL;
 	f->bytes = f->read_total = f->written_total = 0;
 	f->scrubbed = 0;
 }
@@ -217,6 +218,8 @@ static bool body(struct flow *f)
 	f->bytes += f->parser->body.n;
 	if (f->discard || !has_sink(f))
 		return true;
+	if (f->hold)
+		return buf_add_str(f->hold, f->parser->body) == 0;
 	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
 }
 
@@ -303,6 +306,11 @@ static enum flow_state parse(struct flow *f)
 		case H1_END:
 			if (!f->parser->request && f->parser->head.status / 100 == 1)
 				break; /* the answer itself is still to come */
+			if (f->hold && !f->whole) {
+				if (!f->on_whole(f, f->owner))
+					return FLOW_REFUSED;
+				break;
+			}
 			if (!end(f))
 				return FLOW_FAULT;
 			break;

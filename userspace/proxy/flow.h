@@ -46,7 +46,9 @@ struct flow {
 	size_t buffer;		   /* limits.buffer_bytes */
 	const struct str *parts;   /* of the body, sent before what is parsed; borrowed */
 	size_t nparts, part_at;
-	bool whole;	/* and nothing of it is left to be parsed */
+	bool whole; /* and nothing of it is left to be parsed */
+	struct buf
+		*hold;	/* the body goes there whole, then on_whole puts head and parts; or NULL */
 	bool secret;	/* out holds an injected value: wiped when it is written */
 	bool eof;	/* the source ended */
 	bool ended;	/* the end of the message is in out */
@@ -54,7 +56,7 @@ struct flow {
 	uint64_t bytes; /* of body */
 	uint64_t read_total, written_total;
 	size_t scrubbed; /* occurrences */
-	flow_head_fn on_head;
+	flow_head_fn on_head, on_whole;
 	void *owner;
 };
 

@@ -8,6 +8,8 @@
 #include "proxy/exchange.h"
 
 #include "http/h1_write.h"
+#include "proxy/derive.h"
+#include "proxy/derived.h"
 #include "proxy/websocket.h"
 #include "proxy/onward.h"
 #include "proxy/uptls.h"
@@ -115,17 +117,21 @@ static bool write_request(struct session *s)
 	if (n)
 		memcpy(h->fields, fields, n * sizeof(*fields));
 	h->room = n + 8;
-	if (x->credential >= 0 || s->down.scrub) {
+	if (exchange_credential(x) >= 0 || s->down.scrub) {
 		head_drop(h, "accept-encoding");
 		head_drop(h, "range");
 		head_drop(h, "if-range");
 		head_add(h, &s->arena, STR("accept-encoding"), STR("identity"));
 	}
 	r = 0;
-	if (x->credential >= 0) {
+	inject_done(&x->inject);
+	if (x->derived >= 0) {
+		r = derived_swap(s->px->creds, x->rq.q.host, &k, &x->inject);
+		s->up.secret = true;
+	}
+	if (r == 0 && x->credential >= 0) {
 		const struct lease *l = creds_now(s->px->creds, x->credential);
 
-		inject_done(&x->inject);
 		r = l ? inject_put(&l->cred, x->rq.q.host,
 				   (struct str){ (char *)l->value.p, l->value.n }, &k, &x->inject)
 		      : -ESTALE;
@@ -343,6 +349,9 @@ static void forward_down(struct session *s, bool may_read)
 	case FLOW_FAULT:
 		if (s->down.eof)
 			answer_broken(s, 502, REASON_UPSTREAM_LOST, "it closed the connection");
+		else if (s->down.hold && !s->res.why)
+			answer_broken(s, 502, REASON_BAD_RESPONSE,
+				      "it hands out credentials and is over limits.swap_bytes");
 		else
 			answer_broken(s, 502, REASON_BAD_RESPONSE,
 				      s->res.why ? s->res.why : "it passes a bound");
@@ -410,7 +419,18 @@ static bool interim(struct session *s, struct head *h)
 	return r != -EMSGSIZE || refuse_answer(s, REASON_LIMIT, "its header section is too large");
 }
 
-static bool encoded(const struct head *h)
+static bool holds_word(struct str s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= s.n; i++)
+		if (str_eq_nocase((struct str){ s.p + i, n }, str_of(word)))
+			return true;
+	return false;
+}
+
+/* In an encoding, or with letters of more than a byte, so that it is not searched. */
+static bool opaque(const struct head *h)
 {
 	const struct field *f;
 	struct str e;
@@ -421,40 +441,18 @@ static bool encoded(const struct head *h)
 				return true;
 		}
 	}
-	return false;
+	f = head_find(h, "content-type");
+	return f && (holds_word(f->value, "utf-16") || holds_word(f->value, "utf-32"));
 }
 
-static bool on_answer_head(struct flow *f, void *owner)
+/* The head as the client gets it. */
+static bool answer_begin(struct session *s, struct flow *f, struct head *h)
 {
-	struct session *s = owner;
 	struct exchange *x = &s->x;
-	struct head *h = &s->res.head;
 	const struct head *q = &s->req.head;
 	bool bodiless = str_is(q->method, "HEAD") || h->status == 204 || h->status == 304;
 	struct h1_out o = { .body = h->body, .length = h->length };
-	size_t sure;
 
-	if (f->scrub) {
-		/* The head lies in the arena, so it can be written over; the length stays. */
-		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
-		for (size_t i = 0; i < h->n; i++) {
-			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].written.p,
-						   h->fields[i].written.n, true, &sure);
-			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].value.p,
-						   h->fields[i].value.n, true, &sure);
-		}
-	}
-	onward_answer(h, &s->arena);
-	if (h->status / 100 == 1)
-		return interim(s, h);
-	/* The rule allows a WebSocket and not the GET that the handshake would then have been. */
-	if (x->rq.websocket && h->status / 100 == 2)
-		return refuse_answer(s, REASON_BAD_RESPONSE,
-				     "it took a WebSocket's handshake for a plain request");
-	if (f->scrub && h->body != BODY_NONE && encoded(h))
-		return refuse_answer(
-			s, REASON_SCRUB,
-			"it came encoded and could not be searched for the credential");
 	/* HTTP/2 can end such an answer behind its head: nothing of a body may follow it here. */
 	if (bodiless)
 		o.body = BODY_NONE;
@@ -477,5 +475,74 @@ static bool on_answer_head(struct flow *f, void *owner)
 	x->status = h->status;
 	x->first_us = clock_now_us();
 	x->head_sent = true;
+	return true;
+}
+
+/* A body that hands out credentials, all of it. */
+static bool on_answer_whole(struct flow *f, void *owner)
+{
+	struct session *s = owner;
+	struct exchange *x = &s->x;
+	struct head *h = &s->res.head;
+	const char *why = NULL;
+	struct str *parts;
+	size_t n, sure;
+	char *length;
+
+	if (f->scrub)
+		f->scrubbed += scrub_bytes(f->scrub, x->answer.p, x->answer.n, true, &sure);
+	if (!derive_body(s, h, buf_str(&x->answer), &parts, &n, &why))
+		return refuse_answer(s, REASON_SCRUB, why);
+	h->body = BODY_LENGTH;
+	h->length = 0;
+	for (size_t i = 0; i < n; i++)
+		h->length += parts[i].n;
+	length = arena_new(&s->arena, 24);
+	snprintf(length, 24, "%llu", (unsigned long long)h->length);
+	head_drop(h, "content-length");
+	head_add(h, &s->arena, STR("content-length"), str_of(length));
+	flow_parts(f, parts, n, true);
+	return answer_begin(s, f, h);
+}
+
+static bool on_answer_head(struct flow *f, void *owner)
+{
+	struct session *s = owner;
+	struct exchange *x = &s->x;
+	struct head *h = &s->res.head;
+	enum derive derive;
+	const char *why = NULL;
+	size_t sure;
+
+	if (f->scrub) {
+		/* The head lies in the arena, so it can be written over; the length stays. */
+		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
+		for (size_t i = 0; i < h->n; i++) {
+			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].written.p,
+						   h->fields[i].written.n, true, &sure);
+			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].value.p,
+						   h->fields[i].value.n, true, &sure);
+		}
+	}
+	onward_answer(h, &s->arena);
+	if (h->status / 100 == 1)
+		return interim(s, h);
+	/* The rule allows a WebSocket and not the GET that the handshake would then have been. */
+	if (x->rq.websocket && h->status / 100 == 2)
+		return refuse_answer(s, REASON_BAD_RESPONSE,
+				     "it took a WebSocket's handshake for a plain request");
+	derive = derive_head(s, h, &why);
+	if (derive == DERIVE_REFUSE)
+		return refuse_answer(s, REASON_SCRUB, why);
+	if (h->body != BODY_NONE && (f->scrub || derive == DERIVE_WHOLE) && opaque(h) &&
+	    (derive == DERIVE_WHOLE || !creds_opaque(s->px->creds, x->rq.q.host)))
+		return refuse_answer(
+			s, REASON_SCRUB,
+			"it came encoded and could not be searched for the credential");
+	if (derive == DERIVE_PASS)
+		return answer_begin(s, f, h);
+	buf_init(&x->answer, s->px->limits.swap_bytes);
+	f->hold = &x->answer;
+	f->on_whole = on_answer_whole;
 	return true;
 }

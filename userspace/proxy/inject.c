@@ -25,7 +25,7 @@ static struct str find_in(struct str s, struct str what)
 }
 
 /* "Basic <base64>": the decoded text in locked memory. */
-static bool basic_decode(struct str v, struct secret *ret)
+bool inject_basic(struct str v, struct secret *ret)
 {
 	struct secret s;
 	size_t n, pad = 0;
@@ -65,7 +65,7 @@ static bool holds(struct str value, struct str placeholder)
 		return false;
 	if (find_in(value, placeholder).n)
 		return true;
-	if (!basic_decode(value, &plain))
+	if (!inject_basic(value, &plain))
 		return false;
 	yes = find_in((struct str){ (char *)plain.p, plain.n }, placeholder).n != 0;
 	secret_done(&plain);
@@ -122,23 +122,20 @@ bool inject_wanted(const struct credential *c, struct str host, const struct car
 	return inject_has_placeholder(c, host, k);
 }
 
-static void strip_name(struct head *h, struct str name, struct str placeholder,
-		       const struct field *keep)
+static void strip_name(struct head *h, struct str name, struct str placeholder, struct str held)
 {
 	size_t to = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (!str_eq(f->name, name) || holds(f->value, placeholder) ||
-		    (keep && keep->value.p == f->value.p))
+		if (!str_eq(f->name, name) || holds(f->value, placeholder) || str_eq(f->name, held))
 			h->fields[to++] = *f;
 	}
 	h->n = to;
 }
 
-void inject_strip(const struct credential *c, struct str host, struct carrier *k,
-		  const struct field *keep)
+void inject_strip(const struct credential *c, struct str host, struct carrier *k)
 {
 	struct str placeholder = credential_placeholder(c);
 	struct credential_inject in;
@@ -154,12 +151,12 @@ void inject_strip(const struct credential *c, struct str host, struct carrier *k
 		if (in.kind != INJECT_HEADER && in.kind != INJECT_BASIC &&
 		    in.kind != INJECT_SWAP_HEADER)
 			continue;
-		strip_name(k->head, in.name, placeholder, keep);
+		strip_name(k->head, in.name, placeholder, k->held);
 		looked_for = looked_for || str_is(in.name, "authorization");
 	}
 	/* Where no binding looks for the placeholder it is only a way to keep the client's own. */
 	if (!looked_for)
-		strip_name(k->head, STR("authorization"), no_str(), keep);
+		strip_name(k->head, STR("authorization"), no_str(), k->held);
 }
 
 /* Every `what` in s becomes `by`, in locked memory. */
@@ -195,7 +192,7 @@ int inject_swap(struct str s, struct str what, struct str by, struct secret *ret
 	return 0;
 }
 
-static int basic_encode(struct str plain, struct secret *ret)
+int inject_basic_form(struct str plain, struct secret *ret)
 {
 	struct secret out;
 	int r;
@@ -237,13 +234,13 @@ static int put_placeholder(struct str placeholder, struct str value, struct fiel
 		r = inject_swap(f->value, placeholder, value, &out);
 		return r < 0 ? r : inject_keep(to, out, &f->value);
 	}
-	if (!basic_decode(f->value, &plain))
+	if (!inject_basic(f->value, &plain))
 		return 0;
 	r = inject_swap((struct str){ (char *)plain.p, plain.n }, placeholder, value, &swapped);
 	secret_done(&plain);
 	if (r < 0)
 		return r;
-	r = basic_encode((struct str){ (char *)swapped.p, swapped.n }, &out);
+	r = inject_basic_form((struct str){ (char *)swapped.p, swapped.n }, &out);
 	secret_done(&swapped);
 	return r < 0 ? r : inject_keep(to, out, &f->value);
 }
@@ -262,7 +259,7 @@ static int set(const struct credential_inject *in, struct str value, struct carr
 		r = inject_keep(to, s, &v);
 	} else {
 		v = (struct str){ (char *)s.p, s.n };
-		r = in->kind == INJECT_BASIC ? basic_encode(v, &out)
+		r = in->kind == INJECT_BASIC ? inject_basic_form(v, &out)
 					     : inject_query_set(k->target, in->name, v, &out);
 		secret_done(&s);
 		if (r == 0)
@@ -314,7 +311,8 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 		case INJECT_HEADER:
 		case INJECT_BASIC:
 		case INJECT_QUERY:
-			r = set(&in, value, k, to);
+			if (!str_eq(in.name, k->held))
+				r = set(&in, value, k, to);
 			break;
 		case INJECT_SWAP_HEADER:
 			r = swap_header(&in, placeholder, value, k->head, to);

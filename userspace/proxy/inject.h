@@ -25,7 +25,8 @@ struct carrier {
 	struct arena *arena;
 	struct str target; /* path and query, as they are sent */
 	enum carrier_body kind;
-	struct str body;   /* read whole; n = 0: it was not */
+	struct str body; /* read whole; n = 0: it was not */
+	struct str held; /* a header in which something stands that no binding replaces; or n = 0 */
 	struct str *parts; /* of the body to be sent, where a value was put into it */
 	size_t nparts, length;
 };
@@ -35,10 +36,9 @@ struct carrier {
 bool inject_wanted(const struct credential *c, struct str host, const struct carrier *k);
 /* Is it a placeholder of the credential that makes it wanted? */
 bool inject_has_placeholder(const struct credential *c, struct str host, const struct carrier *k);
-/* Drops the client's own authorization (not what keep says of a field), and every header and query
- * key that a binding of this credential names for the host, unless its placeholder stands there. */
-void inject_strip(const struct credential *c, struct str host, struct carrier *k,
-		  const struct field *keep);
+/* Drops the client's own authorization, and every header and query key that a binding of this
+ * credential names for the host, unless its placeholder stands there or it is held. */
+void inject_strip(const struct credential *c, struct str host, struct carrier *k);
 /* 0; -EINVAL: the formed value cannot stand in its place; -ENOMEM: no locked memory, or more places
  * than INJECT_MAX. */
 int inject_put(const struct credential *c, struct str host, struct str value, struct carrier *k,
@@ -52,8 +52,12 @@ bool inject_reads_body(const struct credential *c, struct str host, enum carrier
 /* A placeholder stands in the body and could be read in two ways: why, in words. NULL: no. */
 const char *inject_body_doubt(const struct credential *c, struct str host, const struct carrier *k);
 
-/* For the files of inject*.c. Every `what` in s becomes `by`, in locked memory. */
+/* For the files of inject*.c and derived.c. Every `what` in s becomes `by`, in locked memory. */
 int inject_swap(struct str s, struct str what, struct str by, struct secret *ret) MUST_CHECK;
+bool inject_basic(struct str header,
+		  struct secret *ret); /* what "Basic ..." says; false: it is none */
+int inject_basic_form(struct str plain, struct secret *ret) MUST_CHECK;
+int inject_encode(struct str s, struct secret *ret) MUST_CHECK; /* percent-encoded */
 int inject_keep(struct inject *to, struct secret s, struct str *ret) MUST_CHECK;
 bool inject_in_query(struct str target, struct str name, struct str placeholder);
 /* The target without the fields of this name; those that hold `mark` stay if it is given. */

@@ -76,6 +76,18 @@ struct str inject_query_strip(struct str target, struct str name, struct str mar
 	return target;
 }
 
+int inject_encode(struct str s, struct secret *ret)
+{
+	struct secret out;
+	int r = secret_new(3 * s.n + 1, &out);
+
+	if (r < 0)
+		return r;
+	out.n = form_encode((char *)out.p, s);
+	*ret = out;
+	return 0;
+}
+
 int inject_query_set(struct str target, struct str name, struct str value, struct secret *ret)
 {
 	struct secret out;
@@ -108,10 +120,9 @@ int inject_query_swap(struct str target, struct str name, struct str what, struc
 	while (form_each(q, &at, &f))
 		if (f.value.p && form_name_is(f.name, name))
 			times += f.value.n / what.n;
-	r = secret_new(3 * by.n + 1, &code);
+	r = inject_encode(by, &code);
 	if (r < 0)
 		return r;
-	code.n = form_encode((char *)code.p, by);
 	r = secret_new(target.n + times * code.n + 1, &out);
 	if (r < 0) {
 		secret_done(&code);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORMS 13u /* a value gives at most that many patterns */
+#define FORMS 14u /* a value gives at most that many patterns */
 #define SHIFTS 4096u
 
 struct pattern {
@@ -100,6 +100,29 @@ static size_t form_json(char *to, struct str v, bool slash)
 	return n;
 }
 
+/* As writers do whose JSON may stand in HTML: Go, Ruby on Rails, PHP with its flags. */
+static size_t form_json_html(char *to, struct str v)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (size_t i = 0; i < v.n; i++) {
+		char c = v.p[i];
+
+		if (c == '<' || c == '>' || c == '&') {
+			memcpy(to + n, "\\u00", 4);
+			to[n + 4] = digits[(uint8_t)c >> 4];
+			to[n + 5] = digits[(uint8_t)c & 15];
+			n += 6;
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			to[n++] = '\\';
+		to[n++] = c;
+	}
+	return n;
+}
+
 static void add(struct scrub *s, char **to, size_t n)
 {
 	struct pattern p = { (uint32_t)(*to - (char *)s->bytes.p), (uint32_t)n };
@@ -118,10 +141,12 @@ static void add(struct scrub *s, char **to, size_t n)
 		s->longest = n;
 }
 
-static void add_forms(struct scrub *s, char **to, struct str v)
+static void add_forms(struct scrub *s, char **to, struct str v, bool plain)
 {
 	memcpy(*to, v.p, v.n);
 	add(s, to, v.n);
+	if (plain)
+		return;
 	for (unsigned skew = 0; skew < 3; skew++) {
 		for (unsigned a = 0; a < 2; a++)
 			add(s, to, form_base64(*to, v, skew, b64[a]));
@@ -132,6 +157,7 @@ static void add_forms(struct scrub *s, char **to, struct str v)
 	add(s, to, form_url(*to, v, "0123456789abcdef"));
 	add(s, to, form_json(*to, v, false));
 	add(s, to, form_json(*to, v, true));
+	add(s, to, form_json_html(*to, v));
 }
 
 /* ---- the search ---- */
@@ -154,7 +180,7 @@ static void shifts(struct scrub *s)
 	}
 }
 
-int scrub_new(const struct str *values, size_t n, struct scrub **ret)
+int scrub_new(const struct str *values, size_t n, size_t plain, struct scrub **ret)
 {
 	struct scrub *s = mem_new(sizeof(*s));
 	size_t size = 1;
@@ -162,8 +188,8 @@ int scrub_new(const struct str *values, size_t n, struct scrub **ret)
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		size += values[i].n * 30 +
-			64; /* 1 + 6 * 4/3 + 2 * 2 + 2 * 3 + 2 * 2, and room to try one */
+		/* 1 + 6 * 4/3 + 2 * 2 + 2 * 3 + 2 * 2 + 6, and room to try one */
+		size += i < plain ? values[i].n * 36 + 64 : values[i].n + 64;
 	r = secret_new(size, &s->bytes);
 	if (r < 0) {
 		free(s);
@@ -174,7 +200,7 @@ int scrub_new(const struct str *values, size_t n, struct scrub **ret)
 	to = (char *)s->bytes.p;
 	for (size_t i = 0; i < n; i++) {
 		if (values[i].n >= SCRUB_MIN)
-			add_forms(s, &to, values[i]);
+			add_forms(s, &to, values[i], i >= plain);
 	}
 	if (s->n)
 		shifts(s);

@@ -15,10 +15,11 @@
 
 struct scrub; /* the patterns: made of all values once, used for many answers */
 
-int scrub_new(const struct str *values, size_t n,
-	      struct scrub **ret) MUST_CHECK; /* 0; -ENOMEM: no locked memory left */
-struct scrub *scrub_hold(struct scrub *s);    /* one more who frees it */
-struct scrub *scrub_free(struct scrub *s);    /* NULL; wiped when nobody holds it any more */
+/* Of the values from `plain` on only what they are as they stand is looked for. 0; -ENOMEM: no
+ * locked memory left. */
+int scrub_new(const struct str *values, size_t n, size_t plain, struct scrub **ret) MUST_CHECK;
+struct scrub *scrub_hold(struct scrub *s); /* one more who frees it */
+struct scrub *scrub_free(struct scrub *s); /* NULL; wiped when nobody holds it any more */
 bool scrub_empty(const struct scrub *s);
 
 /* Overwrites whole occurrences in p. *ret_sure: so many bytes from the front can be passed on; what

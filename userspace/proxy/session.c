@@ -295,7 +295,7 @@ static struct session *session_new(struct proxy *px, bool tls, const struct orig
 	arena_init(&s->arena, (size_t)(l->interim_responses + 8) *
 				      (3 * l->header_bytes + (l->header_count + 32) * 128 + 65536));
 	buf_init(&s->target, l->target_bytes + 64);
-	s->x.credential = -1;
+	s->x.credential = s->x.derived = -1;
 	s->state = SESSION_HEAD;
 	return s;
 }
@@ -347,6 +347,14 @@ void exchange_drop(struct session *s)
 	inject_done(&x->inject);
 }
 
+static void bodies_done(struct exchange *x)
+{
+	if (x->answer.p)
+		wipe(x->answer.p, x->answer.size);
+	buf_done(&x->answer);
+	buf_done(&x->body);
+}
+
 /* All but the client's side. */
 static void session_free(struct session *s)
 {
@@ -356,7 +364,7 @@ static void session_free(struct session *s)
 	flow_done(&s->up);
 	flow_done(&s->down);
 	scrub_free(s->scrub);
-	buf_done(&s->x.body);
+	bodies_done(&s->x);
 	arena_done(&s->arena);
 	buf_done(&s->target);
 	free(s);
@@ -429,10 +437,10 @@ void session_next(struct session *s)
 	s->down.in.n = s->down.in_at = 0;
 	s->down.eof = false;
 	h1_init(&s->res, false, &s->limits);
-	buf_done(&s->x.body);
+	bodies_done(&s->x);
 	arena_done(&s->arena);
 	arena_init(&s->arena, limit);
-	s->x = (struct exchange){ .credential = -1 };
+	s->x = (struct exchange){ .credential = -1, .derived = -1 };
 	s->state = SESSION_HEAD;
 	session_deadline(s, s->px->limits.header_ms);
 	/* By the loop, not by recursion: a client may have pipelined thousands. */

@@ -56,6 +56,8 @@ static struct {
 	int broker;
 	bool broker_refuses;
 	unsigned leases_asked;
+	const char *secret; /* instead of SECRET, and until then (wall, us) */
+	uint64_t expires;
 	struct compiled compiled;
 	int pack;
 	struct h1serve *served;
@@ -218,9 +220,9 @@ static void broker_answer(void)
 	} else {
 		msg_begin(&m, MSG_CRED, q.id);
 		msg_put_u64(&m, TAG_INDEX, index);
-		msg_put_str(&m, TAG_VALUE, STR(SECRET));
+		msg_put_str(&m, TAG_VALUE, str_of(rig.secret ? rig.secret : SECRET));
 		msg_put_str(&m, TAG_LEASE, STR("L1"));
-		msg_put_u64(&m, TAG_EXPIRES, 0);
+		msg_put_u64(&m, TAG_EXPIRES, rig.expires);
 		msg_put_u64(&m, TAG_STATIC, 1);
 	}
 	assert_int_equal(msg_send(rig.broker, &m), 0);

@@ -91,7 +91,7 @@ static void run(const char *credential, const char *host, const char *sent, bool
 	snprintf(in, sizeof(in), "GET / HTTP/1.1\r\n%s\r\n", sent);
 	assert_int_equal(h1_next(&h, &a, in, strlen(in), false, &used), H1_HEAD);
 	k = (struct carrier){ .head = &h.head, .arena = &a, .target = STR("/") };
-	inject_strip(&c, str_of(host), &k, NULL);
+	inject_strip(&c, str_of(host), &k);
 	assert_int_equal(inject_wanted(&c, str_of(host), &k), wanted);
 	if (wanted)
 		assert_int_equal(inject_put(&c, str_of(host), STR(TOKEN), &k, &inj), 0);
@@ -179,7 +179,7 @@ static struct carrier put(const char *credential, const char *target, enum carri
 			      .target = str_of(target),
 			      .kind = kind,
 			      .body = str_of(body) };
-	inject_strip(&c, STR("a.test"), &k, NULL);
+	inject_strip(&c, STR("a.test"), &k);
 	*ret_doubt = inject_body_doubt(&c, STR("a.test"), &k);
 	if (!*ret_doubt && inject_wanted(&c, STR("a.test"), &k))
 		assert_int_equal(inject_put(&c, STR("a.test"), STR(VALUE), &k, &inj), 0);

@@ -34,7 +34,7 @@ static struct scrub *made(const char *a, const char *b)
 	struct str values[] = { str_of(a), str_of(b ? b : "") };
 	struct scrub *s;
 
-	assert_int_equal(scrub_new(values, b ? 2 : 1, &s), 0);
+	assert_int_equal(scrub_new(values, b ? 2 : 1, 2, &s), 0);
 	return s;
 }
 

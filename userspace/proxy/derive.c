@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which answers to a request that came with a credential hold another one, by protocol: one table.
+ * Called by forward.c with an origin's answer, hostile. What the table names and what cannot be
+ * read is refused in words, never passed.
+ */
+#include "proxy/derive.h"
+
+#include "http/challenge.h"
+#include "http/fields.h"
+#include "http/form.h"
+#include "http/json_walk.h"
+#include "proxy/derived.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+
+#define EDITS_MAX 2048
+
+enum answer_form {
+	ANSWER_TOKENS, /* JSON or an urlencoded form: the values of these keys, at any depth */
+	ANSWER_LFS,    /* JSON: the headers and signed links of a batch's actions */
+	ANSWER_ECR,    /* JSON: base64 of user:password */
+	ANSWER_STS     /* keys that sign requests: no mark can stand for them */
+};
+
+/* Host and path as rule patterns have no place here: these are protocols', not a site's. */
+static const struct protocol {
+	const char *methods;	/* one of these */
+	const char *host_begin; /* NULL: any */
+	const char *path_begin, *path_end;
+	const char *target_end; /* of X-Amz-Target */
+	enum answer_form form;
+	const char *keys; /* between blanks */
+} protocols[] = {
+	/* Git LFS, docs/api/batch.md */
+	{ "POST", NULL, NULL, "/objects/batch", NULL, ANSWER_LFS, "" },
+	/* AWS: GetAuthorizationToken of ECR; of CodeArtifact; AssumeRole and its kin */
+	{ "POST", NULL, NULL, NULL, ".GetAuthorizationToken", ANSWER_ECR, "" },
+	{ "POST", NULL, "/v1/authorization-token", NULL, NULL, ANSWER_TOKENS,
+	  " authorizationToken " },
+	{ "POST GET", "sts.", NULL, NULL, NULL, ANSWER_STS, "" },
+	/* Vault and OpenBao: a login */
+	{ "POST PUT", NULL, "/v1/auth/", NULL, NULL, ANSWER_TOKENS, " client_token " },
+	/* npm: adduser, token create */
+	{ "PUT", NULL, "/-/user/", NULL, NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "/-/npm/v1/tokens", NULL, ANSWER_TOKENS, " token " },
+	/* GitHub: installations, runners; GitLab: access and deploy tokens, their rotation */
+	{ "POST", NULL, NULL, "/access_tokens", NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "/personal_access_tokens", NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "/deploy_tokens", NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "/rotate", NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "-token", NULL, ANSWER_TOKENS, " token " },
+	{ "POST", NULL, NULL, "/generate-jitconfig", NULL, ANSWER_TOKENS, " encoded_jit_config " },
+	/* OAuth 2.0 (RFC 6749 5.1) and OpenID Connect, as issuers name their endpoints */
+	{ "POST", NULL, NULL, "/token", NULL, ANSWER_TOKENS,
+	  " access_token refresh_token id_token token " },
+	{ "POST", NULL, NULL, "/access_token", NULL, ANSWER_TOKENS,
+	  " access_token refresh_token id_token token " },
+	{ "POST", NULL, NULL, "/token.oauth2", NULL, ANSWER_TOKENS,
+	  " access_token refresh_token id_token token " },
+};
+
+/* Token endpoints of registries of images, wherever a challenge said that they are. */
+static const struct protocol registry = { .form = ANSWER_TOKENS,
+					  .keys = " token access_token refresh_token " };
+
+/* Fields that hold a token whole. */
+static const char *const token_fields[] = { "x-subject-token", "x-auth-token", "x-vault-token" };
+
+/* ---- which ---- */
+
+static bool ends(struct str s, const char *with)
+{
+	size_t n = strlen(with);
+
+	return s.n >= n && memcmp(s.p + s.n - n, with, n) == 0;
+}
+
+static bool listed(const char *list, struct str word)
+{
+	const char *at = list;
+	size_t n = word.n;
+
+	while (n && (at = memmem(at, strlen(at), word.p, n))) {
+		if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static struct str query_value(struct str query, const char *name, char *to, size_t size)
+{
+	struct form_field f;
+	size_t n = 0;
+
+	for (size_t at = 0; query.n && form_each(query, &at, &f);) {
+		if (!form_name_is(f.name, str_of(name)))
+			continue;
+		for (size_t i = 0; i < f.value.n && n < size; i++) {
+			char c = f.value.p[i];
+			unsigned v;
+
+			if (c == '%' && i + 2 < f.value.n &&
+			    sscanf((char[]){ f.value.p[i + 1], f.value.p[i + 2], 0 }, "%2x", &v) ==
+				    1) {
+				c = (char)v;
+				i += 2;
+			}
+			if (f.value.p[i] == '+')
+				c = ' ';
+			to[n++] = c;
+		}
+		break;
+	}
+	return (struct str){ to, n };
+}
+
+static const struct protocol *protocol_of(const struct session *s, struct str *ret_registry)
+{
+	const struct request *rq = &s->x.rq;
+	const struct head *q = &s->req.head;
+	const struct field *target = head_find(q, "x-amz-target");
+	char service[256];
+
+	*ret_registry = (struct str){ NULL, 0 };
+	if (derived_realm(creds_derived(s->px->creds), rq->q.host, rq->q.path,
+			  query_value(rq->q.query, "service", service, sizeof(service)),
+			  ret_registry))
+		return &registry;
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+		const struct protocol *p = &protocols[i];
+
+		if (listed(p->methods, q->method) &&
+		    (!p->host_begin || str_starts(rq->q.host, p->host_begin)) &&
+		    (!p->path_begin || str_starts(rq->q.path, p->path_begin)) &&
+		    (!p->path_end || ends(rq->q.path, p->path_end)) &&
+		    (!p->target_end || (target && ends(target->value, p->target_end))))
+			return p;
+	}
+	return NULL;
+}
+
+/* ---- marks ---- */
+
+static int came_with(const struct session *s)
+{
+	return exchange_credential(&s->x);
+}
+
+/* In the arena; false: *why. host n = 0: the credential's. */
+static bool mark(struct session *s, struct str host, struct str value, bool encoded,
+		 struct str *ret, const char **why)
+{
+	struct derived_want w = {
+		.credential = came_with(s), .host = host, .value = value, .encoded = encoded
+	};
+	int r = derived_put(creds_derived(s->px->creds), &w, ret);
+
+	if (r < 0)
+		*why = r == -E2BIG ? "it hands out a credential that is too long to be kept"
+				   : "it hands out a credential, and no locked memory is left for "
+				     "it";
+	else
+		*ret = arena_str(&s->arena, *ret);
+	return r == 0;
+}
+
+/* ---- a head ---- */
+
+static struct str joined(struct arena *a, struct str one, struct str two, struct str three)
+{
+	char *p = arena_new(a, one.n + two.n + three.n + 1);
+
+	memcpy(p, one.p, one.n);
+	memcpy(p + one.n, two.p, two.n);
+	memcpy(p + one.n + two.n, three.p, three.n);
+	return (struct str){ p, one.n + two.n + three.n };
+}
+
+/* v with a mark for what lies at [at, at + n). */
+static bool put_mark(struct session *s, struct str *v, size_t at, size_t n, struct str host,
+		     bool encoded, const char **why)
+{
+	struct str m;
+
+	if (!mark(s, host, (struct str){ v->p + at, n }, encoded, &m, why))
+		return false;
+	*v = joined(&s->arena, (struct str){ v->p, at }, m,
+		    (struct str){ v->p + at + n, v->n - at - n });
+	return true;
+}
+
+/* name=value; attributes */
+static bool cookie(struct session *s, struct field *f, const char **why)
+{
+	const char *semi = memchr(f->value.p, ';', f->value.n);
+	size_t n = semi ? (size_t)(semi - f->value.p) : f->value.n;
+	const char *equals = memchr(f->value.p, '=', n);
+	size_t at = equals ? (size_t)(equals + 1 - f->value.p) : n;
+
+	if (n - at < DERIVED_LEAST)
+		return true;
+	return put_mark(s, &f->value, at, n - at, s->x.rq.q.host, false, why);
+}
+
+/* Where in a URL its query begins and ends, and whose it is. */
+static bool url_parts(struct session *s, struct str url, struct str *ret_host, size_t *ret_at,
+		      size_t *ret_n, char host[HOST_MAX + 1])
+{
+	const char *mark = memchr(url.p, '?', url.n), *hash = memchr(url.p, '#', url.n);
+	struct str name, path;
+	size_t n;
+
+	if (hash && (!mark || hash < mark))
+		mark = NULL;
+	*ret_at = mark ? (size_t)(mark + 1 - url.p) : url.n;
+	*ret_n = (hash && mark ? (size_t)(hash - url.p) : url.n) - *ret_at;
+	*ret_host = s->x.rq.q.host;
+	if (!memmem(url.p, *ret_at, "//", 2))
+		return true;
+	if (!challenge_url(url, &name, &path) || host_canonical(name, host, &n) < 0)
+		return false;
+	*ret_host = (struct str){ host, n };
+	return true;
+}
+
+static bool signed_query(struct str query)
+{
+	struct form_field f;
+
+	for (size_t at = 0; query.n && form_each(query, &at, &f);)
+		if (f.value.n >= DERIVED_LEAST && derived_key(f.name))
+			return true;
+	return false;
+}
+
+/* Marks for what signs or opens a URL. */
+static bool signed_url(struct session *s, struct str *url, const char **why)
+{
+	char room[HOST_MAX + 1];
+	struct form_field f;
+	struct str host, query;
+	size_t from, n, at = 0;
+	bool known = url_parts(s, *url, &host, &from, &n, room);
+
+	query = (struct str){ url->p + from, n };
+	if (!known && (signed_query(query) || memchr(url->p, '@', from))) {
+		*why = "it leads to a signed address that is not https://HOST/...";
+		return false;
+	}
+	if (memmem(url->p + from + n, url->n - from - n, "token=", 6)) {
+		*why = "it leads to an address with a token behind its #";
+		return false;
+	}
+	while (form_each(query, &at, &f)) {
+		size_t before = url->n;
+
+		if (f.value.n < DERIVED_LEAST || !derived_key(f.name))
+			continue;
+		if (!put_mark(s, url, (size_t)(f.value.p - url->p), f.value.n, host, true, why))
+			return false;
+		/* The query lies elsewhere now; walked on from behind the mark. */
+		query = (struct str){ url->p + from, n + url->n - before };
+		n = query.n;
+		at += url->n - before;
+	}
+	return true;
+}
+
+static bool head_marks(struct session *s, struct head *h, const char **why)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct field *f = &h->fields[i];
+		bool ok = true;
+
+		if (str_is(f->name, "set-cookie"))
+			ok = cookie(s, f, why);
+		else if (str_is(f->name, "location") || str_is(f->name, "content-location"))
+			ok = signed_url(s, &f->value, why);
+		for (size_t k = 0; ok && k < ARRAY_SIZE(token_fields); k++)
+			if (str_is(f->name, token_fields[k]) && f->value.n >= DERIVED_LEAST)
+				ok = put_mark(s, &f->value, 0, f->value.n, (struct str){ NULL, 0 },
+					      false, why);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static void note_realms(struct session *s, const struct head *h)
+{
+	const struct field *f;
+
+	for (size_t at = 0; (f = head_each(h, "www-authenticate", &at));)
+		derived_note_realm(creds_derived(s->px->creds), s->x.rq.q.host, f->value);
+}
+
+enum derive derive_head(struct session *s, struct head *h, const char **why)
+{
+	const struct protocol *p;
+	struct str host;
+
+	if (!creds_count(s->px->creds) || !s->tls || !s->x.rq.origin.name_n)
+		return DERIVE_PASS;
+	if (h->status == 401)
+		note_realms(s, h);
+	if (came_with(s) < 0)
+		return DERIVE_PASS;
+	if (!head_marks(s, h, why))
+		return DERIVE_REFUSE;
+	if (h->status / 100 != 2 || h->status == 204 || h->body == BODY_NONE ||
+	    str_is(s->req.head.method, "HEAD"))
+		return DERIVE_PASS;
+	p = protocol_of(s, &host);
+	return p ? DERIVE_WHOLE : DERIVE_PASS;
+}
+
+/* ---- a body ---- */
+
+struct edit {
+	size_t at, n;
+	struct str by;
+};
+
+struct edits {
+	struct session *s;
+	const struct protocol *p;
+	struct str body, host; /* where the marks are to be good */
+	struct edit *list;
+	size_t n;
+	const char *why;
+	bool first; /* the walk that only looks for hosts */
+	char room[HOST_MAX + 1];
+};
+
+static int edit_add(struct edits *e, struct str at, struct str by)
+{
+	if (e->n == EDITS_MAX) {
+		e->why = "it hands out too many credentials at once";
+		return -E2BIG;
+	}
+	e->list[e->n++] = (struct edit){ .at = (size_t)(at.p - e->body.p), .n = at.n, .by = by };
+	return 0;
+}
+
+/* What a JSON text says: where it lies when nothing in it is escaped, else a copy. */
+static struct str read_text(struct edits *e, struct str text)
+{
+	char *to;
+
+	if (!memchr(text.p, '\\', text.n))
+		return text;
+	to = arena_new(&e->s->arena, text.n + 1);
+	return (struct str){ to, json_text_read(text, to) };
+}
+
+static int swap_text(struct edits *e, struct str text)
+{
+	struct str m, says;
+	bool ok;
+
+	if (text.n < DERIVED_LEAST)
+		return 0;
+	says = read_text(e, text);
+	ok = mark(e->s, e->host, says, false, &m, &e->why);
+	if (says.p != text.p)
+		wipe((char *)says.p, says.n);
+	return ok ? edit_add(e, text, m) : -EACCES;
+}
+
+static int on_token(void *owner, const struct json_step *path, size_t depth, struct str text)
+{
+	struct edits *e = owner;
+	struct str key;
+
+	if (!depth || !path[depth - 1].key.p)
+		return 0;
+	key = read_text(e, path[depth - 1].key);
+	return listed(e->p->keys, key) ? swap_text(e, text) : 0;
+}
+
+/* authorizationData[].authorizationToken: base64 of user:password, for Basic. */
+static int on_ecr(void *owner, const struct json_step *path, size_t depth, struct str text)
+{
+	struct edits *e = owner;
+	struct str plain, m, all, name, url_path;
+	unsigned char *decoded, *coded;
+	const char *colon;
+	size_t pad = 0;
+	int n;
+
+	if (!depth || !path[depth - 1].key.p)
+		return 0;
+	if (e->first) {
+		struct credential c = creds_at(e->s->px->creds, came_with(e->s));
+		size_t host_n;
+
+		if (!json_text_is(path[depth - 1].key, STR("proxyEndpoint")))
+			return 0;
+		if (!challenge_url(read_text(e, text), &name, &url_path) ||
+		    host_canonical(name, e->room, &host_n) < 0 ||
+		    !credential_host(&c, (struct str){ e->room, host_n })) {
+			e->why = "it hands out a password for a registry that is not among the "
+				 "credential's hosts";
+			return -EACCES;
+		}
+		return 0;
+	}
+	if (!json_text_is(path[depth - 1].key, STR("authorizationToken")))
+		return 0;
+	plain = read_text(e, text);
+	decoded = arena_new(&e->s->arena, plain.n + 4);
+	n = plain.n % 4 ? -1 : EVP_DecodeBlock(decoded, (const uint8_t *)plain.p, (int)plain.n);
+	while (pad < 2 && plain.n > pad && plain.p[plain.n - 1 - pad] == '=')
+		pad++;
+	colon = n > 0 ? memchr(decoded, ':', (size_t)n - pad) : NULL;
+	if (!colon) {
+		e->why = "it hands out a password in a form that is not known";
+		return -EACCES;
+	}
+	colon++;
+	plain = (struct str){ (char *)decoded, (size_t)n - pad };
+	if (!mark(e->s, e->host, (struct str){ colon, (size_t)(plain.p + plain.n - colon) }, false,
+		  &m, &e->why))
+		return -EACCES;
+	all = joined(&e->s->arena, (struct str){ plain.p, (size_t)(colon - plain.p) }, m,
+		     (struct str){ "", 0 });
+	wipe(decoded, (size_t)n);
+	coded = arena_new(&e->s->arena, (all.n + 2) / 3 * 4 + 1);
+	n = EVP_EncodeBlock(coded, (const uint8_t *)all.p, (int)all.n);
+	return edit_add(e, text, (struct str){ (char *)coded, (size_t)n });
+}
+
+static bool secret_header(struct str name)
+{
+	static const char *const words[] = { "authorization", "token", "cookie", "signature",
+					     "key" };
+	char lower[64];
+
+	if (name.n > sizeof(lower))
+		return true;
+	for (size_t i = 0; i < name.n; i++)
+		lower[i] =
+			name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] | 0x20) : name.p[i];
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (memmem(lower, name.n, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* objects[].actions.OPERATION.href, .header.NAME */
+static int on_lfs(void *owner, const struct json_step *path, size_t depth, struct str text)
+{
+	struct edits *e = owner;
+	struct str host, url, value;
+	char room[HOST_MAX + 1];
+	const char *blank;
+	size_t at, n;
+
+	if (depth < 5 || path[1].key.p || !path[2].key.p || !path[4].key.p ||
+	    !json_text_is(path[2].key, STR("actions")))
+		return 0;
+	if (depth == 5 && json_text_is(path[4].key, STR("href"))) {
+		url = read_text(e, text);
+		if (!url_parts(e->s, url, &host, &at, &n, room)) {
+			e->why = "a link of its batch is not https://HOST/...";
+			return -EACCES;
+		}
+		if (e->first) {
+			if (e->host.n && !str_eq(e->host, host)) {
+				e->why = "the links of its batch lead to more than one host";
+				return -EACCES;
+			}
+			memcpy(e->room, host.p, host.n);
+			e->host = (struct str){ e->room, host.n };
+			return 0;
+		}
+		value = url;
+		if (!signed_url(e->s, &value, &e->why))
+			return -EACCES;
+		return value.p == url.p ? 0 : edit_add(e, text, value);
+	}
+	if (e->first || depth != 6 || !path[5].key.p || !json_text_is(path[4].key, STR("header")) ||
+	    !secret_header(read_text(e, path[5].key)))
+		return 0;
+	/* "Basic x": the scheme stays. */
+	blank = memchr(text.p, ' ', text.n);
+	if (blank) {
+		text.n -= (size_t)(blank + 1 - text.p);
+		text.p = blank + 1;
+	}
+	return swap_text(e, text);
+}
+
+static bool walk(struct edits *e, json_string_fn fn, bool twice)
+{
+	e->first = twice;
+	if (twice && json_strings(e->body, fn, e) < 0)
+		return false;
+	e->first = false;
+	return json_strings(e->body, fn, e) == 0;
+}
+
+static bool form_tokens(struct edits *e)
+{
+	struct form_field f;
+	char name[64];
+
+	for (size_t at = 0; form_each(e->body, &at, &f);) {
+		if (f.name.n > sizeof(name) || !listed(e->p->keys, f.name))
+			continue;
+		if (memchr(f.value.p, '%', f.value.n) || swap_text(e, f.value) < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_form(const struct head *h)
+{
+	const struct field *f = head_find(h, "content-type");
+
+	return f && str_starts(f->value, "application/x-www-form-urlencoded");
+}
+
+bool derive_body(struct session *s, const struct head *h, struct str body, struct str **ret,
+		 size_t *ret_n, const char **why)
+{
+	struct edits e = { .s = s, .body = body };
+	size_t at = 0, n = 0;
+	struct credential c;
+	bool ok = false;
+
+	e.p = protocol_of(s, &e.host);
+	c = creds_at(s->px->creds, came_with(s));
+	if (e.host.n && !credential_host(&c, e.host)) {
+		*why = "it hands out a token for a registry that is not among the credential's "
+		       "hosts";
+		return false;
+	}
+	e.list = arena_new(&s->arena, EDITS_MAX * sizeof(*e.list));
+	switch (e.p->form) {
+	case ANSWER_TOKENS:
+		ok = is_form(h) ? form_tokens(&e) : walk(&e, on_token, false);
+		break;
+	case ANSWER_LFS:
+		ok = walk(&e, on_lfs, true);
+		break;
+	case ANSWER_ECR:
+		ok = walk(&e, on_ecr, true);
+		break;
+	case ANSWER_STS:
+		ok = !memmem(body.p, body.n, "SecretAccessKey", 15);
+		e.why = "it hands out keys of AWS, for which nothing can stand; give the job a "
+			"credential of provider aws";
+		break;
+	}
+	if (!ok) {
+		*why = e.why ? e.why : "it hands out credentials in a form that cannot be read";
+		return false;
+	}
+	*ret = arena_new(&s->arena, (2 * e.n + 1) * sizeof(**ret));
+	for (size_t i = 0; i < e.n; i++) {
+		(*ret)[n++] = (struct str){ body.p + at, e.list[i].at - at };
+		(*ret)[n++] = e.list[i].by;
+		at = e.list[i].at + e.list[i].n;
+	}
+	(*ret)[n++] = (struct str){ body.p + at, body.n - at };
+	*ret_n = n;
+	return true;
+}
