@@ -30,35 +30,80 @@ static const struct protocol {
 	const char *host_begin; /* NULL: any */
 	const char *path_begin, *path_end;
 	const char *target_end; /* of X-Amz-Target */
+	const char *query_key;	/* stands in the query */
 	enum answer_form form;
-	const char *keys; /* between blanks */
+	const char *keys; /* between blanks; NULL: another form */
+	bool guess;	  /* what says by its type that it is no JSON passes */
 } protocols[] = {
 	/* Git LFS, docs/api/batch.md */
-	{ "POST", NULL, NULL, "/objects/batch", NULL, ANSWER_LFS, "" },
+	{ .methods = "POST", .path_end = "/objects/batch", .form = ANSWER_LFS },
 	/* AWS: GetAuthorizationToken of ECR; of CodeArtifact; AssumeRole and its kin */
-	{ "POST", NULL, NULL, NULL, ".GetAuthorizationToken", ANSWER_ECR, "" },
-	{ "POST", NULL, "/v1/authorization-token", NULL, NULL, ANSWER_TOKENS,
-	  " authorizationToken " },
-	{ "POST GET", "sts.", NULL, NULL, NULL, ANSWER_STS, "" },
+	{ .methods = "POST", .target_end = ".GetAuthorizationToken", .form = ANSWER_ECR },
+	{ .methods = "POST",
+	  .path_begin = "/v1/authorization-token",
+	  .form = ANSWER_TOKENS,
+	  .keys = " authorizationToken " },
+	{ .methods = "POST GET", .host_begin = "sts.", .form = ANSWER_STS },
 	/* Vault and OpenBao: a login */
-	{ "POST PUT", NULL, "/v1/auth/", NULL, NULL, ANSWER_TOKENS, " client_token " },
+	{ .methods = "POST PUT",
+	  .path_begin = "/v1/auth/",
+	  .form = ANSWER_TOKENS,
+	  .keys = " client_token " },
 	/* npm: adduser, token create */
-	{ "PUT", NULL, "/-/user/", NULL, NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "/-/npm/v1/tokens", NULL, ANSWER_TOKENS, " token " },
+	{ .methods = "PUT", .path_begin = "/-/user/", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = "POST",
+	  .path_end = "/-/npm/v1/tokens",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token " },
 	/* GitHub: installations, runners; GitLab: access and deploy tokens, their rotation */
-	{ "POST", NULL, NULL, "/access_tokens", NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "/personal_access_tokens", NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "/deploy_tokens", NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "/rotate", NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "-token", NULL, ANSWER_TOKENS, " token " },
-	{ "POST", NULL, NULL, "/generate-jitconfig", NULL, ANSWER_TOKENS, " encoded_jit_config " },
+	{ .methods = "POST",
+	  .path_end = "/access_tokens",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token " },
+	{ .methods = "POST",
+	  .path_end = "/personal_access_tokens",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token " },
+	{ .methods = "POST",
+	  .path_end = "/deploy_tokens",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token " },
+	{ .methods = "POST", .path_end = "/rotate", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = "POST", .path_end = "-token", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = "POST",
+	  .path_end = "/generate-jitconfig",
+	  .form = ANSWER_TOKENS,
+	  .keys = " encoded_jit_config " },
 	/* OAuth 2.0 (RFC 6749 5.1) and OpenID Connect, as issuers name their endpoints */
-	{ "POST", NULL, NULL, "/token", NULL, ANSWER_TOKENS,
-	  " access_token refresh_token id_token token " },
-	{ "POST", NULL, NULL, "/access_token", NULL, ANSWER_TOKENS,
-	  " access_token refresh_token id_token token " },
-	{ "POST", NULL, NULL, "/token.oauth2", NULL, ANSWER_TOKENS,
-	  " access_token refresh_token id_token token " },
+	{ .methods = "POST",
+	  .path_end = "/token",
+	  .form = ANSWER_TOKENS,
+	  .keys = " access_token refresh_token id_token token " },
+	{ .methods = "POST",
+	  .path_end = "/access_token",
+	  .form = ANSWER_TOKENS,
+	  .keys = " access_token refresh_token id_token token " },
+	{ .methods = "POST",
+	  .path_end = "/token.oauth2",
+	  .form = ANSWER_TOKENS,
+	  .keys = " access_token refresh_token id_token token " },
+	/* Where registries of images hand out tokens, asked before a challenge was seen here. What
+	 * is no JSON is none. */
+	{ .methods = "GET",
+	  .query_key = "service",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token ",
+	  .guess = true },
+	{ .methods = "GET",
+	  .query_key = "scope",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token ",
+	  .guess = true },
+	{ .methods = "GET",
+	  .path_end = "/token",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token id_token ",
+	  .guess = true },
 };
 
 /* Token endpoints of registries of images, wherever a challenge said that they are. */
@@ -117,6 +162,16 @@ static struct str query_value(struct str query, const char *name, char *to, size
 	return (struct str){ to, n };
 }
 
+static bool query_has(struct str query, const char *name)
+{
+	struct form_field f;
+
+	for (size_t at = 0; query.n && form_each(query, &at, &f);)
+		if (form_name_is(f.name, str_of(name)))
+			return true;
+	return false;
+}
+
 static const struct protocol *protocol_of(const struct session *s, struct str *ret_registry)
 {
 	const struct request *rq = &s->x.rq;
@@ -136,7 +191,8 @@ static const struct protocol *protocol_of(const struct session *s, struct str *r
 		    (!p->host_begin || str_starts(rq->q.host, p->host_begin)) &&
 		    (!p->path_begin || str_starts(rq->q.path, p->path_begin)) &&
 		    (!p->path_end || ends(rq->q.path, p->path_end)) &&
-		    (!p->target_end || (target && ends(target->value, p->target_end))))
+		    (!p->target_end || (target && ends(target->value, p->target_end))) &&
+		    (!p->query_key || query_has(rq->q.query, p->query_key)))
 			return p;
 	}
 	return NULL;
@@ -297,6 +353,14 @@ static void note_realms(struct session *s, const struct head *h)
 		derived_note_realm(creds_derived(s->px->creds), s->x.rq.q.host, f->value);
 }
 
+static bool may_be_json(const struct head *h)
+{
+	const struct field *f = head_find(h, "content-type");
+
+	return !f || str_starts(f->value, "application/json") ||
+	       str_starts(f->value, "text/plain") || memmem(f->value.p, f->value.n, "+json", 5);
+}
+
 enum derive derive_head(struct session *s, struct head *h, const char **why)
 {
 	const struct protocol *p;
@@ -314,7 +378,9 @@ enum derive derive_head(struct session *s, struct head *h, const char **why)
 	    str_is(s->req.head.method, "HEAD"))
 		return DERIVE_PASS;
 	p = protocol_of(s, &host);
-	return p ? DERIVE_WHOLE : DERIVE_PASS;
+	if (!p || (p->guess && !may_be_json(h)))
+		return DERIVE_PASS;
+	return DERIVE_WHOLE;
 }
 
 /* ---- a body ---- */

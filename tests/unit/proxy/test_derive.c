@@ -137,6 +137,11 @@ static void test_registry(void **state)
 	      "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer own\r\nAuthorization: Bearer %s", mark,
 	      "Authorization: Bearer " TOKEN "\r\n");
 	assert_null(strstr(sent, "own"));
+	/* Asked for without a challenge: good at all of the credential's hosts. */
+	ask("auth.test", "GET /v2/auth?service=x HTTP/1.1", JSON "{\"token\":\"" TOKEN "\"}");
+	mark = mark_behind("{\"token\":\"");
+	sends("two.reg.test", "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer %s", mark,
+	      "Authorization: Bearer " TOKEN "\r\n");
 	/* What was swapped in does not come back. */
 	ask("hub.reg.test", "GET /v2/echo HTTP/1.1", JSON "{\"said\":\"" TOKEN "\"}");
 	assert_null(strstr(got, TOKEN));
@@ -181,6 +186,10 @@ static void test_refused(void **state)
 		"it came encoded");
 	refused("sts.reg.test", "POST / HTTP/1.1\r\nContent-Length: 0",
 		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<a><SecretAccessKey>" TOKEN,
+		"provider aws");
+	refused("sts.reg.test", "GET /?Action=AssumeRole HTTP/1.1",
+		"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: "
+		"close\r\n\r\n<a><SecretAccessKey>" TOKEN,
 		"provider aws");
 	refused("auth.test", "GET /x HTTP/1.1",
 		"HTTP/1.1 302 Found\r\nLocation: http://cdn.test/?sig=" TOKEN
