@@ -3,15 +3,14 @@
  * Asks egret-provider as egretd and the broker do, for the tests of providers: starts the program,
  * tells it how to begin, and sends what stands on stdin, a question a line, fields between tabs:
  *
- *   provide|renew|revoke  ID  PROVIDER  [KEY=VALUE | KEY=@FILE | token=@FILE | ttl=MS | now=SECONDS
- *                                        | handle=TEXT | value=TEXT | of=ID]...
- *   wait                       for all answers so far
- *   sleep MS
- *   close                      the broker is gone
+ *   provide|lose|renew|revoke  ID  PROVIDER  [KEY=VALUE | KEY=@FILE | token=@FILE | ttl=MS |
+ * now=SECONDS | handle=TEXT | value=TEXT | of=ID]... wait                       for all answers so
+ * far sleep MS close                      the broker is gone
  *
- * KEY=@FILE is a secret, with the file's bytes. of=ID takes the handle and value of that answer.
- * Prints an answer a line as it comes: "ID provided value=.. expires=.. ..", "ID ok",
- * "ID failed CODE TEXT"; and how the program ended if not with 0.
+ * lose is provide, but the broker never says that it wrote the answer down. KEY=@FILE is a secret,
+ * with the file's bytes. of=ID takes the handle and value of that answer. Prints an answer a line
+ * as it comes: "ID provided value=.. expires=.. ..", "ID ok", "ID failed CODE TEXT"; and how the
+ * program ended if not with 0.
  *
  *   provider_ask PROGRAM net|exec ROOTS [hosts=NAME=IP | dns=IP:PORT | uid=N | pid=FILE]...
  */
@@ -31,9 +30,15 @@
 
 static struct {
 	char *handle, *value;
+	bool lost;
 } answers[IDS];
 static unsigned waiting;
 static int broker;
+
+static unsigned long number(const char *text)
+{
+	return strtoul(text, NULL, 10);
+}
 
 static struct str field(const struct msg_in *m, uint16_t tag)
 {
@@ -89,6 +94,13 @@ static int take(int ms)
 	if (poll(&p, 1, ms) != 1 || msg_recv(broker, &m) < 0)
 		return -1;
 	show(&m);
+	if (m.type == MSG_PROVIDED && !answers[m.id % IDS].lost) {
+		struct msg_out kept;
+
+		msg_begin(&kept, MSG_PROVIDER_KEPT, m.id);
+		if (msg_send(broker, &kept) < 0)
+			die("the answer cannot be kept");
+	}
 	msg_in_done(&m);
 	waiting--;
 	return 0;
@@ -116,10 +128,11 @@ static void ask(char *line)
 	if (!provider)
 		die("a question has a verb, an id and a provider");
 	msg_begin(&m,
-		  !strcmp(verb, "provide") ? MSG_PROVIDE
-		  : !strcmp(verb, "renew") ? MSG_PROVIDER_RENEW
-					   : MSG_PROVIDER_REVOKE,
-		  (uint32_t)atoi(id));
+		  !strcmp(verb, "provide") || !strcmp(verb, "lose") ? MSG_PROVIDE
+		  : !strcmp(verb, "renew")			    ? MSG_PROVIDER_RENEW
+								    : MSG_PROVIDER_REVOKE,
+		  (uint32_t)number(id));
+	answers[number(id) % IDS].lost = !strcmp(verb, "lose");
 	msg_put_str(&m, TAG_NAME, STR("test"));
 	msg_put_str(&m, TAG_KIND, str_of(provider));
 	while ((one = strtok_r(NULL, "\t", &save))) {
@@ -140,10 +153,10 @@ static void ask(char *line)
 		else if (!strcmp(name, "value="))
 			msg_put_str(&m, TAG_VALUE, str_of(eq));
 		else if (!strcmp(name, "of=")) {
-			if (!answers[atoi(eq) % IDS].handle)
+			if (!answers[number(eq) % IDS].handle)
 				die("there is no answer %s", eq);
-			msg_put_str(&m, TAG_HANDLE, str_of(answers[atoi(eq) % IDS].handle));
-			msg_put_str(&m, TAG_VALUE, str_of(answers[atoi(eq) % IDS].value));
+			msg_put_str(&m, TAG_HANDLE, str_of(answers[number(eq) % IDS].handle));
+			msg_put_str(&m, TAG_VALUE, str_of(answers[number(eq) % IDS].value));
 		} else if (*eq == '@')
 			put_file(&m, TAG_SECRET, name, eq + 1);
 		else
@@ -187,7 +200,7 @@ static pid_t run(int argc, char **argv, int sock)
 		FILE *f = !strncmp(argv[i], "pid=", 4) ? fopen(argv[i] + 4, "we") : NULL;
 
 		if (!strncmp(argv[i], "uid=", 4))
-			uid = (uid_t)atoi(argv[i] + 4);
+			uid = (uid_t)number(argv[i] + 4);
 		if (f) {
 			fprintf(f, "%d\n", (int)getpid());
 			fclose(f);
@@ -224,7 +237,7 @@ int main(int argc, char **argv)
 			if (waiting)
 				break;
 		} else if (!strncmp(line, "sleep ", 6)) {
-			usleep((useconds_t)atoi(line + 6) * 1000);
+			usleep((useconds_t)number(line + 6) * 1000);
 		} else if (!strcmp(line, "close")) {
 			break;
 		} else if (line[0]) {

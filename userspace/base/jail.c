@@ -30,6 +30,7 @@ struct ll_path {
 
 #define LL_RULE_PATH 1
 #define LL_VERSION 1u
+#define LL_EXECUTE (1u << 0)
 #define LL_WRITE_FILE (1u << 1)
 #define LL_READ_FILE (1u << 2)
 #define LL_READ_DIR (1u << 3)
@@ -59,18 +60,30 @@ static int ll_allow(int ruleset, int dir, uint64_t rights)
 	return syscall(SYS_landlock_add_rule, ruleset, LL_RULE_PATH, &rule, 0) < 0 ? -errno : 0;
 }
 
+static int ll_version(void)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LL_VERSION);
+}
+
+static int ll_allow_path(int ruleset, const char *path, uint64_t rights)
+{
+	cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : ll_allow(ruleset, fd, rights);
+}
+
 static int landlock(const struct jail *j, char *why, size_t size)
 {
-	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LL_VERSION);
+	int version = ll_version();
 	struct ll_ruleset attr = { 0 };
-	cleanup_close int ruleset = -1, etc = -1;
+	cleanup_close int ruleset = -1;
 	size_t attr_n = sizeof(attr.fs);
 	uint64_t rights;
 	int r = 0;
 
 	if (version < 1) {
 		/* Where no file may be opened, seccomp alone refuses every open. */
-		if (!(j->may & (JAIL_MAY_FILES | JAIL_MAY_READ_RESOLV)))
+		if (!(j->may & (JAIL_MAY_FILES | JAIL_MAY_READ_RESOLV | JAIL_MAY_EXEC)))
 			return 0;
 		snprintf(why, size, "this kernel has no Landlock: boot one with lsm=landlock,...");
 		return -EOPNOTSUPP;
@@ -91,10 +104,12 @@ static int landlock(const struct jail *j, char *why, size_t size)
 		r = ll_allow(ruleset, j->dirs[i],
 			     rights & (LL_READ_FILE | LL_READ_DIR | LL_WRITE_FILE | LL_REMOVE_FILE |
 				       LL_MAKE_REG | LL_TRUNCATE));
-	if (r == 0 && (j->may & JAIL_MAY_READ_RESOLV)) {
-		etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		r = etc < 0 ? -errno : ll_allow(ruleset, etc, LL_READ_FILE | LL_READ_DIR);
-	}
+	if (r == 0 && (j->may & JAIL_MAY_READ_RESOLV))
+		r = ll_allow_path(ruleset, "/etc", LL_READ_FILE | LL_READ_DIR);
+	if (r == 0 && (j->may & JAIL_MAY_EXEC))
+		r = ll_allow_path(ruleset, "/", LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);
+	if (r == 0 && (j->may & JAIL_MAY_EXEC))
+		r = ll_allow_path(ruleset, "/dev/null", rights & (LL_WRITE_FILE | LL_TRUNCATE));
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	if (r < 0)
@@ -140,8 +155,13 @@ int jail_enter(const struct jail *j, char *why, size_t size)
 		r = landlock(j, why, size);
 	if (r < 0)
 		return r;
-	r = jail_calls(j->may);
+	r = j->may & JAIL_MAY_EXEC ? jail_calls_exec() : jail_calls(j->may);
 	if (r < 0)
 		snprintf(why, size, "seccomp: %s", strerror(-r));
 	return r;
+}
+
+int jail_program(void)
+{
+	return jail_calls_program(ll_version() >= 6);
 }

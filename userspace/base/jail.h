@@ -28,6 +28,9 @@ enum jail_may {
 		1u
 		<< 7, /* openat read-only: c-ares and OpenSSL at start; Landlock gives /etc only */
 	JAIL_MAY_SOCKET_PAIR = 1u << 8, /* socketpair(AF_UNIX): libcurl wakes itself by one */
+	JAIL_MAY_EXEC = 1u << 9, /* starts programs, which nobody can list the calls of: all but
+				    those that lead out. Files are read and executed, never written
+				    (Landlock, without which there is no such jail) */
 };
 
 struct jail {
@@ -41,6 +44,11 @@ struct jail {
  * kernel without Landlock is a failure unless JAIL has no need of files, where seccomp alone
  * refuses every open. */
 int jail_enter(const struct jail *j, char *why, size_t size) MUST_CHECK;
+
+/* For the child that executes a program behind JAIL_MAY_EXEC, last: it stays in its process group,
+ * and signals nobody but its own where the kernel can tell (Landlock from 6.12 on), else nobody. 0
+ * or -errno. */
+int jail_program(void) MUST_CHECK;
 
 /* The first two steps alone, for programs that still need a moment before the rest: no dumps, no
  * core, no new privileges. */

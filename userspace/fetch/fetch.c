@@ -280,6 +280,8 @@ int fetch_trust(struct fetch *f, const struct fetch_trust *from, char *why, size
 	curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
 	curl_multi_setopt(t->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_MAX);
+	/* Else four for each request under way: the more end at once, the fewer are kept. */
+	curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_MAX);
 	trust_drop(f->trust);
 	f->trust = t;
 	return 0;

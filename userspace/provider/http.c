@@ -42,7 +42,7 @@ static void on_answer(void *owner, const struct fetch_answer *a)
 		fiber_wake(w->fiber);
 }
 
-static const struct node *read_json(struct question *q, struct str text)
+const struct node *node_json(struct question *q, struct str text)
 {
 	struct diag_file f = { STR("answer"), text };
 	const struct node *root;
@@ -75,7 +75,7 @@ int http_ask(struct question *q, const struct http_ask *ask, struct http_answer 
 	fiber_wait();
 	if (w.err)
 		return question_fail(q, -EAGAIN, "%s at %s", w.why, ask->at);
-	w.answer.json = read_json(q, w.answer.body);
+	w.answer.json = node_json(q, w.answer.body);
 	*ret = w.answer;
 	return 0;
 }

@@ -39,6 +39,12 @@ bool node_text(const struct node *object, const char *key, size_t max, struct st
 bool node_whole(const struct node *object, const char *key, int64_t *ret);
 const struct node *node_object(const struct node *object, const char *key); /* NULL */
 
+/* The tree of a JSON object or array, in the question's arena; NULL: it is none. */
+const struct node *node_json(struct question *q, struct str text);
+/* "2026-11-22T23:00:00Z" (RFC 3339), as seconds of the wall clock; a fraction is cut. 0 or -EINVAL.
+ */
+int time_rfc3339(struct str s, int64_t *ret) MUST_CHECK;
+
 /* Bodies. Pairs of (key, value); a NULL key ends them, a value with n = 0 is left out. */
 struct pair {
 	const char *key;

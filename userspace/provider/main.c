@@ -51,6 +51,8 @@ int main(int argc, char **argv)
 		log_err("cannot give up privileges");
 		return 1;
 	}
+	if (str_is(kind, "exec"))
+		jail.may |= JAIL_MAY_EXEC;
 	(void)wiping();
 	if (secret_arena_init(SECRETS) < 0 || libraries() < 0) {
 		log_err("cannot set up memory for secrets (RLIMIT_MEMLOCK?) or the libraries");

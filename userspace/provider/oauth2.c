@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define TOKEN_MAX 24576 /* twice in one frame: as value and as handle */
+#define TOKEN_MAX 16384 /* twice in one frame: as value and as handle */
 #define EXPIRES_MAX (366ll * 86400)
 
 /* The server's own words: "invalid_client: unknown client". */
@@ -71,7 +71,7 @@ int oauth2_answer(struct question *q, const struct http_ask *ask, const struct h
 		return question_fail(q, -EBADMSG, "the answer of %s is not a JSON object", ask->at);
 	if (!node_text(got->json, "access_token", TOKEN_MAX, &token) || !is_token(token))
 		return question_fail(q, -EBADMSG,
-				     "the answer of %s has no access_token of at most 24 KiB that "
+				     "the answer of %s has no access_token of at most 16 KiB that "
 				     "could stand in a header",
 				     ask->at);
 	if (!node_text(got->json, "token_type", 64, &type) || !str_eq_nocase(type, STR("Bearer")))

@@ -13,6 +13,7 @@
 #include "provider/fiber.h"
 #include "provider/http.h"
 #include "provider/question.h"
+#include "provider/table.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct serving {
 	struct watch egretd, broker;
 	unsigned asked;
 	struct asked *unkept;
+	bool exec;  /* the kind of process that this is */
 	bool alone; /* the broker is gone */
 	struct timer last;
 };
@@ -162,7 +164,8 @@ static int find(struct asked *a, struct answer *ret)
 {
 	const struct provider_ops *ops = question_ops(&a->q);
 
-	if (!ops)
+	/* Each kind has a jail of its own, and answers for its providers alone. */
+	if (!ops || a->s->exec != (ops == &provider_exec))
 		return question_fail(&a->q, -EOPNOTSUPP,
 				     "this provider is not one of "
 				     "egret-provider's");
@@ -328,7 +331,7 @@ static void warm(struct serving *s)
 
 int provider_serve(int sock, struct str kind)
 {
-	struct serving s = { 0 };
+	struct serving s = { .exec = str_is(kind, "exec") };
 	int peer, r = start(&s, sock, kind, &peer);
 
 	if (r < 0) {

@@ -3,5 +3,6 @@
  * broker's own. */
 #include "provider/table.h"
 
-const struct provider_ops *const providers[] = { &provider_oauth2, &provider_aws,
-						 &provider_aws_secret, NULL };
+const struct provider_ops *const providers[] = {
+	&provider_exec, &provider_oauth2, &provider_aws, &provider_aws_secret, NULL,
+};

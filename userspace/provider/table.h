@@ -5,6 +5,7 @@
 
 #include "provider/provider.h"
 
+extern const struct provider_ops provider_exec; /* of a process of the kind exec alone */
 extern const struct provider_ops provider_oauth2;
 extern const struct provider_ops provider_aws, provider_aws_secret;
 

@@ -308,11 +308,11 @@ static const struct row rows[] = {
 	  "not show it as it wants to be shown" },
 	{ "{\"access_token\":\"a b\",\"token_type\":\"Bearer\",\"expires_in\":3600}", "ttl=0", 200,
 	  -EBADMSG,
-	  "oauth2: the answer of server.example.com/token has no access_token of at most 24 KiB "
+	  "oauth2: the answer of server.example.com/token has no access_token of at most 16 KiB "
 	  "that could stand in a header" },
 	{ "{\"access_token\":\"a\\r\\nX: y\",\"token_type\":\"Bearer\",\"expires_in\":1}", "ttl=0",
 	  200, -EBADMSG,
-	  "oauth2: the answer of server.example.com/token has no access_token of at most 24 KiB "
+	  "oauth2: the answer of server.example.com/token has no access_token of at most 16 KiB "
 	  "that could stand in a header" },
 	{ "[]", "ttl=0", 200, -EBADMSG,
 	  "oauth2: the answer of server.example.com/token is not a JSON object" },
