@@ -102,7 +102,13 @@ $(VERDACCIO):
 	@rm -rf build/verdaccio build/verdaccio.new
 	@if timeout 120 npm install --silent --no-audit --no-fund --prefix build/verdaccio.new verdaccio@4.13.2; then mv build/verdaccio.new build/verdaccio; \
 	else echo 'verdaccio was not fetched'; rm -rf build/verdaccio.new; fi
-client-build: $(VERDACCIO)
+# And an authorisation server, for tests/e2e/provider_oauth2.sh.
+OIDC := build/oidc/node_modules/oidc-provider/package.json
+$(OIDC):
+	@rm -rf build/oidc build/oidc.new
+	@if timeout 120 npm install --silent --no-audit --no-fund --prefix build/oidc.new oidc-provider@9.13.3; then mv build/oidc.new build/oidc; \
+	else echo 'oidc-provider was not fetched'; rm -rf build/oidc.new; fi
+client-build: $(VERDACCIO) $(OIDC)
 
 .PHONY: test-build fuzz-build upgrade-build client-build
 test-build: $(MISBEHAVE) $(if $(filter 1,$(ASAN)),,$(MISBEHAVE_ALLOC)) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An authorisation server that takes nothing for granted, for provider_oauth2.sh: TLS, one folder of keys and certificates.
 
-    oauth2_standin.py FOLDER      writes FOLDER/ports; FOLDER/requests gets a line each ("METHOD PATH STATUS"), FOLDER/tokens what was handed
+    oauth2_standin.py FOLDER [ADDRESS]      writes FOLDER/ports; FOLDER/requests gets a line each ("METHOD PATH STATUS"), FOLDER/tokens what was handed
                                   out, FOLDER/revoked what was taken back, FOLDER/assertion the last client's assertion
 
 A request must have the form that the RFCs give it: POST, the form's content type, no query, no key twice, a client that proves itself in one
@@ -215,7 +215,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(p('idp.pem'), p('idp.key'))
 context.verify_mode = ssl.CERT_OPTIONAL
 context.load_verify_locations(p('client.pem'))
-server = Server(('127.0.0.1', 0), Handler)
+server = Server((sys.argv[2] if len(sys.argv) > 2 else '127.0.0.1', 0), Handler)
 with open(p('ports.new'), 'w') as f:
     f.write('%d\n' % server.server_address[1])
 os.rename(p('ports.new'), p('ports'))

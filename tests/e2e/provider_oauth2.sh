@@ -156,7 +156,63 @@ END
 lost=$(of 2 | sed 's/.*value=\([^ ]*\) .*/\1/')
 is "$(cat "$TMP/revoked")" "$lost" "what the broker did not write down is revoked when it dies; what it did is its own"
 
+# ---- a real authorisation server ----
+OIDC=$ROOT/build/oidc/node_modules
+if [ -d "$OIDC/oidc-provider" ] && command -v node >/dev/null; then
+	cp "$TMP/wrong.pem" "$TMP/wrong2.pem"
+	spawn node "$ROOT/tests/e2e/oauth2_oidc.mjs" "$TMP" "$OIDC" >"$TMP/oidc.log" 2>&1
+	t "oidc-provider starts" wait_for 20 "[ -s '$TMP/oidc.port' ]" || diag "$(tail -n 5 "$TMP/oidc.log")"
+	BASE=https://idp.test:$(cat "$TMP/oidc.port")
+	FOUND="oauth2 issuer=$BASE grant=client_credentials"
+	got=$(asks "$TMP/ca.pem" <<-END
+		provide 1 $FOUND $BASIC scope=read scope=api:write
+		wait
+		provide 2 $FOUND client_id=post client_auth_method=post client_secret=@$TMP/secret
+		provide 3 $FOUND client_id=pk-rsa client_auth_method=private_key_jwt client_key=@$TMP/rsa.pem
+		provide 4 $FOUND client_id=pk-ec client_auth_method=private_key_jwt client_key=@$TMP/ec.pem client_key_id=k1
+		provide 5 oauth2 token_url=$BASE/token grant=client_credentials client_id=pk-rsa client_auth_method=private_key_jwt client_key=@$TMP/rsa.pem
+		provide 6 oauth2 issuer=$BASE grant=token-exchange $BASIC audience=x token=@$TMP/job.oidc
+		provide 7 oauth2 issuer=$BASE grant=jwt-bearer client_id=pk-rsa client_auth_method=private_key_jwt client_key=@$TMP/rsa.pem token=@$TMP/job.oidc
+		wait
+		provide 8 $FOUND client_id=mtls client_auth_method=mtls client_cert=@$TMP/client.pem client_key=@$TMP/client.key
+		wait
+		revoke 12 $FOUND client_id=post client_auth_method=post client_secret=@$TMP/secret of=2
+		revoke 13 $FOUND client_id=pk-rsa client_auth_method=private_key_jwt client_key=@$TMP/rsa.pem of=3
+		revoke 18 $FOUND client_id=mtls client_auth_method=mtls client_cert=@$TMP/client.pem client_key=@$TMP/client.key of=8
+		provide 21 $FOUND client_id=basic:~client client_secret=@$TMP/wrong
+		provide 22 $FOUND client_id=pk-ec client_auth_method=private_key_jwt client_key=@$TMP/ec.pem client_key_id=k2
+		provide 23 $FOUND client_id=mtls client_auth_method=mtls client_cert=@$TMP/strange.pem client_key=@$TMP/strange.key
+		provide 24 oauth2 issuer=$BASE grant=token-exchange $BASIC audience=x token=@$TMP/forged.oidc
+		provide 25 oauth2 issuer=$BASE grant=jwt-bearer $BASIC token=@$TMP/job
+		provide 26 oauth2 issuer=$BASE/ grant=client_credentials $BASIC
+	END
+	)
+	k=0
+	for what in 'a secret in Basic' 'a secret in the body' 'private_key_jwt by RSA' 'private_key_jwt by P-256, the key named' 'private_key_jwt, addresses written down' \
+		'token exchange' 'JWT bearer' 'a client certificate'; do
+		k=$((k + 1))
+		like "$(of $k)" "^$k provided value=[A-Za-z0-9_-]{20,} " "oidc-provider: $what"
+	done
+	active() { # answer
+		curl -s --cacert "$TMP/ca.pem" --resolve "idp.test:${BASE##*:}:127.0.0.1" --data-urlencode "client_secret@$TMP/secret" -d client_id=post \
+			-d "token=$(of "$1" | sed 's/.*value=\([^ ]*\) .*/\1/')" "$BASE/token/introspection" | jq -c '[.active, .scope]'
+	}
+	is "$(active 1)" '[true,"read api:write"]' "oidc-provider: the token is good, with its scopes"
+	like "$(of 12)$(of 13)$(of 18)" '12 ok13 ok18 ok' "oidc-provider: revocations"
+	is "$(active 2)$(active 3)$(active 8)" '[false,null][false,null][false,null]' "oidc-provider: what was revoked is void"
+	is "$(active 4)" '[true,null]' "oidc-provider: what was not is good"
+	words 21 EACCES '401 at .*/token: invalid_client: client authentication failed' "oidc-provider: a wrong secret"
+	words 22 EACCES '401 at .*/token: invalid_client' "oidc-provider: a key of another name"
+	words 23 EACCES '401 at .*/token: invalid_client' "oidc-provider: another certificate"
+	words 24 EACCES '400 at .*/token: invalid_grant: ' "oidc-provider: a job's token of another issuer's hand"
+	words 25 EACCES '400 at .*/token: invalid_grant: ' "oidc-provider: a job's token that is none"
+	words 26 EBADMSG 'the metadata of .*/ names another issuer' "oidc-provider: an issuer is meant to the letter"
+else
+	skip "oidc-provider" "build/oidc is not there (make client-build) or no node"
+fi
+
 # ---- one that waits holds nobody up; no secret stays behind ----
+BASE=https://idp.test:$(cat "$TMP/ports")
 mkfifo "$TMP/in"
 "$ASK" "$PROGRAM" net "$TMP/ca.pem" hosts=idp.test=127.0.0.1 "pid=$TMP/pid" <"$TMP/in" >"$TMP/out" 2>&1 &
 PIDS+=($!)

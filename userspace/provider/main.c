@@ -13,16 +13,60 @@
 #include "fetch/fetch.h"
 #include "provider/serve.h"
 #include "provider/sign.h"
-#include "provider/wiping.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #define SECRETS (256u * 1024)
+
+/*
+ * Every block of this program's heap is wiped when it is freed, whoever asked for it: libcurl,
+ * OpenSSL, cjose, jansson, cJSON and nghttp2 copy secrets as they please, and not all of them take
+ * allocators. These take the place of glibc's own two functions, for the libraries too. Here, not
+ * in a file of their own: an archive's would get into every test. A sanitizer has its own heap.
+ */
+#ifndef EGRET_ASAN
+extern void *__libc_malloc(size_t n);
+extern void __libc_free(void *p);
+
+void free(void *p)
+{
+	if (!p)
+		return;
+	wipe(p, malloc_usable_size(p));
+	__libc_free(p);
+}
+
+/* Never in place: what realloc cuts off or leaves behind would stay. */
+void *realloc(void *p, size_t n)
+{
+	size_t had;
+	void *q;
+
+	if (!p)
+		return __libc_malloc(n);
+	if (!n) {
+		free(p);
+		return NULL;
+	}
+	had = malloc_usable_size(p);
+	if (n <= had && n > had / 2)
+		return p;
+	q = __libc_malloc(n);
+	if (!q)
+		return NULL;
+	memcpy(q, p, had < n ? had : n);
+	free(p);
+	return q;
+}
+#endif
 
 /* No configuration file: it could load code and name providers. Seeds and error texts now. */
 static int libraries(void)
@@ -53,7 +97,6 @@ int main(int argc, char **argv)
 	}
 	if (str_is(kind, "exec"))
 		jail.may |= JAIL_MAY_EXEC;
-	(void)wiping();
 	if (secret_arena_init(SECRETS) < 0 || libraries() < 0) {
 		log_err("cannot set up memory for secrets (RLIMIT_MEMLOCK?) or the libraries");
 		return 1;
