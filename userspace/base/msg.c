@@ -135,6 +135,15 @@ void msg_out_done(struct msg_out *m)
 	m->nfds = 0;
 }
 
+int msg_bytes(struct msg_out *m, struct str *ret)
+{
+	if (m->failed || !m->bytes.p)
+		return -EMSGSIZE;
+	set16((uint8_t *)m->bytes.p + 2, (uint16_t)m->fields);
+	*ret = buf_str(&m->bytes);
+	return 0;
+}
+
 int msg_send(int sock, struct msg_out *m)
 {
 	union {

@@ -40,6 +40,8 @@ void msg_put_fd(struct msg_out *m, uint16_t tag, int fd);
 /* 0, -EAGAIN (nothing sent, non-blocking socket full), -EMSGSIZE, -EPIPE... Frees m's memory in
  * each case but -EAGAIN. */
 int msg_send(int sock, struct msg_out *m) MUST_CHECK;
+/* The frame's bytes, for msg_parse; lent until msg_out_done. 0 or -EMSGSIZE. */
+int msg_bytes(struct msg_out *m, struct str *ret) MUST_CHECK;
 void msg_out_done(struct msg_out *m);
 
 struct msg_in {

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "broker/bundle.h"
 #include "broker/ca.h"
+#include "broker/journal.h"
 #include "broker/outbox.h"
 #include "broker/store.h"
 
@@ -49,6 +50,10 @@ struct broker {
 	struct helper *helpers;		/* helper.h */
 	struct ask *asks;
 	uint32_t next_want, next_ask;
+	struct journal journal;
+	uint64_t rewrite_at;
+	char damage[256];      /* of the journal, until egretd was told */
+	struct timer commit;   /* leases that were written down are made sure of, all at once */
 	struct timer stopping; /* MSG_STOP came: until revocations have ended, or */
 	uint64_t stop_at;
 	struct file *files; /* file.h */

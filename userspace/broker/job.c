@@ -4,7 +4,7 @@
  * control.c with egretd's messages, which are checked in form; the credential images in FD_CREDS
  * were written by egret-compile and are opened (definition.h) before the job stands.
  */
-#include "broker/lease.h"
+#include "broker/keep.h"
 #include "broker/token.h"
 
 #include <errno.h>
@@ -229,6 +229,7 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 {
 	int fds[3] = { -1, -1, -1 };
 	struct msg_out out;
+	struct str sealed;
 	struct job *j;
 	bool fresh;
 	uint64_t id;
@@ -253,6 +254,8 @@ int job_open(struct broker *b, struct msg_in *m, char *why, size_t size)
 	r = fresh ? ca_load(b, m, id, &j->ca, why, size) : job_again(j, m, why, size);
 	if (r == 0)
 		r = creds_set(j, m, why, size);
+	if (r == 0 && fresh)
+		keep_job_opened(j, msg_get(m, TAG_SEALED, &sealed) == 0);
 	if (r == 0) {
 		r = tokens_set(j, m);
 		if (r < 0)
@@ -327,6 +330,7 @@ int job_close(struct broker *b, struct msg_in *m, char *why, size_t size)
 
 int jobs_told(struct broker *b, struct msg_in *m, char *why, size_t size)
 {
+	keep_jobs_told(b);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  * See lease.h. Called by peer.c (a proxy asks), job.c (jobs begin, change and end) and by
  * lease_ask.c when something has come of it. The indexes are a proxy's, checked by peer.c.
  */
-#include "broker/lease.h"
+#include "broker/keep.h"
 #include "broker/token.h"
 
 #include "base/clock.h"
@@ -80,7 +80,7 @@ void lease_free(struct lease *l)
 
 static bool good(const struct lease *l)
 {
-	return l->state == LEASE_LIVE && l->value.n &&
+	return l->state == LEASE_LIVE && l->value.n && !l->unsynced &&
 	       (!l->expires_us || l->expires_us > clock_wall_us());
 }
 
@@ -116,6 +116,7 @@ void lease_over(struct lease *l)
 	timer_del(&l->timer);
 	l->state = LEASE_OVER;
 	l->job = NULL;
+	keep_over(l);
 	lease_forget(l);
 	for (const struct lease *o = l->b->leases; o; o = o->next)
 		n += o->state == LEASE_OVER;

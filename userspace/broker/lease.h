@@ -9,10 +9,11 @@
 
 #include "broker/definition.h"
 #include "broker/job.h"
+#include "event/event.h"
 
 #define LEASE_ID_MAX 24u
 #define LEASE_SCOPE_MAX 128u
-#define LEASE_VALUE_MAX (MSG_SIZE_MAX - 2048u) /* value, certificate and session of one frame */
+#define LEASE_VALUE_MAX (MSG_SIZE_MAX - 2048u) /* all that a provider gave, in one frame */
 
 enum lease_state {
 	LEASE_MAKING, /* its provider is asked for the first time */
@@ -31,7 +32,12 @@ struct lease {
 	char id[LEASE_ID_MAX];
 	enum lease_state state;
 	bool is_static, renewable;
-	bool dropped;  /* while it is made: nobody wants it any more */
+	bool dropped;		 /* while it is made: nobody wants it any more */
+	bool journalled;	 /* its last record there is one of a lease */
+	bool unsynced;		 /* nobody gets it before that is on disk */
+	enum event_kind told_as; /* then */
+	uint32_t kept;		 /* then: the question that it answers */
+	unsigned generation;	 /* values that it had before */
 	bool replaced; /* a newer value took its place: revoked with its job, never renewed */
 	uint64_t minted_us, renewed_us, expires_us, revoked_us; /* wall; 0: not, or never */
 	uint64_t requests;
@@ -68,6 +74,7 @@ void lease_refuse_all(struct lease *l, int err, const char *why);
 void lease_mint(struct lease *l);
 /* Nobody gets it any more; revoked until the provider says so, if it is one that can be. */
 void lease_revoke(struct lease *l);
+void lease_plan(struct lease *l);     /* its renewal */
 void lease_ask_drop(struct lease *l); /* before it is freed: what comes is revoked */
 
 /* peer.c: answers to the job's proxy. */

@@ -4,10 +4,11 @@
  * when that failed. Called by lease.c. What answers is a process that reads a network (helper.h):
  * hostile until take() has looked at it.
  */
-#include "broker/lease.h"
+#include "broker/keep.h"
 #include "broker/token.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -73,7 +74,7 @@ static int take(struct lease *l, const struct msg_in *m, struct lease *ret, char
 		       msg_get_u64(m, TAG_STATIC, &is_static) < 0))
 		r = -EBADMSG;
 	(void)!msg_get_u64(m, TAG_RENEWABLE, &renewable);
-	if (r == 0 && ret->value.n + ret->cert.n + ret->session.n > LEASE_VALUE_MAX)
+	if (r == 0 && ret->value.n + ret->cert.n + ret->session.n + ret->handle.n > LEASE_VALUE_MAX)
 		r = -EMSGSIZE;
 	if (r == 0 && ret->expires_us && ret->expires_us <= now)
 		r = -ESTALE;
@@ -119,6 +120,11 @@ static void set_aside(struct lease *l)
 	old->expires_us = l->expires_us;
 	old->is_static = l->is_static;
 	move_values(old, l);
+	snprintf(old->id, sizeof(old->id), "%.17s-%u", l->id, ++l->generation % 10000);
+	/* Its own record; one that cannot be written ends by itself. */
+	if (l->journalled && keep_lease(old) < 0)
+		log_err("a value that was replaced could not be written down");
+	lease_plan(old);
 }
 
 /* ---- asking ---- */
@@ -162,7 +168,7 @@ static uint64_t backoff(unsigned tries)
 }
 
 /* At two thirds of its life, not all of one moment's at one moment. */
-static void plan_renewal(struct lease *l)
+void lease_plan(struct lease *l)
 {
 	uint64_t now = clock_wall_us(), life_ms;
 
@@ -179,11 +185,47 @@ static void plan_renewal(struct lease *l)
 }
 
 /* Its value may be used now. */
-static void lease_ready(struct lease *l, enum event_kind kind)
+static void lease_ready(struct lease *l)
 {
-	peer_tell(l->b, l->job_id, kind, credential_name(&l->def->cred), l, NULL);
-	plan_renewal(l);
+	l->unsynced = false;
+	helper_kept(l->b, l->def->key, l->kept);
+	peer_tell(l->b, l->job_id, l->told_as, credential_name(&l->def->cred), l, NULL);
+	if (l->dropped)
+		return;
+	lease_plan(l);
 	lease_give_all(l);
+}
+
+static void not_kept(struct lease *l, int err)
+{
+	char why[256];
+
+	l->unsynced = false;
+	helper_kept(l->b, l->def->key, l->kept); /* it is revoked from here */
+	snprintf(why, sizeof(why), "%s: the journal of leases cannot be written: %s",
+		 definition_provider(l->def),
+		 err == -ENOENT ? "this egretd runs without a store" : strerror(-err));
+	log_err("%s", why);
+	peer_tell(l->b, l->job_id, EVENT_CREDENTIAL_FAIL, credential_name(&l->def->cred), l, why);
+	lease_refuse_all(l, err, why);
+	lease_revoke(l);
+}
+
+/* All that came in this turn of the loop, by one sync. */
+static void on_commit(struct timer *t)
+{
+	struct broker *b = t->owner;
+	int r = keep_sync(b);
+
+	for (struct lease *l = b->leases, *next; l; l = next) {
+		next = l->next;
+		if (!l->unsynced)
+			continue;
+		if (r < 0)
+			not_kept(l, r);
+		else
+			lease_ready(l);
+	}
 }
 
 static void mint_failed(struct lease *l, int err, const char *why)
@@ -244,17 +286,28 @@ static void minted(struct lease *l, const struct ask *a, const struct msg_in *m)
 		}
 	}
 	move_values(l, &fresh);
+	/* One that cannot be made to live longer is made anew the next time. */
+	l->renewable = fresh.renewable && (a->type == MSG_PROVIDE ||
+					   fresh.expires_us > l->expires_us + SOON_MS * 1000);
 	l->expires_us = fresh.expires_us;
 	l->is_static = fresh.is_static;
-	l->renewable = fresh.renewable;
 	l->state = LEASE_LIVE;
 	l->tries = 0;
 	l->why[0] = 0;
-	helper_kept(l->b, l->def->key, a->id);
-	if (l->dropped)
+	l->told_as = kind;
+	l->kept = a->id;
+	r = keep_lease(l);
+	if (r < 0) {
+		not_kept(l, r);
+		return;
+	}
+	l->unsynced = true;
+	if (!l->b->commit.loop)
+		timer_set(l->b->loop, &l->b->commit, 0, on_commit, l->b);
+	if (l->dropped) {
+		l->dropped = false;
 		lease_revoke(l);
-	else
-		lease_ready(l, kind);
+	}
 }
 
 static void revoked(struct lease *l, int err, const char *why)
@@ -297,6 +350,8 @@ static void done(struct ask *a, int err, struct msg_in *m, const char *why)
 		 a->type == MSG_PROVIDER_REVOKE ? "not revoked: " : "",
 		 str_starts(str_of(why), provider) ? "" : provider,
 		 str_starts(str_of(why), provider) ? "" : ": ", why);
+	if (a->type == MSG_PROVIDER_RENEW && err == -EIO)
+		l->renewable = false;
 	if (a->type == MSG_PROVIDER_REVOKE)
 		revoked(l, err, text);
 	else if (err < 0)
@@ -358,7 +413,7 @@ void lease_ask_drop(struct lease *l)
 
 void lease_mint(struct lease *l)
 {
-	if (!l->ask)
+	if (!l->ask && !l->unsynced)
 		ask(l, l->state == LEASE_LIVE && l->renewable ? MSG_PROVIDER_RENEW : MSG_PROVIDE);
 }
 

@@ -5,6 +5,7 @@
  * of a proxy is read before the jail.
  */
 #include "broker/file.h"
+#include "broker/keep.h"
 #include "broker/helper.h"
 #include "broker/lease.h"
 
@@ -62,12 +63,13 @@ static int serve(struct broker *b, uint32_t id)
 		return 1;
 	}
 	control_ok(b, id);
+	keep_tell(b);
 	return loop_run(b->loop);
 }
 
 int main(int argc, char **argv)
 {
-	struct broker b = { .store.dir = -1 };
+	struct broker b = { .store.dir = -1, .journal.fd = -1 };
 	struct msg_in m;
 	char why[512] = "";
 	uint32_t id;
@@ -117,6 +119,7 @@ int main(int argc, char **argv)
 	files_done(&b);
 	loop_free(b.loop);
 	outbox_done(&b.egretd);
+	journal_done(&b.journal);
 	store_done(&b.store);
 	secret_done(&b.ca_key);
 	ca_done(&b.root);

@@ -4,7 +4,7 @@
  * before the jail is closed, because the jail's one hole is that folder; egretd, which is root, is
  * the only one heard by then.
  */
-#include "broker/broker.h"
+#include "broker/keep.h"
 
 #include "broker/seal.h"
 #include <errno.h>
@@ -125,6 +125,8 @@ static int keys_load(struct broker *b, struct msg_in *m, char *why, size_t size)
 		r = seal_derive(&key, "egret store 1", &b->store.key);
 	if (r == 0)
 		r = seal_derive(&key, "egret job ca 1", &b->ca_key);
+	if (r == 0)
+		r = seal_derive(&key, "egret lease journal 1", &b->journal.key);
 	secret_done(&text);
 	secret_done(&key);
 	if (r == -EINVAL)
@@ -190,5 +192,7 @@ int broker_start(struct broker *b, struct msg_in *m, char *why, size_t size)
 	r = keys_load(b, m, why, size);
 	if (r == 0)
 		r = roots_load(b, m, why, size);
-	return r < 0 ? r : root_load(b, m, why, size);
+	if (r == 0)
+		r = root_load(b, m, why, size);
+	return r < 0 ? r : keep_open(b, why, size);
 }

@@ -283,6 +283,7 @@ static inline int test_over(void **state)
 	rig_nwanted = 0;
 	if (broker.pid > 0)
 		broker_kill();
+	unlinkat(store_fd, "leases.journal", 0);
 	return 0;
 }
 

@@ -48,7 +48,10 @@ static inline void from_broker(uint16_t type, struct msg_in *ret)
 		assert_true(recv_ms(broker.sock, ret, WAIT_MS));
 		if (ret->type == type)
 			return;
-		assert_true(ret->type == MSG_EVENT || ret->type == MSG_PROVIDER_END);
+		if (ret->type == MSG_PROVIDER_WANT && rig_nwanted < ARRAY_SIZE(rig_wanted))
+			rig_wanted[rig_nwanted++] = ret->id;
+		else
+			assert_true(ret->type == MSG_EVENT || ret->type == MSG_PROVIDER_END);
 		msg_in_done(ret);
 	}
 }

@@ -100,11 +100,155 @@ static void test_wrong(void **state)
 	broker_down();
 }
 
+static void jobs_told(void)
+{
+	struct msg_out q;
+
+	msg_begin(&q, MSG_JOBS_TOLD, 0);
+	assert_int_equal(msg_send(broker.sock, &q), 0);
+}
+
+static void wait_kept(int fd, uint32_t id)
+{
+	struct msg_in m;
+
+	assert_true(recv_ms(fd, &m, WAIT_MS));
+	assert_int_equal(m.type, MSG_PROVIDER_KEPT);
+	assert_int_equal(m.id, id);
+	msg_in_done(&m);
+}
+
+/* kill -9 after a lease was given: the job goes on with it, and at its end it is revoked. */
+static void test_killed_living(void **state)
+{
+	char lease[32], again[32];
+	struct opened o, o2;
+	uint32_t id;
+	int fd;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provided(fd, id, token_value, "h1", 3600000, false);
+	cred_given(o.peer, 1, token_value, lease);
+	wait_kept(fd, id);
+	broker_kill();
+	close(fd);
+	rig_nwanted = 0;
+	broker_up(false);
+	job_open(5, &o, &o2);
+	jobs_told();
+	cred_ask(o2.peer, 2);
+	cred_given(o2.peer, 2, token_value, again);
+	assert_string_equal(lease, again);
+	job_close(5);
+	fd = provider_start();
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	/* And killed before it hears that it is: asked once more, no more after that. */
+	broker_kill();
+	close(fd);
+	rig_nwanted = 0;
+	broker_up(false);
+	jobs_told();
+	fd = provider_start();
+	provider_says(fd, provider_asked(fd, MSG_PROVIDER_REVOKE, "h1"), MSG_OK, NULL, 0);
+	event_of(EVENT_CREDENTIAL_REVOKE, 5, lease);
+	broker_kill();
+	close(fd);
+	rig_nwanted = 0;
+	broker_up(false);
+	jobs_told();
+	broker_down();
+	opened_done(&o);
+	opened_done(&o2);
+}
+
+/* kill -9, and the job is gone meanwhile, or another has its number. */
+static void test_killed_ended(void **state)
+{
+	char lease[32], other[32];
+	struct opened o, o2;
+	uint32_t id;
+	int fd;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	provided(fd, id, token_value, "h1", 0, false);
+	cred_given(o.peer, 1, token_value, lease);
+	broker_kill();
+	close(fd);
+	rig_nwanted = 0;
+	broker_up(false);
+	job_open(5, NULL, &o2);
+	jobs_told();
+	fd = provider_start();
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	provider_says(fd, id, MSG_OK, NULL, 0);
+	cred_ask(o2.peer, 2);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), "another", NULL, 0, false);
+	cred_given(o2.peer, 2, "another", other);
+	assert_string_not_equal(lease, other);
+	close(fd);
+	opened_done(&o);
+	opened_done(&o2);
+	broker_down();
+}
+
+/* The journal is damaged: said, put aside, and jobs are served. */
+static void test_damaged(void **state)
+{
+	struct opened o;
+	char lease[32];
+	struct stat st;
+	uint8_t byte;
+	int fd, file;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, "h1", 0, false);
+	cred_given(o.peer, 1, token_value, lease);
+	broker_kill();
+	close(fd);
+	opened_done(&o);
+	rig_nwanted = 0;
+	file = openat(store_fd, "leases.journal", O_RDWR);
+	assert_true(file >= 0);
+	assert_int_equal(pread(file, &byte, 1, 60), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(file, &byte, 1, 60), 1);
+	close(file);
+	broker_up(false);
+	event_of(EVENT_CREDENTIAL_FAIL, 0, "damaged at byte");
+	assert_int_equal(fstatat(store_fd, "leases.journal.damaged", &st, 0), 0);
+	job_open(6, NULL, &o);
+	jobs_told();
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, NULL, 0, false);
+	cred_given(o.peer, 1, token_value, lease);
+	close(fd);
+	opened_done(&o);
+	broker_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_one_a_job, test_over),
 		cmocka_unit_test_teardown(test_wrong, test_over),
+		cmocka_unit_test_teardown(test_killed_living, test_over),
+		cmocka_unit_test_teardown(test_killed_ended, test_over),
+		cmocka_unit_test_teardown(test_damaged, test_over),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
