@@ -49,6 +49,26 @@ out=$(job bash -c 'curl -sS --max-time 20 -H "X-Token: $API_TOKEN" -H "X-Other: 
 unlike "$out" "$token" "placeholder: scrubbed from the answer"
 unlike "$out" 'x=egret__key__placeholder' "placeholder: swapped in its header"
 
+# A file of root's: what it holds when it is needed, also after it was replaced under a running job.
+CREDENTIAL=$TMP/cred.json
+printf '{ "name": "key", "provider": "file", "path": "%s", "for": "any", "hosts": ["api.test"], "inject": [ { "header": "Authorization", "format": "Bearer {token}" } ] }' \
+	"$TMP/key.file" >"$CREDENTIAL"
+printf '%s\n' "file-$token" >"$TMP/key.file"
+chmod 666 "$TMP/key.file"
+like "$(job "${get[@]}" https://api.test/hello.txt 2>&1)" "writable by root alone" "a file that others may write is not used"
+chmod 600 "$TMP/key.file"
+: >"$TMP/pause"
+job bash -c "curl -sS --max-time 20 https://api.test/hello.txt; touch '$TMP/here'; while [ -e '$TMP/pause' ]; do sleep 0.05; done
+	for i in \$(seq 20); do curl -sS --max-time 20 https://api.test/hello.txt; sleep 0.05; done" >/dev/null 2>&1 &
+running=$!
+wait_for 20 "[ -e '$TMP/here' ]"
+is "$(last_auth)" "Bearer file-$token" "file: the origin got it, without its line's end"
+printf '%s\n' "file2-$token" >"$TMP/key.new"
+mv "$TMP/key.new" "$TMP/key.file"
+rm -f "$TMP/pause" "$TMP/here"
+wait "$running"
+is "$(last_auth)" "Bearer file2-$token" "file: replaced by another, the running job gets that one"
+
 # While a job with a lease still runs: every process of it, its files and its environment.
 cred '{ "header": "Authorization", "format": "Bearer {token}" }'
 : >"$TMP/pause"

@@ -101,9 +101,9 @@ int file_get(struct broker *b, struct str path, struct secret *ret, char *why, s
 
 	if (!f) {
 		snprintf(why, size,
-			 "file %.*s: egretd gave no such file; only files that credentials of its "
-			 "own "
-			 "folders name are handed over",
+			 "file %.*s: egretd gave no such file: it opens those that credentials of "
+			 "root's "
+			 "name",
 			 STR_ARG(path));
 		return -ENOENT;
 	}

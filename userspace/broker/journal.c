@@ -159,11 +159,12 @@ int journal_open(struct journal *j, journal_fn record, void *owner, enum journal
 		at = 0;
 	}
 	if (*ret == JOURNAL_BAD) {
-		snprintf(why, size,
-			 "the journal of leases is damaged at byte %zu of %zu: leases that were "
-			 "written behind it are not known any more, and end when they expire; it is "
-			 "kept as " JOURNAL_DAMAGED,
-			 at, n);
+		snprintf(
+			why, size,
+			"the journal of leases is damaged at byte %zu of %zu: leases that were "
+			"written behind it are not known any more, and end when they expire; it is "
+			"kept as " JOURNAL_DAMAGED,
+			at, n);
 		r = put_aside(j);
 		if (r < 0)
 			snprintf(why, size, "the damaged journal of leases cannot be put aside: %s",
@@ -212,8 +213,8 @@ static int begin(struct journal *j, const char *name)
 	memcpy(head, MAGIC, 8);
 	if (RAND_bytes(head + 8, sizeof(j->id)) != 1)
 		return -EIO;
-	j->fd = openat(j->dir, name,
-		       O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	j->fd = openat(j->dir, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       0600);
 	if (j->fd < 0)
 		return -errno;
 	r = write_all(j->fd, head, sizeof(head));

@@ -22,11 +22,11 @@
 
 enum journal_record {
 	JOURNAL_DEFINITION = 1, /* VALUE (a credential's image) */
-	JOURNAL_LEASE,		/* LEASE (id; a later record takes its place), DIGEST (of the image), JOB,
-				 * JOB_NAME, TIME (minted), NOW (renewed), EXPIRES, STATIC, RENEWABLE, FLAGS
-				 * (1: another value took its place), VALUE, CERT?, ACCESS_KEY?,
-				 * SESSION?, HANDLE? */
-	JOURNAL_OVER,		/* LEASE */
+	JOURNAL_LEASE, /* LEASE (id; a later record takes its place), DIGEST (of the image), JOB,
+			* JOB_NAME, TIME (minted), NOW (renewed), EXPIRES, STATIC, RENEWABLE, FLAGS
+			* (1: another value took its place), VALUE, CERT?, ACCESS_KEY?,
+			* SESSION?, HANDLE? */
+	JOURNAL_OVER,  /* LEASE */
 };
 
 struct journal {

@@ -57,8 +57,7 @@ static void read_lease(struct broker *b, const struct msg_in *m)
 
 	if (msg_get_str(m, TAG_LEASE, LEASE_ID_MAX - 1, &id) < 0 ||
 	    msg_get(m, TAG_DIGEST, &key) < 0 || msg_get_u64(m, TAG_JOB, &job) < 0 ||
-	    msg_get_str(m, TAG_JOB_NAME, CA_NAME_MAX, &job_name) < 0 ||
-	    !(d = by_digest(b, key))) {
+	    msg_get_str(m, TAG_JOB_NAME, CA_NAME_MAX, &job_name) < 0 || !(d = by_digest(b, key))) {
 		log_err("a lease in the journal is of another form; it is left out");
 		return;
 	}
@@ -167,7 +166,8 @@ static int rewrite(struct broker *b)
 {
 	int r = journal_rewrite(&b->journal, write_all, b);
 
-	/* After a failure the old file counts, which may lack an image: written again, it has two. */
+	/* After a failure the old file counts, which may lack an image: written again, it has two.
+	 */
 	for (struct definition *d = b->definitions; d && r < 0; d = d->next)
 		d->journalled = false;
 	b->rewrite_at = b->journal.size * 2 > REWRITE_LEAST ? b->journal.size * 2 : REWRITE_LEAST;
@@ -184,8 +184,9 @@ int keep_open(struct broker *b, char *why, size_t size)
 	if (r < 0)
 		return r;
 	if (found == JOURNAL_TORN)
-		log_warn("the last record of the journal of leases was not written whole, so it was "
-			 "never used; it is cut off");
+		log_warn(
+			"the last record of the journal of leases was not written whole, so it was "
+			"never used; it is cut off");
 	if (found == JOURNAL_BAD) {
 		log_err("%s", why);
 		snprintf(b->damage, sizeof(b->damage), "%s", why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is written down of leases, and what a broker finds of one that died: leases of jobs that still
- * live go on, all others are owed a revocation. Between lease_ask.c and journal.c.
+ * What is written down of leases, and what a broker finds of one that died: leases of jobs that
+ * still live go on, all others are owed a revocation. Between lease_ask.c and journal.c.
  */
 #ifndef EGRET_BROKER_KEEP_H
 #define EGRET_BROKER_KEEP_H

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "event/event.h"
+#include "sigv4/sigv4.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -90,13 +91,30 @@ static bool too_many(struct job *j)
 void peer_give(struct job *j, const struct lease *l, uint32_t question, uint64_t index,
 	       struct str scope)
 {
+	uint8_t key[SIGV4_KEY];
 	struct msg_out m;
 
 	if (j->peer_fd < 0)
 		return;
+	/* The secret key stays here: a proxy gets what signs for one day, region and service. */
+	if (l->access_key.n) {
+		int r = scope.n ? sigv4_key((struct str){ (char *)l->value.p, l->value.n }, scope,
+					    key)
+				: -EINVAL;
+
+		if (r < 0) {
+			peer_refuse(j, question, index, r,
+				    "aws: a day, region and service to sign for are missing");
+			return;
+		}
+	}
 	msg_begin(&m, MSG_CRED, question);
 	msg_put_u64(&m, TAG_INDEX, index);
-	msg_put(&m, TAG_VALUE, l->value.p, l->value.n);
+	if (l->access_key.n)
+		msg_put(&m, TAG_VALUE, key, sizeof(key));
+	else
+		msg_put(&m, TAG_VALUE, l->value.p, l->value.n);
+	wipe(key, sizeof(key));
 	msg_put_str(&m, TAG_LEASE, str_of(l->id));
 	msg_put_u64(&m, TAG_EXPIRES, l->expires_us);
 	msg_put_u64(&m, TAG_STATIC, l->is_static);

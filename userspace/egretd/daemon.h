@@ -72,6 +72,7 @@ struct daemon {
 	struct library library;
 	struct service audit, broker;
 	struct asker *providers; /* provider.h */
+	struct files *files;	 /* files.h */
 	unsigned nproviders;
 	int log_fd;		  /* events.ndjson, append */
 	int store_key, store_dir; /* the broker's; -1 in the store's case when there is none */

@@ -6,6 +6,8 @@
  */
 #include "egretd/job.h"
 
+#include "egretd/files.h"
+
 #include "egretd/adopt.h"
 #include "egretd/container.h"
 #include "egretd/control.h"
@@ -182,6 +184,8 @@ void job_make(struct job *j)
 	if (r == 0)
 		r = make_memory(j, why, sizeof(why));
 	/* The broker makes the job's CA while the namespace is made and the proxy starts. */
+	if (r == 0)
+		files_job(j);
 	if (r == 0)
 		r = job_ask_broker(j);
 	if (r == 0)

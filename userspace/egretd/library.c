@@ -6,6 +6,7 @@
  */
 #include "egretd/compile.h"
 #include "egretd/daemon.h"
+#include "egretd/files.h"
 #include "egretd/job.h"
 
 #include "base/log.h"
@@ -241,8 +242,10 @@ static void on_reloaded(void *owner, int err, const char *text, int policies, in
 		if (err < 0)
 			text = "the compiled policies are not well formed";
 	}
-	if (err == 0)
+	if (err == 0) {
+		files_changed(r->d);
 		jobs_reload(r->d);
+	}
 	event_begin(&e, EVENT_POLICY_LOAD, VERDICT_NONE, REASON_NONE);
 	event_text(&e, FIELD_MESSAGE, err < 0 ? str_of(text) : STR("policies were read again"));
 	daemon_event(r->d, 0, &e);
@@ -270,6 +273,7 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 	r = gather(d, &s, why, sizeof(why));
 	if (r == 0 && s.n == 0) {
 		library_close(&d->library);
+		files_changed(d);
 		jobs_reload(d);
 		done(owner, 0, "");
 		return;

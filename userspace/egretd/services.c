@@ -6,6 +6,7 @@
  */
 #include "egretd/adopt.h"
 #include "egretd/control.h"
+#include "egretd/files.h"
 #include "egretd/job.h"
 #include "egretd/provider.h"
 
@@ -233,6 +234,8 @@ static int start(struct service *s, char *why, size_t n)
 		return r;
 	}
 	s->ready = true;
+	if (!audit && s->fresh)
+		files_tell(d);
 	adopt_note_services(d);
 	return 0;
 }
@@ -385,6 +388,8 @@ int services_start(struct daemon *d, char *why, size_t n)
 	r = start(&d->audit, why, n);
 	if (r == 0)
 		r = start(&d->broker, why, n);
+	if (r == 0)
+		files_changed(d);
 	return r;
 }
 
@@ -413,6 +418,7 @@ void services_stop(struct daemon *d)
 	if (d->broker.d)
 		stop(&d->broker);
 	providers_stop(d);
+	files_close(d);
 	if (d->audit.d)
 		stop(&d->audit);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal of leases: cut at every byte it loses nothing that was used, damaged at any byte it is
- * refused and put aside, and records cannot be taken out, exchanged or brought from another file.
+ * The journal of leases: cut at every byte it loses nothing that was used, damaged at any byte it
+ * is refused and put aside, and records cannot be taken out, exchanged or brought from another
+ * file.
  */
 #include <stdarg.h>
 #include <stddef.h>
