@@ -223,8 +223,9 @@ static inline void job_open(uint64_t id, const struct opened *before, struct ope
 	if (rig_job_more)
 		rig_job_more(&q);
 	ask(broker.sock, &q, &m);
-	while (m.type == MSG_PROVIDER_WANT && rig_nwanted < ARRAY_SIZE(rig_wanted)) {
-		rig_wanted[rig_nwanted++] = m.id;
+	while (m.type == MSG_PROVIDER_WANT || m.type == MSG_PROVIDER_END) {
+		if (m.type == MSG_PROVIDER_WANT && rig_nwanted < ARRAY_SIZE(rig_wanted))
+			rig_wanted[rig_nwanted++] = m.id;
 		msg_in_done(&m);
 		assert_true(recv_ms(broker.sock, &m, 5000));
 	}
