@@ -227,10 +227,22 @@ enum proto_type {
 	MSG_FILE,      /* NAME (path), FD_VALUE? (read-only; root's), TEXT? (why there is none), no
 			* answer: a file that a credential names, at the start and when it changed */
 	MSG_JOBS_TOLD, /* no answer: all jobs that live were told; leases of others are owed */
+	/* egret -> egretd -> broker */
+	MSG_LEASE_LIST,	  /* FLAGS? (LEASE_ALL: also what is over) -> MSG_LEASE*, END; admins */
+	MSG_LEASE,	  /* LEASE, NAME (credential), JOB_NAME, STATE ("live"|"replaced"|"owed"|
+			   * "revoked"|"over"), STATIC, HOSTS* (patterns), SIZE (requests), TIME
+			   * (minted), NOW (renewed), EXPIRES, REVOKED (all wall, us; 0: not), TEXT?
+			   * (the last failure) */
+	MSG_LEASE_REVOKE, /* LEASE?, JOB_NAME?, NAME? (credential): those that fit all that is
+			   * there; or FLAGS (LEASE_ALL) -> OK with SIZE (how many) and STATIC (how
+			   * many of them end nothing at a provider); admins */
+	/* proxy -> broker */
+	MSG_CRED_USED, /* INDEX, SIZE: so many requests more had it; no answer */
 	/* broker -> proxy */
 	MSG_CRED_GONE, /* INDEX: what it has of this credential is forgotten, and asked for anew
 			* when it is needed */
 };
+#define LEASE_ALL 1u
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \
 	1u /* the runner refuses jobs without a job container: no step runs on the host */
@@ -338,6 +350,7 @@ enum proto_tag {
 	TAG_HANDLE,
 	TAG_RENEWABLE,
 	TAG_TOKEN_AUDIENCE,
+	TAG_REVOKED,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

@@ -44,11 +44,12 @@ static const struct {
 	bool answers; /* itself, when it succeeds */
 	int (*fn)(struct broker *b, struct msg_in *m, char *why, size_t size);
 } questions[] = {
-	{ MSG_JOB_OPEN, true, job_open },	 { MSG_JOB_PEER, false, job_peer },
-	{ MSG_JOB_CLOSE, false, job_close },	 { MSG_SECRET_SET, false, secrets_set },
-	{ MSG_SECRET_LIST, true, secrets_list }, { MSG_SECRET_REMOVE, false, secrets_remove },
-	{ MSG_CA_ROOT, true, root_tell },	 { MSG_FILE, true, file_set },
-	{ MSG_JOBS_TOLD, true, jobs_told },
+	{ MSG_JOB_OPEN, true, job_open },	   { MSG_JOB_PEER, false, job_peer },
+	{ MSG_JOB_CLOSE, false, job_close },	   { MSG_SECRET_SET, false, secrets_set },
+	{ MSG_SECRET_LIST, true, secrets_list },   { MSG_SECRET_REMOVE, false, secrets_remove },
+	{ MSG_CA_ROOT, true, root_tell },	   { MSG_FILE, true, file_set },
+	{ MSG_JOBS_TOLD, true, jobs_told },	   { MSG_LEASE_LIST, true, leases_list },
+	{ MSG_LEASE_REVOKE, true, leases_revoke },
 };
 
 static void egretd_gone(struct broker *b)

@@ -235,6 +235,14 @@ void leases_early(struct job *j)
 	}
 }
 
+void lease_used(struct job *j, uint64_t index, uint64_t n)
+{
+	struct lease *l = index < j->ndefs ? find(j, j->defs[index]) : NULL;
+
+	if (l && n < UINT32_MAX)
+		l->requests += n;
+}
+
 void leases_job_changed(struct job *j)
 {
 	for (struct lease *l = j->broker->leases, *next; l; l = next) {

@@ -59,6 +59,10 @@ void leases_job_changed(struct job *j);
 void leases_job_ended(struct job *j);
 void leases_proxy_gone(struct job *j); /* nobody waits any more */
 void leases_file_changed(struct broker *b, struct str path);
+void lease_used(struct job *j, uint64_t index, uint64_t n); /* so many requests more had it */
+/* lease_list.c: what an administrator asks; they answer themselves. */
+int leases_list(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
+int leases_revoke(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 bool leases_owed(const struct broker *b); /* a revocation is under way */
 void leases_done(struct broker *b);
 

@@ -192,6 +192,16 @@ static void ca_get(struct job *j, const struct msg_in *m)
 	answer(j, &out);
 }
 
+static void cred_used(struct job *j, const struct msg_in *m)
+{
+	uint64_t index, n;
+
+	if (msg_get_u64(m, TAG_INDEX, &index) < 0 || msg_get_u64(m, TAG_SIZE, &n) < 0)
+		job_peer_drop(j);
+	else
+		lease_used(j, index, n);
+}
+
 void job_peer_ready(struct watch *w, uint32_t events)
 {
 	struct job *j = w->owner;
@@ -210,6 +220,8 @@ void job_peer_ready(struct watch *w, uint32_t events)
 		ca_get(j, &m);
 	else if (m.type == MSG_CRED_GET)
 		cred_get(j, &m);
+	else if (m.type == MSG_CRED_USED)
+		cred_used(j, &m);
 	else
 		job_peer_drop(j);
 	msg_in_done(&m);

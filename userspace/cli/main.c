@@ -18,6 +18,7 @@ static const struct cli_verb verbs[] = {
 	{ "summary", "sum up a job for people", verb_summary },
 	{ "policy", "check, explain or test policies", verb_policy },
 	{ "secret", "set, list or remove secrets of the sealed store", verb_secret },
+	{ "lease", "list or revoke what jobs hold of providers", verb_lease },
 	{ "ca", "the root certificate for images (ca.mode root)", verb_ca },
 	{ "upgrade", "hand over to the egretd that is installed now; jobs go on", verb_upgrade },
 	{ "config", "show the configuration in force", verb_config },

@@ -30,9 +30,6 @@
 #define ADMIN_BUFFER \
 	(16 << 20)	  /* 4,000 jobs with facts and members; the kernel takes what is used */
 #define CLIENTS_A_USER 32 /* of one uid that is not root's: nobody keeps the others out */
-#define BROKER_BIT                                                                             \
-	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
-		       have it */
 
 struct client *client_new(struct daemon *d, int fd)
 {
@@ -199,7 +196,7 @@ static struct job *named_job(struct client *c, struct msg_in *m)
 	return j;
 }
 
-static void admin_event(struct client *c, enum event_kind kind, const char *what, struct str name)
+void client_event(struct client *c, enum event_kind kind, const char *what, struct str name)
 {
 	struct event e;
 	char text[PROTO_NAME_MAX + 64];
@@ -210,74 +207,6 @@ static void admin_event(struct client *c, enum event_kind kind, const char *what
 	event_num(&e, FIELD_PROCESS_UID, c->who.uid);
 	event_text(&e, FIELD_MESSAGE, str_of(text));
 	daemon_event(c->d, 0, &e);
-}
-
-/* SECRET_*, CA_ROOT: name and descriptor are handed on; the value is never read here. */
-static void hand_to_broker(struct client *c, struct msg_in *m)
-{
-	struct msg_out out;
-	struct str name;
-	int value = -1, r;
-
-	if (c->broker_serial) {
-		client_failed(c, m->id, -EBUSY, "the question before is not answered yet");
-		return;
-	}
-	/* The root's certificate is public. */
-	if (!c->who.admin && m->type != MSG_CA_ROOT) {
-		client_failed(c, m->id, -EPERM, "secrets are set by root on the host: use sudo");
-		return;
-	}
-	c->broker_serial = (++c->d->serial & 0x7fffffffu) | BROKER_BIT;
-	c->broker_question = m->id;
-	msg_begin(&out, m->type, c->broker_serial);
-	if (msg_get_str(m, TAG_NAME, PROTO_NAME_MAX, &name) == 0) {
-		msg_put_str(&out, TAG_NAME, name);
-		admin_event(c, EVENT_ADMIN_SECRET, m->type == MSG_SECRET_SET ? "set" : "removed",
-			    name);
-	}
-	if (m->type == MSG_SECRET_SET) {
-		r = msg_take_fd(m, TAG_FD_VALUE, &value);
-		if (r == 0)
-			msg_put_fd(&out, TAG_FD_VALUE, value);
-	}
-	r = service_send(&c->d->broker, &out);
-	if (value >= 0)
-		close(value);
-	if (r < 0) {
-		c->broker_serial = 0;
-		client_failed(c, m->id, r,
-			      "egret-broker is being started anew: try again in a moment");
-	}
-}
-
-void control_broker_answer(struct daemon *d, struct msg_in *m)
-{
-	static const uint16_t strings[] = { TAG_NAME, TAG_TEXT };
-	static const uint16_t numbers[] = { TAG_CODE, TAG_TIME, TAG_SIZE };
-	cleanup_close int ca = -1;
-	struct client *c;
-	struct msg_out out;
-	struct str s;
-	uint64_t v;
-	size_t i;
-
-	for (c = d->clients; c && !(c->broker_serial && c->broker_serial == m->id); c = c->next)
-		;
-	if (!c)
-		return;
-	msg_begin(&out, m->type, c->broker_question);
-	for (i = 0; i < ARRAY_SIZE(strings); i++)
-		if (msg_get_str(m, strings[i], PROTO_TEXT_MAX, &s) == 0)
-			msg_put_str(&out, strings[i], s);
-	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (msg_get_u64(m, numbers[i], &v) == 0)
-			msg_put_u64(&out, numbers[i], v);
-	if (msg_take_fd(m, TAG_FD_CA, &ca) == 0)
-		msg_put_fd(&out, TAG_FD_CA, ca);
-	if (m->type != MSG_SECRET)
-		c->broker_serial = 0;
-	client_send(c, &out);
 }
 
 static void on_reloaded(void *owner, int err, const char *text)
@@ -374,7 +303,7 @@ static bool answer(struct client *c, struct msg_in *m)
 			/* From inside: who asks lives on with the worker, to report. */
 			if (j->worker && !strcmp(c->who.job, j->name))
 				j->worker->spare = c->who.pid;
-			admin_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
+			client_event(c, EVENT_ADMIN_JOB, "ended", str_of(j->name));
 			/* Answered when what was left of it is killed: what the caller starts next
 			 * is no part of that. */
 			if (j->state == JOB_RUNNING)
@@ -428,7 +357,9 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_SECRET_LIST:
 	case MSG_SECRET_REMOVE:
 	case MSG_CA_ROOT:
-		hand_to_broker(c, m);
+	case MSG_LEASE_LIST:
+	case MSG_LEASE_REVOKE:
+		client_to_broker(c, m);
 		return true;
 	case MSG_RELOAD:
 		if (!c->who.admin || c->reloading) {

@@ -6,6 +6,7 @@
 #include "policy/image.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static const char *const param_names[PARAM_END] = {
 #define PARAM(id, key) [PARAM_##id] = key,
@@ -198,6 +199,22 @@ static bool any_host(const uint8_t *p, struct img_table strings, struct img_tabl
 			return true;
 	}
 	return false;
+}
+
+bool credential_each_host(const struct credential *c, size_t *at, char to[HOST_PATTERN_MAX])
+{
+	struct img_credential h = head_of(c);
+	struct img_host host;
+
+	if (*at >= h.hosts.n)
+		return false;
+	IMG_GET(c->p, h.hosts, (*at)++, &host);
+	snprintf(to, HOST_PATTERN_MAX, "%s%.*s",
+		 host.kind == HOST_MANY	 ? "**."
+		 : host.kind == HOST_ONE ? "*."
+					 : "",
+		 STR_ARG(img_text(c->p, h.strings, host.name)));
+	return true;
 }
 
 bool credential_host(const struct credential *c, struct str host)

@@ -30,8 +30,8 @@ enum param {
 #undef PARAM
 	PARAM_END
 };
-const char *param_name(enum param id); /* its key in the credential's file */
-bool param_is_secret(enum param id);   /* its value is a reference */
+const char *param_name(enum param id);	 /* its key in the credential's file */
+bool param_is_secret(enum param id);	 /* its value is a reference */
 #define CREDENTIAL_AWS_PATH "/egret/aws" /* of http://169.254.170.2: placeholder keys */
 enum inject_kind {
 	INJECT_HEADER = 1, /* format with one {token} */
@@ -78,6 +78,9 @@ bool credential_any_tier(const struct credential *c);
 uint64_t credential_ttl_ms(const struct credential *c); /* 0: the provider's */
 int credential_for(const struct credential *c,
 		   const struct facts *f); /* as policy_for; "any" fits with 0 keys */
+/* Walks its hosts as they are written ("**.example.com"). Start with *at = 0. */
+#define HOST_PATTERN_MAX 260u
+bool credential_each_host(const struct credential *c, size_t *at, char to[HOST_PATTERN_MAX]);
 /* May it go to this canonical host? */
 bool credential_host(const struct credential *c, struct str host);
 /* Walks the injections for a host. Start with *at = 0. */

@@ -29,6 +29,8 @@ int creds_find(const struct credentials *c, struct str name);
 struct credential creds_at(const struct credentials *c, int index);
 int creds_count(const struct credentials *c);
 struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner);
+/* A request with it goes out: told to the broker, soon and together. */
+void creds_used(struct proxy *px, int index);
 void creds_cancel(struct creds_want *w);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */

@@ -136,6 +136,8 @@ static bool write_request(struct session *s)
 				   (struct str){ (char *)l->value.p, l->value.n }, &k, &x->inject)
 		      : -ESTALE;
 		s->up.secret = true;
+		if (r == 0)
+			creds_used(s->px, x->credential);
 	}
 	if (r == 0)
 		body_parts(s, &k, &o);
