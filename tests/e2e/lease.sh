@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A lease from its provider to its end: one a job and credential, shown, counted, revoked by hand and at the job's end, and by the next broker
+# when one was killed.
+. "$(dirname "$0")/../lib.sh"
+[ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
+. "$ROOT/tests/e2e/origins.sh"
+NAMES+=' id.test' NGINX_OWN=id.test
+NGINX_EXTRA="server { listen $GOOD:443 ssl; server_name id.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key; access_log $TMP/www/id.log idp;
+	location = /token { default_type application/json; return 200 '{\"access_token\":\"tok-\$request_id\",\"token_type\":\"Bearer\",\"expires_in\":600}'; }
+	location = /revoke { proxy_pass http://$GOOD:8089; } }
+	server { listen $GOOD:8089; access_log off; location / { if (-f $TMP/www/down) { return 503; } return 200 ''; } }"
+NGINX_EXTRA="log_format idp '\$request_method \$request_uri \$status \$request_body'; $NGINX_EXTRA"
+origins_up
+policy '"allow": "GET https://api.test/**", "credential": "token"'
+CREDENTIAL=$TMP/cred.json
+cat >"$CREDENTIAL" <<-JSON
+	{ "name": "token", "provider": "oauth2", "token_url": "https://id.test/token", "revoke_url": "https://id.test/revoke", "grant": "client_credentials",
+	  "client_id": "egret", "client_secret": "store:client", "for": "any", "hosts": ["api.test"],
+	  "inject": { "header": "Authorization", "format": "Bearer {token}" } }
+JSON
+printf '%s' "client-$(openssl rand -hex 8)" | "$EGRET" secret set client
+last_auth() { origin_log | tail -n 1 | cut -d' ' -f6-; }
+asked() { grep -c "^POST /$1 ${2:-200}" "$TMP/www/id.log" 2>/dev/null; }
+running() { # a job that asks once, and again for each file that comes
+	rm -f "$TMP"/go.* "$TMP"/done.*
+	job bash -c "for i in 1 2 3 4 5; do while [ ! -e '$TMP/go.'\$i ]; do sleep 0.02; done
+		[ ! -s '$TMP/go.'\$i ] || break; curl -sS --max-time 20 -o /dev/null https://api.test/hello.txt; touch '$TMP/done.'\$i; done" &
+	job_pid=$!
+}
+go() { : >"$TMP/go.$1" && wait_for 20 "[ -e '$TMP/done.$1' ]"; }
+stop() { echo end >"$TMP/go.$1" && wait "$job_pid"; }
+
+running
+go 1
+token=$(last_auth)
+like "$token" '^Bearer tok-' "a token that was made for the job"
+go 2
+is "$(last_auth)" "$token" "the next request has the same"
+is "$(asked token)" 1 "its provider was asked once"
+t "egret lease list counts what used it" wait_for 5 "'$EGRET' lease list --json | grep -q '\"requests\": 2'"
+list=$("$EGRET" lease list)
+like "$list" 'token  job j-[0-9a-f]*  live' "egret lease list names credential and job"
+like "$list" 'requests to api.test' "and hosts"
+unlike "$list$("$EGRET" lease list --all --json)" "${token#Bearer }" "never the value"
+lease=$(sed -n 's/^\(L[0-9a-f]*\) .*/\1/p' <<<"$list")
+like "$("$EGRET" lease revoke "$lease")" '^1 lease: 1 with its provider' "egret lease revoke"
+t "its provider hears of it" wait_for 5 '[ "$(asked revoke)" = 1 ]'
+like "$("$EGRET" lease list --all)" "$lease.*revoked" "egret lease list --all says so"
+is "$("$EGRET" lease revoke "$lease" >/dev/null 2>&1; echo $?)" 1 "once"
+go 3
+unlike "$(last_auth)" "${token#Bearer }" "a job that needs it again gets another one"
+is "$(asked token)" 2 "made anew"
+# The broker dies: the job goes on with what it has, and nothing is forgotten.
+token=$(last_auth)
+broker=$(pgrep -f "^egret-broker" -P "$(cat "$TMP/run/egretd.pid" 2>/dev/null || pgrep -f "egretd.*$TMP/egret.json" | head -n 1)" | head -n 1)
+kill -9 "$broker"
+t "another broker is there" wait_for 10 "'$EGRET' lease list 2>/dev/null | grep -q live"
+go 4
+is "$(last_auth)" "$token" "the job's lease is what it was"
+stop 5
+t "revoked within a second of the job's end" wait_for 1 '[ "$(asked revoke)" = 2 ]'
+is "$(asked token)" 2 "no more were made"
+
+# A provider that does not answer: reported, owed by the next egretd, and revoked as soon as it can be.
+running
+go 1
+touch "$TMP/www/down"
+stop 2
+is "$(asked revoke)" 2 "its provider is down"
+t "the failure is an event" wait_for 5 "grep -q '\"event\":\"credential.fail\".*not revoked' '$TMP/state/events.ndjson'"
+rm "$TMP/www/down"
+running
+t "the next egretd pays what is owed" wait_for 10 '[ "$(asked revoke)" = 3 ]'
+stop 1
+is "$(asked token)" 3 "and nothing was made for nobody"
+done_testing
