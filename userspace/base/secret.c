@@ -59,7 +59,8 @@ int secret_arena_init(size_t size)
 	p = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	if (mprotect(p + page, size, PROT_READ | PROT_WRITE) < 0 || mlock2(p + page, size, MLOCK_ONFAULT) < 0 ||
+	if (mprotect(p + page, size, PROT_READ | PROT_WRITE) < 0 ||
+	    mlock2(p + page, size, MLOCK_ONFAULT) < 0 ||
 	    madvise(p + page, size, MADV_DONTDUMP) < 0 ||
 	    madvise(p + page, size, MADV_WIPEONFORK) < 0) {
 		r = -errno;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an administrator asks of leases: which there are, and to revoke some. Called by control.c with
- * egretd's frames; what is told holds no value.
+ * What an administrator asks of leases: which there are, and to revoke some. Called by control.c
+ * with egretd's frames; what is told holds no value.
  */
 #include "broker/lease.h"
 

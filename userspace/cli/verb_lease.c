@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * egret lease list|revoke: what jobs hold of providers, and an early end of it. Names and hosts come
- * from root's own files, by way of the broker; they are escaped all the same.
+ * egret lease list|revoke: what jobs hold of providers, and an early end of it. Names and hosts
+ * come from root's own files, by way of the broker; they are escaped all the same.
  */
 #include "cli/job_ask.h"
 #include "cli/job_print.h"
@@ -186,8 +186,10 @@ static int revoke_them(int sock, struct msg_out *q)
 	if (m.type != MSG_OK)
 		status = refused(&m);
 	else
-		printf("%llu lease%s: %llu with its provider now (egret lease list --all says when it "
-		       "is done), %llu static or without an end to ask for: nothing is revoked, only "
+		printf("%llu lease%s: %llu with its provider now (egret lease list --all says when "
+		       "it "
+		       "is done), %llu static or without an end to ask for: nothing is revoked, "
+		       "only "
 		       "forgotten\n",
 		       n, n == 1 ? "" : "s", n - fixed, fixed);
 	msg_in_done(&m);
@@ -223,8 +225,8 @@ int verb_lease(int argc, char **argv)
 	is_revoke = argc - optind >= 1 && argc - optind <= 2 && !strcmp(argv[optind], "revoke") &&
 		    !json;
 	lease = argc - optind == 2 ? argv[optind + 1] : NULL;
-	if (!is_list && !(is_revoke && (lease ? !all && !job && !credential
-					      : all != (job || credential))))
+	if (!is_list &&
+	    !(is_revoke && (lease ? !all && !job && !credential : all != (job || credential))))
 		return fputs(usage, stderr), 2;
 	r = job_connect(&sock);
 	if (r >= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What callers ask of the broker, and what it answers, both handed on by egretd: secrets, the root's
- * certificate, leases. Fields are copied by name, descriptors unread.
+ * What callers ask of the broker, and what it answers, both handed on by egretd: secrets, the
+ * root's certificate, leases. Fields are copied by name, descriptors unread.
  */
 #include "egretd/control.h"
 
@@ -50,10 +50,11 @@ void client_to_broker(struct client *c, struct msg_in *m)
 	}
 	/* The root's certificate is public. */
 	if (!c->who.admin && m->type != MSG_CA_ROOT) {
-		client_failed(c, m->id, -EPERM,
-			      m->type == MSG_LEASE_LIST || m->type == MSG_LEASE_REVOKE
-				      ? "leases are shown to and revoked by root on the host: use sudo"
-				      : "secrets are set by root on the host: use sudo");
+		client_failed(
+			c, m->id, -EPERM,
+			m->type == MSG_LEASE_LIST || m->type == MSG_LEASE_REVOKE
+				? "leases are shown to and revoked by root on the host: use sudo"
+				: "secrets are set by root on the host: use sudo");
 		return;
 	}
 	c->broker_serial = (++c->d->serial & 0x7fffffffu) | BROKER_BIT;
@@ -84,9 +85,10 @@ void client_to_broker(struct client *c, struct msg_in *m)
 
 void control_broker_answer(struct daemon *d, struct msg_in *m)
 {
-	static const uint16_t strings[] = { TAG_NAME, TAG_TEXT, TAG_LEASE, TAG_JOB_NAME, TAG_STATE };
-	static const uint16_t numbers[] = { TAG_CODE,	TAG_TIME, TAG_SIZE,    TAG_STATIC,
-					    TAG_EXPIRES, TAG_NOW, TAG_REVOKED };
+	static const uint16_t strings[] = { TAG_NAME, TAG_TEXT, TAG_LEASE, TAG_JOB_NAME,
+					    TAG_STATE };
+	static const uint16_t numbers[] = { TAG_CODE,	 TAG_TIME, TAG_SIZE,   TAG_STATIC,
+					    TAG_EXPIRES, TAG_NOW,  TAG_REVOKED };
 	cleanup_close int ca = -1;
 	struct client *c;
 	struct msg_out out;
