@@ -110,6 +110,7 @@ void creds_free(struct credentials *c)
 		while (c->entries[i].wants)
 			creds_cancel(c->entries[i].wants);
 		secret_done(&c->entries[i].lease.value);
+		client_cert_free(c->entries[i].lease.cert);
 		for (unsigned k = 0; k < OLD_VALUES; k++)
 			secret_done(&c->entries[i].old[k].value);
 	}
@@ -330,8 +331,9 @@ static void keep_old(struct entry *e, struct secret value)
 static void leased(struct entry *e, const struct msg_in *m)
 {
 	uint64_t expires = 0, is_static = 0, now = clock_wall_us();
+	struct client_cert *cert = NULL;
 	struct secret value;
-	struct str v, id;
+	struct str v, id, pem;
 	const char *why;
 
 	if (msg_get(m, TAG_VALUE, &v) < 0 ||
@@ -341,17 +343,28 @@ static void leased(struct entry *e, const struct msg_in *m)
 		fail(e, "the broker's answer is not complete");
 		return;
 	}
-	why = unfit(v, &e->creds->px->limits);
+	if (credential_provider(&e->lease.cred) == PROVIDER_MTLS) {
+		/* Shown, never sent: nothing to keep as bytes, nothing to search for. */
+		if (msg_get(m, TAG_CERT, &pem) < 0 || client_cert_read(pem, v, &cert) < 0) {
+			fail(e, "it is not a certificate with its key, in PEM");
+			return;
+		}
+		v.n = 0;
+	}
+	why = cert ? NULL : unfit(v, &e->creds->px->limits);
 	if (why) {
 		fail(e, why);
 		return;
 	}
 	if (secret_dup(v.p, v.n, &value) < 0) {
+		client_cert_free(cert);
 		fail(e, "there is no room left in locked memory");
 		return;
 	}
 	keep_old(e, value);
 	e->lease.value = value;
+	client_cert_free(e->lease.cert);
+	e->lease.cert = cert;
 	memcpy(e->lease.id, id.p, id.n);
 	e->lease.id[id.n] = 0;
 	e->lease.expires_us = expires;

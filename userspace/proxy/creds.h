@@ -5,12 +5,14 @@
 #define EGRET_PROXY_CREDS_H
 
 #include "base/secret.h"
+#include "proxy/clientcert.h"
 #include "proxy/proxy.h"
 #include "proxy/scrub.h"
 
 struct lease {
 	struct credential cred;
-	struct secret value;
+	struct secret value;	  /* n = 0 for who shows a certificate */
+	struct client_cert *cert; /* or NULL */
 	char id[64];
 	uint64_t expires_us; /* wall; 0: never */
 	bool is_static;

@@ -202,7 +202,8 @@ static void reached(struct dial *d)
 		succeed(d);
 		return;
 	}
-	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, &d->ssl) ||
+	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, d->want.cert,
+		      &d->ssl) ||
 	    shape_alpn(d->ssl, d->want.shape, d->want.h2)) {
 		(void)snprintf(f.text, sizeof(f.text), "TLS could not be set up");
 		fail(d, &f);

@@ -21,6 +21,7 @@ struct dial_want {
 					none. Outlives the dial */
 	const struct hello_shape *shape; /* of the client's hello, or NULL. Outlives the dial */
 	enum shape_h2 h2;		 /* what ALPN offers */
+	const struct client_cert *cert;	 /* to be shown, or NULL. Outlives the dial */
 	bool recorded;			 /* the record of what it is for is written already */
 	uint64_t connect_ms, handshake_ms;
 };

@@ -178,8 +178,11 @@ void exchange_upstream(struct session *s, bool fresh)
 	ask.recorded = x->recorded;
 	if (exchange_credential(x) >= 0) {
 		struct credential c = creds_at(s->px->creds, exchange_credential(x));
+		const struct lease *l = creds_now(s->px->creds, x->credential);
 
 		ask.credential = credential_name(&c);
+		if (l)
+			ask.cert = l->cert;
 	}
 	x->want_upstream = upstream_get(s->px, &ask, on_upstream, s);
 }

@@ -73,7 +73,7 @@ struct pool *pool_free(struct pool *p)
 bool pool_same(const struct pool_key *a, const struct pool_key *b)
 {
 	return a->port == b->port && a->tls == b->tls && a->netns == b->netns &&
-	       a->host_n == b->host_n && a->credential_n == b->credential_n &&
+	       a->host_n == b->host_n && a->credential_n == b->credential_n && a->cert == b->cert &&
 	       !memcmp(a->host, b->host, a->host_n) &&
 	       !memcmp(a->credential, b->credential, a->credential_n) &&
 	       (a->host_n || !memcmp(a->addr, b->addr, sizeof(a->addr)));

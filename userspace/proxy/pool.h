@@ -12,6 +12,7 @@ struct pool_key {
 	uint8_t addr[16]; /* only then */
 	char credential[128];
 	size_t credential_n;
+	uint64_t cert;	/* client_cert_number */
 	uint64_t netns; /* dialled from there; 0: the host's */
 	uint16_t port;
 	bool tls;

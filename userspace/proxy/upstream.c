@@ -65,6 +65,7 @@ struct upstream_want {
 	struct upstream_want *leader, *waiting;
 	bool by_parent, shaped;
 	struct hello_shape shape;
+	struct client_cert *cert;
 	upstream_fn fn;
 	void *owner;
 };
@@ -259,6 +260,7 @@ static void want_free(struct upstream_want *w)
 	if (w->leader)
 		leave(&w->leader->waiting, w);
 	release(w, false);
+	client_cert_free(w->cert);
 	timer_del(&w->now);
 	free(w);
 }
@@ -365,6 +367,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .host = { w->key.host, w->key.host_n },
 			       .parent = w->by_parent ? u->parent : NULL,
 			       .netns = w->key.netns,
+			       .cert = w->cert,
 			       .recorded = w->recorded,
 			       .shape = w->shaped ? &w->shape : NULL,
 			       .h2 = w->offer,
@@ -523,6 +526,8 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	if (ask->credential.n)
 		memcpy(w->key.credential, ask->credential.p, ask->credential.n);
 	w->key.credential_n = ask->credential.n;
+	w->cert = client_cert_hold(ask->cert);
+	w->key.cert = client_cert_number(w->cert);
 	look(w, w->fresh);
 	return w;
 }

@@ -21,6 +21,7 @@ struct upstream_ask {
 	uint64_t netns;	       /* sockets_from() where it is asked for */
 	bool tls;	       /* verified for host, or the handshake fails */
 	struct str credential; /* name of the credential that requests on it will carry, or n = 0 */
+	struct client_cert *cert; /* of that credential, or NULL. Held */
 	bool h2;    /* may go by HTTP/2; that a dial offers it takes a client that does */
 	bool fresh; /* not from the pool */
 	const struct hello_shape *shape; /* of the client's hello: the upstream sees the like of it.

@@ -28,6 +28,7 @@ struct peer {
 	size_t host_n;
 	uint8_t addr[16];
 	uint16_t port;
+	uint64_t cert; /* client_cert_number: who came with one is not who came without */
 };
 
 /* Hangs on the SSL. */
@@ -62,7 +63,7 @@ static void judged_free(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long
 
 static bool same_peer(const struct peer *a, const struct peer *b)
 {
-	return a->port == b->port && a->host_n == b->host_n &&
+	return a->port == b->port && a->cert == b->cert && a->host_n == b->host_n &&
 	       !memcmp(a->host, b->host, a->host_n) && (a->host_n || !memcmp(a->addr, b->addr, 16));
 }
 
@@ -118,9 +119,10 @@ static void on_info(const SSL *ssl, int where, int value)
 	struct judged *j = SSL_get_ex_data(ssl, judged_index);
 	int alert = value & 0xff;
 
-	if (where == SSL_CB_READ_ALERT && j->asked &&
+	if (where == SSL_CB_READ_ALERT && (j->asked || j->peer.cert) &&
 	    (alert == SSL_AD_CERTIFICATE_REQUIRED || alert == SSL_AD_HANDSHAKE_FAILURE ||
-	     alert == SSL_AD_BAD_CERTIFICATE))
+	     alert == SSL_AD_BAD_CERTIFICATE || alert == SSL_AD_UNKNOWN_CA ||
+	     alert == SSL_AD_CERTIFICATE_EXPIRED || alert == SSL_AD_ACCESS_DENIED))
 		j->refused = true;
 }
 
@@ -190,7 +192,7 @@ static void offer_session(SSL *ssl, const SSL_SESSION *session)
 }
 
 int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
-	      SSL **ret)
+	      const struct client_cert *cert, SSL **ret)
 {
 	struct judged *j;
 	struct kept *k;
@@ -209,13 +211,15 @@ int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uin
 		memcpy(j->peer.addr, addr, 16);
 	j->peer.host_n = host.n;
 	j->peer.port = port;
+	j->peer.cert = client_cert_number(cert);
 	if (SSL_set_ex_data(ssl, judged_index, j) != 1) {
 		free(j);
 		SSL_free(ssl);
 		return -EIO;
 	}
 	if (SSL_set_fd(ssl, fd) != 1 ||
-	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1)) {
+	    (host.n && SSL_set_tlsext_host_name(ssl, j->peer.host) != 1) ||
+	    (cert && client_cert_show(cert, ssl) < 0)) {
 		SSL_free(ssl);
 		return -EIO;
 	}
@@ -238,7 +242,10 @@ const char *uptls_lost(const SSL *ssl)
 {
 	const struct judged *j = ssl ? SSL_get_ex_data(ssl, judged_index) : NULL;
 
-	return j && j->refused ? "demands a client certificate, and egret has none" : NULL;
+	if (!j || !j->refused)
+		return NULL;
+	return j->peer.cert ? "does not take the client certificate of the credential"
+			    : "demands a client certificate, and egret has none";
 }
 
 bool uptls_chose_h2(const SSL *ssl)

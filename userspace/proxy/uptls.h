@@ -4,7 +4,7 @@
 #ifndef EGRET_PROXY_UPTLS_H
 #define EGRET_PROXY_UPTLS_H
 
-#include "base/bytes.h"
+#include "proxy/clientcert.h"
 #include <openssl/types.h>
 
 struct uptls;
@@ -12,14 +12,14 @@ struct uptls;
 struct uptls *uptls_new(const int *root_fds, unsigned nroots, size_t chain_bytes);
 struct uptls *uptls_free(struct uptls *u); /* NULL; every SSL of it must be gone */
 
-/* An SSL for a handshake over fd, without ALPN. host canonical, or n = 0 and addr (16 bytes). 0 or
- * -EIO. */
+/* An SSL for a handshake over fd, without ALPN. host canonical, or n = 0 and addr (16 bytes). cert
+ * is shown to who asks for one; NULL: none. 0 or -EIO. */
 int uptls_ssl(struct uptls *u, int fd, struct str host, const uint8_t *addr, uint16_t port,
-	      SSL **ret) MUST_CHECK;
+	      const struct client_cert *cert, SSL **ret) MUST_CHECK;
 /* What verification found wrong, or "". Borrowed from the SSL. */
 const char *uptls_why(const SSL *ssl);
 /* In clear (NULL) or without a word for it: NULL. Else why the peer ended it, behind "it" or "the
- * server": it demands a client certificate. */
+ * server": it demands a client certificate, or does not take the one that it was shown. */
 const char *uptls_lost(const SSL *ssl);
 bool uptls_chose_h2(const SSL *ssl); /* after a handshake: does it speak HTTP/2? */
 /* After a handshake: was the certificate verified for the host? */

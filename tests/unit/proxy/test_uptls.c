@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Sessions towards upstreams: what was verified is resumed, by each dial of a flock, by the same
- * host and port alone, and never what was not verified. */
+ * host and port alone, and never what was not verified. A client certificate is shown where its
+ * credential says, and what was agreed with it is nobody else's. */
 #include "proxy/uptls.h"
 
 #include "unit/proxy/certs.h"
@@ -14,6 +15,7 @@
 
 static struct made_cert root, leaf;
 static SSL_CTX *server;
+static struct client_cert *shown;
 
 static struct uptls *trusting(const struct made_cert *ca)
 {
@@ -35,7 +37,7 @@ static struct ends dial(struct uptls *u, const char *host, uint16_t port)
 	struct ends e;
 
 	pair_tcp(&e.fds[0], &e.fds[1]);
-	assert_int_equal(uptls_ssl(u, e.fds[0], str_of(host), NULL, port, &e.up), 0);
+	assert_int_equal(uptls_ssl(u, e.fds[0], str_of(host), NULL, port, shown, &e.up), 0);
 	e.far = SSL_new(server);
 	SSL_set_fd(e.far, e.fds[1]);
 	SSL_set_accept_state(e.far);
@@ -125,6 +127,84 @@ static void not_verified(void **state)
 	cert_free(&another);
 }
 
+static struct str pem(BIO *to)
+{
+	char *p;
+	long n = BIO_get_mem_data(to, &p);
+
+	return (struct str){ p, (size_t)n };
+}
+
+static struct client_cert *client_cert(const struct made_cert *cert, EVP_PKEY *key)
+{
+	BIO *chain = BIO_new(BIO_s_mem()), *keys = BIO_new(BIO_s_mem());
+	struct client_cert *c = NULL;
+
+	PEM_write_bio_X509(chain, cert->cert);
+	PEM_write_bio_X509(chain, root.cert);
+	PEM_write_bio_PrivateKey(keys, key, NULL, NULL, 0, NULL, NULL);
+	if (client_cert_read(pem(chain), pem(keys), &c) < 0)
+		c = NULL;
+	BIO_free(chain);
+	BIO_free(keys);
+	return c;
+}
+
+static void client_certificate(void **state)
+{
+	static const struct cert_form form = { .cn = "robot", .eku = "clientAuth" };
+	struct made_cert robot = cert_make(&form, &root), other = cert_make(&form, &root);
+	struct uptls *u = trusting(&root);
+	struct client_cert *one = client_cert(&robot, robot.key);
+	struct client_cert *two = client_cert(&other, other.key);
+	struct ends e;
+	char byte;
+	(void)state;
+
+	assert_non_null(one);
+	assert_non_null(two);
+	assert_null(client_cert(&robot, other.key));
+	assert_int_equal(client_cert_read(STR("x"), STR("y"), &(struct client_cert *){ NULL }),
+			 -74);
+	X509_STORE_add_cert(SSL_CTX_get_cert_store(server), root.cert);
+	SSL_CTX_set_verify(server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_session_id_context(server, (const uint8_t *)"t", 1);
+
+	/* Without one the server ends it, and says why. */
+	e = dial(u, "api.test", 443);
+	assert_false(shake(&e));
+	assert_true(SSL_read(e.up, &byte, 1) <= 0);
+	assert_string_equal(uptls_lost(e.up), "demands a client certificate, and egret has none");
+	hang_up(&e);
+
+	shown = one;
+	e = dial(u, "api.test", 443);
+	assert_true(shake(&e));
+	assert_int_equal(X509_cmp(SSL_get0_peer_certificate(e.far), robot.cert), 0);
+	read_tickets(&e);
+	hang_up(&e);
+	assert_true(resumed(u, "api.test", 443));
+	/* Its session is for itself: not for another one, not for none. */
+	shown = two;
+	e = dial(u, "api.test", 443);
+	assert_true(shake(&e));
+	assert_false(SSL_session_reused(e.up));
+	assert_int_equal(X509_cmp(SSL_get0_peer_certificate(e.far), other.cert), 0);
+	hang_up(&e);
+	shown = NULL;
+	e = dial(u, "api.test", 443);
+	assert_false(shake(&e));
+	assert_false(SSL_session_reused(e.up));
+	hang_up(&e);
+
+	SSL_CTX_set_verify(server, SSL_VERIFY_NONE, NULL);
+	client_cert_free(one);
+	client_cert_free(two);
+	uptls_free(u);
+	cert_free(&robot);
+	cert_free(&other);
+}
+
 static int setup(void **state)
 {
 	static const struct cert_form ca = CA_FORM("root"),
@@ -152,7 +232,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_flock),
-					    cmocka_unit_test(not_verified) };
+					    cmocka_unit_test(not_verified),
+					    cmocka_unit_test(client_certificate) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
