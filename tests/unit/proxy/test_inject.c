@@ -281,7 +281,7 @@ static void test_json(void **state)
 	doubtful(cred, "{\"auth\":{\"token\":\"" MARK "\",}}", "not JSON");
 	doubtful(cred, "{'auth':{'token':'" MARK "'}}", "not JSON");
 	memset(deep, '[', 65);
-	strcat(deep, "\"" MARK "\"");
+	copy(deep + 65, "\"" MARK "\"");
 	memset(deep + strlen(deep), ']', 65);
 	doubtful(cred, deep, "64 levels");
 }
