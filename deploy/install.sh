@@ -39,6 +39,10 @@ fill() { # mode, folder, file with @PREFIX@, [name]
 }
 shopt -s nullglob
 if [ "$what" = install ]; then
+	# Who may run jobs and who may read, without being root (egret.json(5), groups): empty, and kept when egret goes.
+	if [ -z "$dest" ]; then
+		for group in egret egret-audit; do getent group "$group" >/dev/null || groupadd --system "$group"; done
+	fi
 	for bin; do [ -x "$build/bin/$bin" ] || { echo "install: $build/bin/$bin is not there: run \"make build\"" >&2; exit 1; }; done
 	grep -qF "$prefix/libexec/egret" "$build/bin/egretd" || {
 		echo "install: this build is for another prefix than $prefix: make clean; make PREFIX=$prefix build install" >&2

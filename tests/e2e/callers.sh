@@ -6,7 +6,7 @@
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
-need python3 setpriv
+need python3 setpriv jq
 origins_up
 daemon_config
 installed web '"allow": "GET https://api.test/**"' '"allow": "GET https://files.test/**"'
@@ -196,7 +196,14 @@ daemon_stop
 is $? 0 "SIGTERM ends it with 0"
 
 # ---- with run.policy ----
-daemon_config '"run": { "policy": "web" }'
+daemon_config '"run": { "policy": "web" }, "groups": { "jobs": "egret-no-such-group" }'
+daemon_start || done_testing
+as_nobody -- true >"$TMP/out" 2>"$TMP/err"
+isnt $? 0 "not root, and the group that may run jobs is not there: refused"
+like "$(cat "$TMP/err")" 'for members of the group egret-no-such-group' "the sentence names the group"
+one_line "no group"
+daemon_stop
+daemon_config '"run": { "policy": "web" }, "groups": { "jobs": "65534", "audit": "65533" }'
 daemon_start || done_testing
 urls=(https://api.test/hello.txt https://files.test/f https://evil.test/)
 is "$(as_nobody -- curl -sS --max-time 20 -w '%{http_code} ' -o /dev/null "${urls[0]}" -o /dev/null "${urls[1]}" -o /dev/null "${urls[2]}" 2>"$TMP/err")" '200 200 403 ' \
@@ -214,5 +221,30 @@ like "$(cat "$TMP/err")" 'only root may run a job as somebody else' "and it is s
 as_nobody --label repo=web --label event=push -- true >"$TMP/out" 2>"$TMP/err"
 is "$(stream | grep '"kind":"job.start"' | tail -n 1 | grep -o '"assurance":"[a-z]*"')" '"assurance":"unverified"' "labels of such a caller are unverified"
 is "$(as_nobody -- "$TMP/bin/egret" run --config "$TMP/egret.json" -- true >/dev/null 2>"$TMP/err"; echo $?)" 125 "inside a job no other is started"
+
+# ---- auditors read, and change nothing ----
+as_uid() { # uid and group, egret's words
+	(cd / && timeout -k 5 30 nsenter --net="/run/netns/$HOSTNS" setpriv --reuid="$1" --regid="$1" --clear-groups env EGRET_RUN_DIR="$TMP/run" "$TMP/bin/egret" "${@:2}")
+}
+as_nobody -- sleep 60 >/dev/null 2>&1 &
+sleeper=$!
+t "a job of uid 65534 runs" wait_for 15 "'$EGRET' job list | grep -q 'j-'"
+name=$("$EGRET" job list | grep -o 'j-[0-9a-f]*' | head -n 1)
+like "$(as_uid 65533 job list)" "$name" "the auditors' group sees it"
+unlike "$(as_uid 65532 job list)" "$name" "another uid does not"
+as_uid 65533 job end "$name" >"$TMP/out" 2>"$TMP/err"
+isnt $? 0 "an auditor does not end it"
+like "$(cat "$TMP/err")" 'auditors change nothing' "and it is said"
+isnt "$(as_uid 65533 secret list >/dev/null 2>&1; echo $?)" 0 "nor lists secrets"
+isnt "$(as_uid 65533 run --config "$TMP/egret.json" -- true >/dev/null 2>&1; echo $?)" 0 "nor runs jobs"
+is "$(setpriv --reuid=65533 --regid=65533 --clear-groups grep -c "\"id\":\"$name\"" "$TMP/state/events.ndjson" | grep -c '^[1-9]')" 1 "the auditors' group reads the log"
+t "root ends it" "$EGRET" job end "$name"
+wait "$sleeper"
+kill -HUP "$DAEMON"
+t "event: admin.policy, of a signal" wait_for 10 "stream | jq -e 'select(.kind == \"admin.policy\" and .message == \"reload, by signal\" and .process.uid == 0)'"
+echo v | "$EGRET" secret set callers-x && "$EGRET" secret remove callers-x
+for what in 'admin.job ended' 'admin.secret set' 'admin.secret removed'; do
+	is "$(stream | jq -r "select(.kind == \"${what% *}\" and (.message | startswith(\"${what#* }\"))) | \"\\(.process.uid) \\(.process.comm)\"" | tail -n 1)" '0 egret' "event: $what, with uid and tool"
+done
 daemon_stop
 done_testing

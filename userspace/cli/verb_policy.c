@@ -7,18 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char usage[] = "usage: egret policy check FILE... [--json]\n"
+static const char usage[] = "usage: egret policy check FILE... [--json|--sarif]\n"
 			    "       egret policy explain --policy FILE [--credential FILE] [--job "
 			    "key=value]... [--json] 'POST https://host/path'\n"
 			    "       egret policy test FILE... [--json|--junit]\n";
 
-/* "file:line:column: message" as an object. */
-static void diag_json(struct str line)
+/* "file:line:column: message" in its parts; false: there is no place in it. */
+struct placed {
+	struct str file, line, column, message;
+};
+
+static bool placed(struct str text, struct placed *ret)
 {
-	const char *p = line.p, *end = line.p + line.n, *colon[3] = { NULL, NULL, NULL };
+	const char *p = text.p, *end = text.p + text.n;
 
 	/* The numbers stand behind the first ":digits:digits: ", whatever the file is called. */
-	for (const char *c = p; c < end && !colon[2]; c++) {
+	for (const char *c = p; c < end; c++) {
 		const char *a = c + 1, *b;
 
 		if (*c != ':')
@@ -32,25 +36,96 @@ static void diag_json(struct str line)
 			b++;
 		if (b == a + 1 || b == end || *b != ':')
 			continue;
-		colon[0] = c;
-		colon[1] = a;
-		colon[2] = b;
+		*ret = (struct placed){ { p, (size_t)(c - p) },
+					{ c + 1, (size_t)(a - c - 1) },
+					{ a + 1, (size_t)(b - a - 1) },
+					{ b + 1, (size_t)(end - b - 1) } };
+		while (ret->message.n && ret->message.p[0] == ' ')
+			ret->message = (struct str){ ret->message.p + 1, ret->message.n - 1 };
+		return true;
 	}
-	if (!colon[2]) {
+	return false;
+}
+
+static void diag_json(struct str line)
+{
+	struct placed at;
+
+	if (!placed(line, &at)) {
 		printf("{ \"message\": ");
 		out_json(line);
 		printf(" }");
 		return;
 	}
 	printf("{ \"file\": ");
-	out_json((struct str){ p, (size_t)(colon[0] - p) });
-	printf(", \"line\": %.*s, \"column\": %.*s, \"message\": ", (int)(colon[1] - colon[0] - 1),
-	       colon[0] + 1, (int)(colon[2] - colon[1] - 1), colon[1] + 1);
-	p = colon[2] + 1;
-	while (p < end && *p == ' ')
-		p++;
-	out_json((struct str){ p, (size_t)(end - p) });
+	out_json(at.file);
+	printf(", \"line\": %.*s, \"column\": %.*s, \"message\": ", STR_ARG(at.line),
+	       STR_ARG(at.column));
+	out_json(at.message);
 	printf(" }");
+}
+
+/* RFC 3986: what is no unreserved byte of a path is written in hexadecimal. */
+static void out_uri(struct str path)
+{
+	putchar('"');
+	for (size_t i = 0; i < path.n; i++) {
+		unsigned char c = (unsigned char)path.p[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    (c && strchr("-._~/", c)))
+			putchar(c);
+		else
+			printf("%%%02X", c);
+	}
+	putchar('"');
+}
+
+/* SARIF 2.1.0 (OASIS), as code hosts take it: one result a sentence. A path is a relative reference
+ * where the file was named so. */
+static void results_sarif(const char *level, const struct diag *d, const char **comma)
+{
+	struct str left = buf_str(&d->text);
+
+	while (left.n) {
+		const char *end = memchr(left.p, '\n', left.n);
+		size_t n = end ? (size_t)(end - left.p) : left.n;
+		struct str line = { left.p, n };
+		struct placed at = { .message = line };
+		bool known = placed(line, &at);
+
+		printf("%s\n      { \"ruleId\": \"policy-%s\", \"level\": \"%s\", "
+		       "\"message\": { \"text\": ",
+		       *comma, level, level);
+		*comma = ",";
+		out_json(at.message);
+		printf(" }");
+		if (known) {
+			printf(", \"locations\": [ { \"physicalLocation\": { "
+			       "\"artifactLocation\": { \"uri\": ");
+			out_uri(at.file);
+			printf(" }, \"region\": { \"startLine\": %.*s, \"startColumn\": %.*s } } } "
+			       "]",
+			       STR_ARG(at.line), STR_ARG(at.column));
+		}
+		printf(" }");
+		n += end != NULL;
+		left = (struct str){ left.p + n, left.n - n };
+	}
+}
+
+static void sarif(const struct compiled *c)
+{
+	const char *comma = "";
+
+	printf("{ \"$schema\": \"https://json.schemastore.org/sarif-2.1.0.json\", \"version\": "
+	       "\"2.1.0\",\n  \"runs\": [ { \"tool\": { \"driver\": { \"name\": \"egret policy "
+	       "check\", \"version\": \"" EGRET_VERSION "\",\n    \"rules\": [ { \"id\": "
+	       "\"policy-error\" }, { \"id\": \"policy-warning\" } ] } },\n    \"columnKind\": "
+	       "\"unicodeCodePoints\",\n    \"results\": [");
+	results_sarif("error", &c->errors, &comma);
+	results_sarif("warning", &c->warnings, &comma);
+	printf(" ] } ]\n}\n");
 }
 
 static void diags_json(const char *key, const struct diag *d)
@@ -92,26 +167,32 @@ static int policy_check(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'J' },
+		{ "sarif", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct policy_set set;
-	bool json = false;
+	bool json = false, as_sarif = false;
 	int o, r;
 
 	optind = 1;
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (o == 'h')
 			return fputs(usage, stdout) < 0;
-		if (o != 'J')
-			return cli_fail(2, "usage: egret policy check FILE... [--json]");
-		json = true;
+		if (o != 'J' && o != 'S')
+			return cli_fail(2, "usage: egret policy check FILE... [--json|--sarif]");
+		json |= o == 'J';
+		as_sarif |= o == 'S';
 	}
 	if (optind == argc)
-		return cli_fail(2, "no file; usage: egret policy check FILE... [--json]");
+		return cli_fail(2, "no file; usage: egret policy check FILE... [--json|--sarif]");
+	if (json && as_sarif)
+		return cli_fail(2, "--json or --sarif, not both");
 	r = policy_set_open(&set, (const char *const *)argv + optind, (size_t)(argc - optind),
-			    json);
-	if (json && set.n) {
+			    json || as_sarif);
+	if (as_sarif && set.n) {
+		sarif(&set.compiled);
+	} else if (json && set.n) {
 		printf("{ \"ok\": %s, ", r == 0 ? "true" : "false");
 		diags_json("errors", &set.compiled.errors);
 		printf(", ");

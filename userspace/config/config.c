@@ -76,6 +76,7 @@ static bool is_wall(struct str s)
 	       str_is(s, "confined");
 }
 
+#define GROUP_FORM "a group of /etc/group, or a gid in quotes"
 #define AT(field) offsetof(struct config, field)
 static const struct key keys[] = {
 	{ "", "$schema", KEY_TEXT, SIZE_MAX, NULL, NULL },
@@ -115,6 +116,9 @@ static const struct key keys[] = {
 	{ "uids", "identity", KEY_UID, AT(uid_identity), NULL, NULL },
 	{ "uids", "provider", KEY_UID, AT(uid_provider), NULL, NULL },
 	{ "uids", "proxy_first", KEY_UID, AT(uid_proxy_first), NULL, NULL },
+	{ "", "groups", KEY_OBJECT, 0, NULL, NULL },
+	{ "groups", "jobs", KEY_TEXT, AT(group_jobs), is_name, GROUP_FORM },
+	{ "groups", "audit", KEY_TEXT, AT(group_audit), is_name, GROUP_FORM },
 	{ "", "limits", KEY_LIMITS, AT(limits), NULL, NULL },
 };
 
@@ -520,6 +524,8 @@ int config_load(const char *path, struct config *ret, char *why, size_t n)
 	c->uid_compile = 65603;
 	c->uid_identity = 65604;
 	c->uid_provider = 65605;
+	c->group_jobs = STR("egret");
+	c->group_audit = STR("egret-audit");
 	c->uid_proxy_first = 66000;
 	if (path || access(file, F_OK) == 0) {
 		r = load_file(file, c, why, n);

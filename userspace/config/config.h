@@ -83,6 +83,7 @@ struct config {
 			    alike */
 	struct limits limits;
 	bool audit_sync_each;
+	struct str group_jobs, group_audit; /* who may `egret run`; who may read */
 	/* Numeric, no passwd entry needed, all different: broker, audit, compiler, checker of
 	 * tokens, those that ask providers of credentials, then one for each proxy that can run at
 	 * once. */

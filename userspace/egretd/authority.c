@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,39 @@ static void place(const struct daemon *d, int proc, struct place_of *ret)
 	}
 }
 
+int authority_group(struct str name, const char *file, gid_t *ret)
+{
+	uint64_t n;
+	struct group *g;
+	FILE *f;
+
+	if (str_u64(name, &n) == 0 && n < UINT32_MAX) {
+		*ret = (gid_t)n;
+		return 0;
+	}
+	f = fopen(file, "re");
+	if (!f)
+		return -ENOENT;
+	while ((g = fgetgrent(f)) && !str_is(name, g->gr_name))
+		;
+	if (g)
+		*ret = g->gr_gid;
+	fclose(f);
+	return g ? 0 : -ENOENT;
+}
+
+static bool is_of(const struct caller *c, gid_t group)
+{
+	unsigned i;
+
+	if (group == GROUP_NOBODY)
+		return false;
+	for (i = 0; i < c->ngroups; i++)
+		if (c->groups[i] == group)
+			return true;
+	return c->gid == group;
+}
+
 int authority_place(const struct daemon *d, pid_t pid, struct place_of *ret)
 {
 	struct place_of at = { 0 };
@@ -145,8 +179,9 @@ int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, s
 	struct caller c = { .pidfd = -1 };
 	socklen_t size = sizeof(cred);
 	struct pollfd alive;
-	char path[64];
+	char path[64], comm[32];
 	cleanup_close int pidfd = -1, proc = -1;
+	bool host;
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || cred.pid <= 0) {
 		snprintf(why, n, "the caller is in another pid namespace: ask from the host");
@@ -172,13 +207,20 @@ int caller_of(const struct daemon *d, int sock, struct caller *ret, char *why, s
 	place(d, proc, &c.place);
 	c.in_job = c.place.in_slice;
 	snprintf(c.job, sizeof(c.job), "%s", c.place.job);
-	c.admin = c.uid == 0 && same_namespace(proc, "pid", "/proc/self") &&
-		  (same_namespace(proc, "mnt", "/proc/self") ||
-		   same_namespace(proc, "mnt", "/proc/1"));
+	if (read_small(proc, "comm", comm, sizeof(comm)) == 0)
+		snprintf(c.comm, sizeof(c.comm), "%.*s", (int)strcspn(comm, "\n"), comm);
+	host = same_namespace(proc, "pid", "/proc/self") &&
+	       (same_namespace(proc, "mnt", "/proc/self") ||
+		same_namespace(proc, "mnt", "/proc/1"));
+	c.admin = c.uid == 0 && host;
 	/* An engine's daemon may be governed itself; what it starts for containers is still its. */
 	c.engine = c.admin && (!c.in_job || (c.place.managed && c.place.managed->engine.n &&
 					     c.place.managed->unit.n));
 	c.admin = c.admin && !c.in_job;
+	/* Root of a container gives itself any group: a group counts where root would. */
+	host = host && !c.in_job;
+	c.runs = c.admin || (host && is_of(&c, d->group_jobs));
+	c.audits = c.admin || (host && is_of(&c, d->group_audit));
 	/* All of this was about the process that connected only if that one still lives. */
 	alive = (struct pollfd){ .fd = pidfd, .events = POLLIN };
 	if (poll(&alive, 1, 0) != 0) {

@@ -23,8 +23,6 @@ struct client *client_new(struct daemon *d, int fd); /* takes fd over */
 void client_free(struct client *c);
 /* control_broker.c: hands a question on; the answer comes by control_broker_answer. */
 void client_to_broker(struct client *c, struct msg_in *m);
-/* An act of an administrator: "WHAT NAME", with uid and process. */
-void client_event(struct client *c, enum event_kind kind, const char *what, struct str name);
 void client_ready(struct watch *w, uint32_t events);
 
 #endif

@@ -223,6 +223,8 @@ void container_attach(struct daemon *d, struct client *c, const struct caller *w
 		return;
 	}
 	stranger_forget(d, cgid);
+	snprintf(why, sizeof(why), "%s to %s", id, j->name);
+	client_event(c, EVENT_ADMIN_JOB, "attach", str_of(why));
 	p->client = c;
 	p->container = place_container(str_of(path), &at) == 0;
 	p->question = m->id;

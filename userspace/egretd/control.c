@@ -117,12 +117,18 @@ static bool may_see(const struct client *c, const struct job *j)
 	const struct job *in = c->who.job[0] ? job_by_name(c->d, str_of(c->who.job)) : NULL;
 
 	if (!c->who.in_job)
-		return c->who.admin || c->who.uid == j->caller_uid;
+		return c->who.audits || c->who.uid == j->caller_uid;
 	if (!strcmp(c->who.job, j->name))
 		return true;
 	/* Who registered it, in the runner's own unit and in no job: hooks that come later. */
 	return (!c->who.job[0] || (in && in->origin == JOB_OF_UNIT)) && j->worker &&
 	       c->who.uid == j->caller_uid && !strcmp(c->who.place.unit, j->worker->unit);
+}
+
+/* Auditors see all jobs; whose job it is may end it. */
+static bool may_change(const struct client *c, const struct job *j)
+{
+	return may_see(c, j) && (c->who.admin || c->who.in_job || c->who.uid == j->caller_uid);
 }
 
 static void send_jobs(struct client *c, uint32_t question)
@@ -196,14 +202,27 @@ static struct job *named_job(struct client *c, struct msg_in *m)
 	return j;
 }
 
+static struct job *own_job(struct client *c, struct msg_in *m)
+{
+	struct job *j = named_job(c, m);
+
+	if (j && !may_change(c, j)) {
+		client_failed(c, m->id, -EPERM,
+			      "it is another's job, and auditors change nothing: use sudo");
+		return NULL;
+	}
+	return j;
+}
+
 void client_event(struct client *c, enum event_kind kind, const char *what, struct str name)
 {
 	struct event e;
 	char text[PROTO_NAME_MAX + 64];
 
-	snprintf(text, sizeof(text), "%s %.*s", what, STR_ARG(name));
+	snprintf(text, sizeof(text), "%s%s%.*s", what, name.n ? " " : "", STR_ARG(name));
 	event_begin(&e, kind, VERDICT_NONE, REASON_NONE);
 	event_num(&e, FIELD_PROCESS_PID, (uint64_t)c->who.pid);
+	event_text(&e, FIELD_PROCESS_COMM, str_of(c->who.comm));
 	event_num(&e, FIELD_PROCESS_UID, c->who.uid);
 	event_text(&e, FIELD_MESSAGE, str_of(text));
 	daemon_event(c->d, 0, &e);
@@ -226,7 +245,7 @@ static void on_reloaded(void *owner, int err, const char *text)
 
 static void answer_signal(struct client *c, struct msg_in *m)
 {
-	struct job *j = named_job(c, m);
+	struct job *j = own_job(c, m);
 	uint64_t sig;
 
 	if (!j)
@@ -270,8 +289,10 @@ static void answer_upgrade(struct client *c, uint32_t question)
 
 	if (!c->who.admin)
 		snprintf(why, sizeof(why), "egretd is upgraded by root on the host: use sudo");
-	else
+	else {
+		client_event(c, EVENT_ADMIN_UPGRADE, "upgrade", STR(""));
 		r = handover_begin(c->d, c, question, why, sizeof(why));
+	}
 	if (r < 0)
 		client_failed(c, question, r, why);
 }
@@ -298,7 +319,7 @@ static bool answer(struct client *c, struct msg_in *m)
 		}
 		return true;
 	case MSG_JOB_END:
-		j = named_job(c, m);
+		j = own_job(c, m);
 		if (j) {
 			/* From inside: who asks lives on with the worker, to report. */
 			if (j->worker && !strcmp(c->who.job, j->name))
@@ -336,7 +357,7 @@ static bool answer(struct client *c, struct msg_in *m)
 		container_join(c->d, c, &c->who, m);
 		return true;
 	case MSG_TRUST:
-		j = named_job(c, m);
+		j = own_job(c, m);
 		if (j && j->state != JOB_RUNNING) {
 			client_failed(c, m->id, -EAGAIN, "the job does not run yet, or no more");
 		} else if (j) {
@@ -368,6 +389,7 @@ static bool answer(struct client *c, struct msg_in *m)
 				      "reload at a time");
 			return true;
 		}
+		client_event(c, EVENT_ADMIN_POLICY, "reload", STR(""));
 		c->reload_question = m->id;
 		c->reloading = true;
 		library_reload(c->d, on_reloaded, c);

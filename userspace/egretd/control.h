@@ -13,6 +13,8 @@ void client_send(struct client *c, struct msg_out *m);
 void client_failed(struct client *c, uint32_t question, int err, const char *why);
 /* The job ends with this client, and a client with a job starts no other. NULL: the job is over. */
 void client_owns(struct client *c, struct job *j);
+/* What an administrator, or who else may, does: "WHAT NAME", with uid, process and its name. */
+void client_event(struct client *c, enum event_kind kind, const char *what, struct str name);
 /* An answer of the broker to a question that was handed on. */
 void control_broker_answer(struct daemon *d, struct msg_in *m);
 /* status.c: the lines of MSG_STATUS. */

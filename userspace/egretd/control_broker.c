@@ -48,8 +48,9 @@ void client_to_broker(struct client *c, struct msg_in *m)
 		client_failed(c, m->id, -EBUSY, "the question before is not answered yet");
 		return;
 	}
-	/* The root's certificate is public. */
-	if (!c->who.admin && m->type != MSG_CA_ROOT) {
+	/* The root's certificate is public, and auditors see leases. */
+	if (!c->who.admin && m->type != MSG_CA_ROOT &&
+	    !(c->who.audits && m->type == MSG_LEASE_LIST)) {
 		client_failed(
 			c, m->id, -EPERM,
 			m->type == MSG_LEASE_LIST || m->type == MSG_LEASE_REVOKE

@@ -24,6 +24,7 @@
 
 #define PARK_LINKS_MAX 128 /* links of one egretd's kernel programs */
 #define INSTANCE_MAX 32
+#define GROUP_NOBODY ((gid_t)-1)
 #define WHY_MAX 1024
 
 struct job;
@@ -74,8 +75,9 @@ struct daemon {
 	struct asker *providers; /* provider.h */
 	struct files *files;	 /* files.h */
 	unsigned nproviders;
-	int log_fd;		  /* events.ndjson, append */
-	int store_key, store_dir; /* the broker's; -1 in the store's case when there is none */
+	int log_fd;		       /* events.ndjson, append */
+	gid_t group_jobs, group_audit; /* authority.h; GROUP_NOBODY: there is no such group */
+	int store_key, store_dir;      /* the broker's; -1 in the store's case when there is none */
 	int roots[CONFIG_LIST_MAX];
 	unsigned nroots;
 	int run_lock, state_lock;

@@ -390,6 +390,8 @@ void job_register(struct daemon *d, struct client *c, const struct caller *who, 
 	r = take(j, who, m, nonce, why, sizeof(why));
 	if (r >= 0 && only_one(j, why, sizeof(why)) < 0)
 		r = -EBUSY;
+	if (r >= 0 && who->admin)
+		client_event(c, EVENT_ADMIN_JOB, "register", str_of(j->name));
 	if (r == 0)
 		job_go(j);
 	else if (r < 0)

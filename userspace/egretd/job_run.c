@@ -352,6 +352,13 @@ static int admit(const struct daemon *d, const struct caller *who, char *why, si
 		snprintf(why, n, "uid 0 of another namespace is no admin here: ask from the host");
 		return -EPERM;
 	}
+	if (!who->runs && d->config.run_policy.n) {
+		snprintf(why, n,
+			 "egret run is for members of the group %.*s: an admin runs usermod -aG "
+			 "%.*s USER, or use sudo",
+			 STR_ARG(d->config.group_jobs), STR_ARG(d->config.group_jobs));
+		return -EPERM;
+	}
 	if (!who->admin && d->config.run_policy.n == 0) {
 		snprintf(why, n,
 			 "no policy is named for your jobs: an admin sets \"run\": { \"policy\": "

@@ -204,6 +204,7 @@ static void image_add(struct compile *c, struct unit *u, struct str name,
 	struct unit *seen[INCLUDES_MAX] = { u };
 	struct rule_list list = { 0 };
 	unsigned nseen = 1, before = out->errors.count;
+	const char *cdn;
 	struct str image;
 
 	list.tail = &list.first;
@@ -226,6 +227,13 @@ static void image_add(struct compile *c, struct unit *u, struct str name,
 	for (const struct rule *r = list.first; r; r = r->next) {
 		if (r->credential.n)
 			check_credential(c, r);
+		cdn = r->scheme == SCHEME_TLS && !r->deny ? shared_cdn(&r->host) : NULL;
+		if (cdn)
+			diag_add(&out->warnings, r->file, r->at, STR("allow"),
+				 "rule \"%.*s\" passes TLS through to %s, which many share: who "
+				 "else is served there can be reached by another Host inside; open "
+				 "it with https:// where that can be",
+				 STR_ARG(r->id), cdn);
 		if (r->until_us && !r->deny && r->until_us <= clock_wall_us())
 			diag_add(&out->warnings, r->file, r->at, STR("until"),
 				 "rule \"%.*s\" has expired", STR_ARG(r->id));

@@ -180,6 +180,7 @@ int host_pattern_parse(struct arena *a, struct str s, struct host_pattern *ret,
 		       const char **ret_why) MUST_CHECK;
 bool host_pattern_covers(const struct host_pattern *wide, const struct host_pattern *narrow);
 bool host_pattern_overlaps(const struct host_pattern *a, const struct host_pattern *b);
+const char *shared_cdn(const struct host_pattern *h); /* cdn.c: which; NULL: none that is known */
 bool host_pattern_fits(const struct host_pattern *p, struct str host);
 bool host_name_fits(enum host_kind kind, struct str name, struct str host);
 bool addr_in(const uint8_t addr[16], const uint8_t block[16], unsigned prefix);
