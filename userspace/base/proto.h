@@ -236,6 +236,8 @@ enum proto_type {
 	MSG_LEASE_REVOKE, /* LEASE?, JOB_NAME?, NAME? (credential): those that fit all that is
 			   * there; or FLAGS (LEASE_ALL) -> OK with SIZE (how many) and STATIC (how
 			   * many of them end nothing at a provider); admins */
+	/* egret -> egretd */
+	MSG_OVERRIDE, /* NAME (repository), TTL (ms), TEXT (reason) -> OK or FAILED; admins */
 	/* proxy -> broker */
 	MSG_CRED_USED, /* INDEX, SIZE: so many requests more had it; no answer */
 	/* broker -> proxy */

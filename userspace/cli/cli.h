@@ -29,6 +29,7 @@ int verb_events(int argc, char **argv);
 int verb_why(int argc, char **argv);
 int verb_summary(int argc, char **argv);
 int verb_lease(int argc, char **argv);
+int verb_override(int argc, char **argv);
 int verb_ca(int argc, char **argv);
 int verb_config(int argc, char **argv);
 int verb_upgrade(int argc, char **argv);

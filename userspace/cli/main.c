@@ -19,6 +19,7 @@ static const struct cli_verb verbs[] = {
 	{ "policy", "check, explain or test policies", verb_policy },
 	{ "secret", "set, list or remove secrets of the sealed store", verb_secret },
 	{ "lease", "list or revoke what jobs hold of providers", verb_lease },
+	{ "override", "judge jobs of a repository in mode audit, for a while", verb_override },
 	{ "ca", "the root certificate for images (ca.mode root)", verb_ca },
 	{ "upgrade", "hand over to the egretd that is installed now; jobs go on", verb_upgrade },
 	{ "config", "show the configuration in force", verb_config },

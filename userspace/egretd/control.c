@@ -9,6 +9,7 @@
 #include "egretd/container.h"
 #include "egretd/handover.h"
 #include "egretd/job.h"
+#include "egretd/override.h"
 #include "egretd/walls.h"
 #include "egretd/worker.h"
 
@@ -381,6 +382,9 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_LEASE_LIST:
 	case MSG_LEASE_REVOKE:
 		client_to_broker(c, m);
+		return true;
+	case MSG_OVERRIDE:
+		override_ask(c, m);
 		return true;
 	case MSG_RELOAD:
 		if (!c->who.admin || c->reloading) {

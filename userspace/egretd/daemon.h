@@ -72,8 +72,9 @@ struct daemon {
 	struct handover *hand; /* handover.h: in an upgrade, on either side; NULL */
 	struct library library;
 	struct service audit, broker;
-	struct asker *providers; /* provider.h */
-	struct files *files;	 /* files.h */
+	struct asker *providers;    /* provider.h */
+	struct override *overrides; /* override.h */
+	struct files *files;	    /* files.h */
 	unsigned nproviders;
 	int log_fd;		       /* events.ndjson, append */
 	gid_t group_jobs, group_audit; /* authority.h; GROUP_NOBODY: there is no such group */

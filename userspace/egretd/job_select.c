@@ -8,6 +8,8 @@
 #include "egretd/direct.h"
 #include "egretd/job.h"
 
+#include "egretd/override.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -359,7 +361,9 @@ int job_dials(struct job *j)
 
 int job_select(struct job *j, char *why, size_t n)
 {
+	cleanup_free char *overridden = NULL;
 	struct str base = { NULL, 0 };
+	uint64_t until_us = 0;
 	struct policy p;
 	int r = 0;
 
@@ -369,6 +373,12 @@ int job_select(struct job *j, char *why, size_t n)
 		base = pack_at(&j->own.policies, 0);
 	else
 		r = select_installed(j, &base, why, n);
+	if (r == 0 && !j->own_policy)
+		until_us = override_until(j->d, job_fact_of(j, "repo"));
+	if (until_us) {
+		r = policy_audit_until(base, until_us, &overridden);
+		base.p = overridden;
+	}
 	if (r == 0)
 		r = policy_open(base, &p);
 	if (r == 0)

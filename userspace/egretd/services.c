@@ -8,6 +8,7 @@
 #include "egretd/control.h"
 #include "egretd/files.h"
 #include "egretd/job.h"
+#include "egretd/override.h"
 #include "egretd/provider.h"
 
 #include "base/log.h"
@@ -419,6 +420,7 @@ void services_stop(struct daemon *d)
 		stop(&d->broker);
 	providers_stop(d);
 	files_close(d);
+	overrides_close(d);
 	if (d->audit.d)
 		stop(&d->audit);
 }

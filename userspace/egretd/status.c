@@ -2,6 +2,7 @@
 /* What `egret status` shows of egretd itself, and what `egret doctor` asks it for: lines
  * "key=value". Called by control.c. */
 #include "egretd/control.h"
+#include "egretd/override.h"
 #include "egretd/share.h"
 #include "egretd/walls.h"
 
@@ -83,6 +84,7 @@ void status_put(const struct daemon *d, struct msg_out *m)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)lost);
 		put_line(m, "kernel_events_lost", text);
 	}
+	override_status(d, m);
 	put_shares(d, m);
 	put_walls(d, m);
 }

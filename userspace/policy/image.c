@@ -6,7 +6,9 @@
  */
 #include "policy/image.h"
 
+#include "base/clock.h"
 #include <errno.h>
+#include <stdlib.h>
 
 static const size_t records[POLICY_TABLES] = {
 	[TABLE_FOR] = sizeof(struct img_for),	  [TABLE_COND] = sizeof(struct img_cond),
@@ -156,7 +158,32 @@ enum policy_mode policy_mode_of(const struct policy *p)
 	struct img_policy h;
 
 	head_get(p, &h);
-	return h.mode;
+	return policy_audits(&h) ? POLICY_AUDIT : h.mode;
+}
+
+bool policy_audits(const struct img_policy *h)
+{
+	return h->mode == POLICY_AUDIT ||
+	       (h->audit_until_us && clock_wall_us() < h->audit_until_us);
+}
+
+int policy_audit_until(struct str image, uint64_t until_us, char **ret)
+{
+	cleanup_free char *copy = NULL;
+	struct img_policy h;
+	struct policy p;
+	int r = policy_open(image, &p);
+
+	if (r < 0)
+		return r;
+	copy = mem_new(image.n);
+	memcpy(copy, image.p, image.n);
+	memcpy(&h, copy, sizeof(h));
+	h.audit_until_us = until_us;
+	memcpy(copy, &h, sizeof(h));
+	image_seal((uint8_t *)copy, image.n);
+	*ret = TAKE_PTR(copy);
+	return 0;
 }
 
 bool policy_services(const struct policy *p, struct str *ret_rule_id)

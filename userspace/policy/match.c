@@ -38,7 +38,7 @@ void verdict_rule(const struct hits *h, const struct img_entry *e, struct verdic
 /* What a policy that only audits says instead of no. */
 static void soften(const struct hits *h, struct verdict *v)
 {
-	if (h->head.mode != POLICY_AUDIT || v->verdict != VERDICT_DENY)
+	if (v->verdict != VERDICT_DENY || !policy_audits(&h->head))
 		return;
 	v->verdict = VERDICT_WOULD_DENY;
 	if (v->reason != REASON_DENY_RULE)

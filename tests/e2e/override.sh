@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Break-glass: jobs of one repository are judged in mode audit for a time said before, jobs that run and jobs that begin; it is an event, stands in
+# the status, ends by itself, and ends too when egretd is killed and nobody is there to end it.
+. "$(dirname "$0")/../lib.sh"
+[ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
+. "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/daemon.sh"
+origins_up
+daemon_config
+installed acme/web '"allow": "GET https://files.test/**"'
+installed acme/other '"allow": "GET https://files.test/**"'
+daemon_start || exit 1
+of() { # repo: the status of what its policy refuses
+	JOB_OPTS=(--label "repo=$1" --label event=push)
+	daemon_job curl -s -o /dev/null -w '%{http_code}' --max-time 20 https://api.test/hello.txt
+}
+glass() { in_host "$EGRET" override audit "$@" 2>&1; }
+
+is "$(of acme/web)" 403 "refused by its policy"
+is "$(glass --repo acme/web --ttl 25h --reason x; echo $?)" "egret override: an override names a repository, a time of 1s to 24h and a reason of one line, 256 letters at most
+1" "a time without a near end is none"
+is "$(glass --repo acme/web --reason x >/dev/null; echo $?)" 2 "nor is none at all"
+# A job that runs meanwhile.
+JOB_OPTS=(--label repo=acme/web --label event=push)
+daemon_job bash -c "for i in 1 2 3; do while [ ! -e '$TMP/go.'\$i ]; do sleep 0.05; done
+	curl -s -o /dev/null -w '%{http_code}\n' --max-time 20 https://api.test/hello.txt >'$TMP/code.'\$i; touch '$TMP/done.'\$i; done" &
+job_pid=$!
+go() { touch "$TMP/go.$1"; wait_for 20 "[ -e '$TMP/done.$1' ]" && cat "$TMP/code.$1"; }
+is "$(go 1)" 403 "the job that runs is refused"
+t "egret override" glass --repo acme/web --ttl 6s --reason "the mirror moved"
+begun=$(date +%s%N)
+is "$(go 2)" 200 "now it is not"
+is "$(of acme/web)" 200 "nor is one that begins"
+is "$(of acme/other)" 403 "another repository's job is"
+like "$(in_host "$EGRET" status 2>&1)" 'acme/web audit until' "egret status says so"
+t "it has ended by itself" wait_for 10 "! '$EGRET' status 2>/dev/null | grep -q 'acme/web audit until'"
+t "not before its time" test $(($(date +%s%N) - begun)) -ge 4500000000
+is "$(go 3)" 403 "the job that ran is refused again"
+wait "$job_pid"
+is "$(of acme/web)" 403 "and one that begins"
+stream() { cat "$TMP"/state/events*.ndjson; }
+is "$(stream | grep admin.override | grep -c 'has begun.*the mirror moved')" 1 "its begin is an event, with the reason"
+is "$(stream | grep admin.override | grep -c 'has ended')" 1 "and its end"
+like "$(stream | grep admin.override | head -n 1)" '"uid":0' "and who"
+like "$(stream | grep http.request)" '"verdict":"would_deny"' "what was let go is would_deny"
+
+# Nobody is left to end it: the end stands in what the proxy has.
+rm -f "$TMP"/go.* "$TMP"/done.* "$TMP"/code.*
+JOB_OPTS=(--label repo=acme/web --label event=push)
+daemon_job bash -c "for i in 1 2; do while [ ! -e '$TMP/go.'\$i ]; do sleep 0.05; done
+	curl -s -o /dev/null -w '%{http_code}\n' --max-time 20 https://api.test/hello.txt >'$TMP/code.'\$i; touch '$TMP/done.'\$i; done; exit 0" >/dev/null 2>&1 &
+t "a job runs" wait_for 20 "'$EGRET' job list 2>/dev/null | grep -q j-"
+glass --repo acme/web --ttl 5s --reason again >/dev/null
+is "$(go 1)" 200 "let go"
+kill -9 "$DAEMON"
+sleep 5.2 # the time itself is what is tested
+is "$(go 2)" 403 "egretd is dead, and it has ended all the same"
+daemon_start && daemon_stop
+done_testing
