@@ -88,32 +88,63 @@ static bool too_many(struct job *j)
 	return ++j->asked > BROKER_LEASES_A_MINUTE;
 }
 
+/* A day before or after today, as clocks differ. */
+static bool near_today(struct str date)
+{
+	uint64_t now = clock_wall_us(), day = 86400000000ull;
+	char t[SIGV4_TIME + 1];
+
+	for (int i = -1; i <= 1; i++) {
+		sigv4_time(now + (uint64_t)i * day, t);
+		if (memcmp(t, date.p, 8) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The keys of provider aws stay here: a proxy gets what signs one day's requests to one service of
+ * one region that the credential names. NULL, or why not. */
+static const char *signing_key(const struct lease *l, struct str scope, uint8_t ret[SIGV4_KEY])
+{
+	struct sigv4_scope part;
+	enum param id;
+	struct str region;
+
+	if (sigv4_scope_parse(scope, &part) < 0)
+		return "aws: a proxy is given no key but one of a day, a region and a service";
+	if (!near_today(part.date))
+		return "aws: no key is derived for another day than today";
+	for (size_t at = 0; credential_each_param(&l->def->cred, &at, &id, &region);) {
+		if (id != PARAM_REGION || !str_eq(region, part.region))
+			continue;
+		return sigv4_key((struct str){ (char *)l->value.p, l->value.n }, scope, ret) < 0
+			       ? "aws: no signing key could be derived"
+			       : NULL;
+	}
+	return "aws: the credential names no such region";
+}
+
 void peer_give(struct job *j, const struct lease *l, uint32_t question, uint64_t index,
 	       struct str scope)
 {
+	bool signs = credential_provider(&l->def->cred) == PROVIDER_AWS;
+	struct str value = { (char *)l->value.p, l->value.n };
 	uint8_t key[SIGV4_KEY];
+	const char *why;
 	struct msg_out m;
 
 	if (j->peer_fd < 0)
 		return;
-	/* The secret key stays here: a proxy gets what signs for one day, region and service. */
-	if (l->access_key.n) {
-		int r = scope.n ? sigv4_key((struct str){ (char *)l->value.p, l->value.n }, scope,
-					    key)
-				: -EINVAL;
-
-		if (r < 0) {
-			peer_refuse(j, question, index, r,
-				    "aws: a day, region and service to sign for are missing");
-			return;
-		}
+	why = signs ? signing_key(l, scope, key) : NULL;
+	if (why) {
+		peer_refuse(j, question, index, -EINVAL, why);
+		return;
 	}
+	if (signs)
+		value = (struct str){ (char *)key, sizeof(key) };
 	msg_begin(&m, MSG_CRED, question);
 	msg_put_u64(&m, TAG_INDEX, index);
-	if (l->access_key.n)
-		msg_put(&m, TAG_VALUE, key, sizeof(key));
-	else
-		msg_put(&m, TAG_VALUE, l->value.p, l->value.n);
+	msg_put(&m, TAG_VALUE, value.p, value.n);
 	wipe(key, sizeof(key));
 	msg_put_str(&m, TAG_LEASE, str_of(l->id));
 	msg_put_u64(&m, TAG_EXPIRES, l->expires_us);

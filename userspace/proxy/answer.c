@@ -256,6 +256,59 @@ void answer_fault(struct session *s, unsigned status, enum reason r, const char 
 	answer_refuse(s);
 }
 
+static void on_own_recorded(void *owner, int err, uint64_t n)
+{
+	struct session *s = owner;
+	struct exchange *x = &s->x;
+	struct head h = { .status = 200, .reason = STR("OK") };
+	struct h1_out o = { .body = BODY_LENGTH, .length = x->own.n };
+	char *length = arena_new(&s->arena, 24);
+
+	x->want_record = NULL;
+	if (err < 0) {
+		answer_fault(s, 503, REASON_AUDIT_DOWN, "could not record the request");
+		return;
+	}
+	x->recorded = true;
+	x->status = 200;
+	x->close = !s->req.head.keep_alive || s->stopping;
+	o.close = x->close;
+	snprintf(length, 24, "%zu", x->own.n);
+	head_add(&h, &s->arena, STR("date"), onward_date());
+	head_add(&h, &s->arena, STR("content-type"), str_of(x->own_type));
+	head_add(&h, &s->arena, STR("content-length"), str_of(length));
+	head_add(&h, &s->arena, STR("cache-control"), STR("no-store"));
+	if (h1_write_response(&s->down.out, &h, &o) < 0 || buf_add_str(&s->down.out, x->own) < 0) {
+		session_abort(s);
+		return;
+	}
+	s->state = SESSION_ANSWER;
+	x->drain = DRAIN_MAX;
+	flow_discard(&s->up);
+	s->drained = s->up.bytes;
+	s->down.bytes = x->own.n;
+	exchange_over(s, REASON_NONE, NULL);
+	session_deadline(s, ANSWER_MS);
+	pump_answer(s, false);
+}
+
+void answer_own(struct session *s, const char *type, struct str body)
+{
+	struct exchange *x = &s->x;
+	struct record_wait *w;
+	struct event e;
+
+	s->state = SESSION_REFUSE;
+	session_want(s);
+	x->own = arena_str(&s->arena, body);
+	x->own_type = type;
+	exchange_event(s, &e, EVENT_HTTP_REQUEST, VERDICT_ALLOW, REASON_PLACEHOLDER);
+	/* May answer at once, and the session may be gone then. */
+	w = record_decision(s->px, &e, on_own_recorded, s);
+	if (w)
+		x->want_record = w;
+}
+
 /* ---- writing it, and reading on meanwhile ---- */
 
 static void pump_answer(struct session *s, bool may_read)

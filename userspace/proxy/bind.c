@@ -86,7 +86,8 @@ static bool choose_named(struct session *s, struct str name)
 		return false;
 	}
 	/* Only placeholder bindings, and no placeholder sent: there is nothing to put anywhere. */
-	if (inject_wanted(&c, x->rq.q.host, &x->carrier))
+	if (inject_wanted(&c, x->rq.q.host, &x->carrier) ||
+	    (x->resign.signed_by_job && resign_binds(&c, x->rq.q.host)))
 		x->credential = at;
 	return true;
 }
@@ -95,7 +96,13 @@ static bool choose_named(struct session *s, struct str name)
 static bool doubtful(struct session *s, const struct credential *c)
 {
 	const char *why = inject_body_doubt(c, s->x.rq.q.host, &s->x.carrier);
+	const char *other = resign_doubt(s, c);
 
+	if (other) {
+		answer_fault(s, 403, REASON_CREDENTIAL, "credential %.*s cannot go with it: %s",
+			     STR_ARG(credential_name(c)), other);
+		return true;
+	}
 	if (why)
 		answer_fault(
 			s, 400, REASON_CREDENTIAL,
@@ -119,18 +126,25 @@ bool bind_choose(struct session *s)
 	x->carrier.target = x->rq.target.whole;
 	if (creds_count(creds) && !never(s))
 		x->derived = derived_look(creds, host, &x->carrier);
+	resign_look(s);
 	for (int i = 0; x->rq.origin.name_n && i < creds_count(creds); i++) {
 		c = creds_at(creds, i);
 		if (!credential_host(&c, host))
 			continue;
 		/* What the client sent in these places goes, whether or not we put something there.
 		 */
-		inject_strip(&c, host, &x->carrier);
 		if (doubtful(s, &c))
 			return false;
+		inject_strip(&c, host, &x->carrier);
 		if (!named.n && x->credential < 0 && !never(s) &&
-		    inject_has_placeholder(&c, host, &x->carrier))
+		    (inject_has_placeholder(&c, host, &x->carrier) ||
+		     (x->resign.signed_by_job && resign_binds(&c, host))))
 			x->credential = i;
 	}
-	return !named.n || choose_named(s, named);
+	if (named.n && !choose_named(s, named))
+		return false;
+	if (x->credential < 0)
+		return true;
+	c = creds_at(creds, x->credential);
+	return resign_ready(s, &c);
 }

@@ -35,17 +35,19 @@ bool body_wanted(const struct session *s)
 	if (!creds_count(s->px->creds) || x->carrier.body.p || x->git || !s->tls ||
 	    !x->rq.origin.name_n)
 		return false;
+	if (resign_reads_body(s))
+		return true;
 	kind = carrier_body(&s->req.head);
 	return kind && looked_into(s, kind);
 }
 
 static void too_large(struct session *s)
 {
-	answer_fault(
-		s, 413, REASON_LIMIT,
-		"its body could hold a placeholder and is over %llu bytes (limits.swap_bytes), "
-		"too many to look through; nothing was sent",
-		(unsigned long long)s->px->limits.swap_bytes);
+	answer_fault(s, 413, REASON_LIMIT,
+		     "its body %s and is over %llu bytes (limits.swap_bytes), too many to look "
+		     "through; nothing was sent",
+		     resign_reads_body(s) ? "is to be signed" : "could hold a placeholder",
+		     (unsigned long long)s->px->limits.swap_bytes);
 }
 
 /* The arena would keep each size that it grew through. */
@@ -115,7 +117,7 @@ void body_start(struct session *s)
 	struct exchange *x = &s->x;
 	const struct head *h = &s->req.head;
 
-	if (encoded(h)) {
+	if (encoded(h) && !resign_reads_body(s)) {
 		answer_fault(s, 415, REASON_CREDENTIAL,
 			     "its body could hold a placeholder and comes compressed; send it as "
 			     "it is");

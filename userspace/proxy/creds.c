@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/msg.h"
 #include "base/proto.h"
+#include "proxy/creds_fit.h"
 #include "proxy/derived.h"
+#include "sigv4/sigv4.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,8 +34,14 @@ struct creds_want {
 	void *owner;
 };
 
+#define SCOPES_MAX 32 /* of one credential; the oldest goes */
+
+/* One a credential; and behind it one a scope of a credential that signs. */
 struct entry {
 	struct credentials *creds;
+	struct entry *more;
+	int index;
+	char scope[SIGV4_SCOPE_MAX + 1];
 	struct lease lease;
 	struct {
 		struct secret value;
@@ -77,6 +85,7 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 	c->n = (int)creds.count;
 	for (int i = 0; i < c->n; i++) {
 		c->entries[i].creds = c;
+		c->entries[i].index = i;
 		if (credential_open(pack_at(&creds, (uint32_t)i), &c->entries[i].lease.cred) < 0) {
 			derived_free(c->derived);
 			free(c);
@@ -88,6 +97,64 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 }
 
 static void on_used(struct timer *t);
+/* All there are: start with NULL. */
+static struct entry *each_entry(struct credentials *c, const struct entry *e)
+{
+	if (e && e->more)
+		return e->more;
+	if (e && e->index + 1 == c->n)
+		return NULL;
+	return c->n ? &c->entries[e ? e->index + 1 : 0] : NULL;
+}
+
+static void entry_done(struct entry *e)
+{
+	while (e->wants)
+		creds_cancel(e->wants);
+	secret_done(&e->lease.value);
+	secret_done(&e->lease.access_key);
+	secret_done(&e->lease.session);
+	client_cert_free(e->lease.cert);
+	for (unsigned k = 0; k < OLD_VALUES; k++)
+		secret_done(&e->old[k].value);
+}
+
+/* The one of this scope, or NULL. */
+static struct entry *find_entry(const struct credentials *c, int index, struct str scope)
+{
+	struct entry *e = (struct entry *)&c->entries[index];
+
+	while (e && !str_is(scope, e->scope))
+		e = e->more;
+	return e;
+}
+
+static struct entry *scope_entry(struct credentials *c, int index, struct str scope)
+{
+	struct entry *e = find_entry(c, index, scope), *base = &c->entries[index], **at;
+	unsigned n = 0;
+
+	if (e)
+		return e;
+	e = mem_new(sizeof(*e));
+	e->creds = c;
+	e->index = index;
+	e->lease.cred = base->lease.cred;
+	snprintf(e->scope, sizeof(e->scope), "%.*s", STR_ARG(scope));
+	e->more = base->more;
+	base->more = e;
+	for (at = &base->more; *at;) {
+		if (++n <= SCOPES_MAX || (*at)->wants || (*at)->asked) {
+			at = &(*at)->more;
+			continue;
+		}
+		e = *at;
+		*at = e->more;
+		entry_done(e);
+		free(e);
+	}
+	return base->more;
+}
 
 static void forget_scrubs(struct credentials *c)
 {
@@ -107,12 +174,14 @@ void creds_free(struct credentials *c)
 	}
 	watch_del(&c->watch);
 	for (int i = 0; i < c->n; i++) {
-		while (c->entries[i].wants)
-			creds_cancel(c->entries[i].wants);
-		secret_done(&c->entries[i].lease.value);
-		client_cert_free(c->entries[i].lease.cert);
-		for (unsigned k = 0; k < OLD_VALUES; k++)
-			secret_done(&c->entries[i].old[k].value);
+		struct entry *e = c->entries[i].more, *next;
+
+		for (; e; e = next) {
+			next = e->more;
+			entry_done(e);
+			free(e);
+		}
+		entry_done(&c->entries[i]);
 	}
 	derived_free(c->derived);
 	free(c);
@@ -159,11 +228,19 @@ static bool good(const struct entry *e)
 	return e->have && (!e->lease.expires_us || e->lease.expires_us > clock_wall_us());
 }
 
+const struct lease *creds_now_scope(const struct credentials *c, int index, struct str scope)
+{
+	const struct entry *e;
+
+	if (!c || index < 0 || index >= c->n)
+		return NULL;
+	e = find_entry(c, index, scope);
+	return e && good(e) ? &e->lease : NULL;
+}
+
 const struct lease *creds_now(const struct credentials *c, int index)
 {
-	if (!c || index < 0 || index >= c->n || !good(&c->entries[index]))
-		return NULL;
-	return &c->entries[index].lease;
+	return creds_now_scope(c, index, STR(""));
 }
 
 /* A value that was replaced may come back as long as somebody has it. */
@@ -298,20 +375,6 @@ static void refused_by_broker(struct entry *e, struct str why)
 	tell_all(e);
 }
 
-static const char *unfit(struct str v, const struct limits *l)
-{
-	if (!v.n)
-		return "its value is empty";
-	/* The longest form of it that is searched for is the percent-encoded one. */
-	if (v.n * 3 > l->scrub_window)
-		return "its value is too long to be searched for in answers";
-	for (size_t i = 0; i < v.n; i++) {
-		if ((unsigned char)v.p[i] < 0x20 || v.p[i] == 0x7f)
-			return "its value holds a control byte and cannot stand in a header";
-	}
-	return NULL;
-}
-
 /* The lease's value is about to be another one. */
 static void keep_old(struct entry *e, struct secret value)
 {
@@ -326,6 +389,28 @@ static void keep_old(struct entry *e, struct secret value)
 	e->old[at].value = e->lease.value;
 	e->old[at].until = clock_now() + OLD_MS;
 	e->next_old++;
+}
+
+/* What stands beside a signing key: both go out in fields of a head. */
+static const char *take_signer(struct entry *e, const struct msg_in *m, struct str key)
+{
+	struct secret access = { 0 }, session = { 0 };
+	struct str a, t;
+
+	if (key.n != SIGV4_KEY || msg_get(m, TAG_ACCESS_KEY, &a) < 0 ||
+	    msg_get(m, TAG_SESSION, &t) < 0)
+		return "the broker's answer is not complete";
+	if (!creds_plain(a) || !creds_plain(t))
+		return "its session token cannot stand in a header";
+	if (secret_dup(a.p, a.n, &access) < 0 || secret_dup(t.p, t.n, &session) < 0) {
+		secret_done(&access);
+		return "there is no room left in locked memory";
+	}
+	secret_done(&e->lease.access_key);
+	secret_done(&e->lease.session);
+	e->lease.access_key = access;
+	e->lease.session = session;
+	return NULL;
 }
 
 static void leased(struct entry *e, const struct msg_in *m)
@@ -351,7 +436,9 @@ static void leased(struct entry *e, const struct msg_in *m)
 		}
 		v.n = 0;
 	}
-	why = cert ? NULL : unfit(v, &e->creds->px->limits);
+	why = cert	    ? NULL
+	      : e->scope[0] ? take_signer(e, m, v)
+			    : creds_unfit(v, &e->creds->px->limits);
 	if (why) {
 		fail(e, why);
 		return;
@@ -361,7 +448,10 @@ static void leased(struct entry *e, const struct msg_in *m)
 		fail(e, "there is no room left in locked memory");
 		return;
 	}
-	keep_old(e, value);
+	if (e->scope[0])
+		secret_done(&e->lease.value);
+	else
+		keep_old(e, value);
 	e->lease.value = value;
 	client_cert_free(e->lease.cert);
 	e->lease.cert = cert;
@@ -381,10 +471,9 @@ static void leased(struct entry *e, const struct msg_in *m)
 static void broker_lost(struct credentials *c)
 {
 	watch_del(&c->watch);
-	for (int i = 0; i < c->n; i++) {
-		if (c->entries[i].asked)
-			fail(&c->entries[i], "the broker is not there");
-	}
+	for (struct entry *e = NULL; (e = each_entry(c, e));)
+		if (e->asked)
+			fail(e, "the broker is not there");
 }
 
 void creds_broker_changed(struct credentials *c)
@@ -400,8 +489,10 @@ static void gone(struct credentials *c, const struct msg_in *m)
 {
 	uint64_t index;
 
-	if (msg_get_u64(m, TAG_INDEX, &index) == 0 && index < (uint64_t)c->n)
-		c->entries[index].lease.expires_us = 1;
+	if (msg_get_u64(m, TAG_INDEX, &index) < 0 || index >= (uint64_t)c->n)
+		return;
+	for (struct entry *e = &c->entries[index]; e; e = e->more)
+		e->lease.expires_us = 1;
 }
 
 static void on_answer(struct watch *watch, uint32_t events)
@@ -418,10 +509,8 @@ static void on_answer(struct watch *watch, uint32_t events)
 		broker_lost(c);
 		return;
 	}
-	for (int i = 0; i < c->n && !e; i++) {
-		if (c->entries[i].asked && c->entries[i].ask_id == m.id)
-			e = &c->entries[i];
-	}
+	while ((e = each_entry(c, e)) && !(e->asked && e->ask_id == m.id))
+		;
 	if (m.type == MSG_CRED_GONE)
 		gone(c, &m);
 	else if (e && m.type == MSG_CRED)
@@ -444,7 +533,9 @@ static void ask(struct entry *e)
 	if (r == 0) {
 		e->ask_id = ++c->next_id;
 		msg_begin(&m, MSG_CRED_GET, e->ask_id);
-		msg_put_u64(&m, TAG_INDEX, (uint64_t)(e - c->entries));
+		msg_put_u64(&m, TAG_INDEX, (uint64_t)e->index);
+		if (e->scope[0])
+			msg_put_str(&m, TAG_SCOPE, str_of(e->scope));
 		r = msg_send(c->px->broker, &m);
 		if (r == -EAGAIN)
 			msg_out_done(&m);
@@ -487,7 +578,13 @@ void creds_used(struct proxy *px, int index)
 
 struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner)
 {
-	struct entry *e = &px->creds->entries[index];
+	return creds_get_scope(px, index, STR(""), fn, owner);
+}
+
+struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope, creds_fn fn,
+				   void *owner)
+{
+	struct entry *e = scope_entry(px->creds, index, scope);
 	struct creds_want *w = mem_new(sizeof(*w));
 	bool have = good(e);
 

@@ -11,8 +11,10 @@
 
 struct lease {
 	struct credential cred;
-	struct secret value;	  /* n = 0 for who shows a certificate */
-	struct client_cert *cert; /* or NULL */
+	/* Of a scope its signing key; n = 0 for who shows a certificate. */
+	struct secret value;
+	struct secret access_key, session; /* of a scope */
+	struct client_cert *cert;	   /* or NULL */
 	char id[64];
 	uint64_t expires_us; /* wall; 0: never */
 	bool is_static;
@@ -33,6 +35,9 @@ int creds_count(const struct credentials *c);
 struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner);
 /* A request with it goes out: told to the broker, soon and together. */
 void creds_used(struct proxy *px, int index);
+/* The same for one scope of a credential that signs ("20261122/eu-west-1/s3"); n = 0: creds_get. */
+struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope, creds_fn fn,
+				   void *owner);
 void creds_cancel(struct creds_want *w);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */
@@ -43,6 +48,7 @@ bool creds_opaque(const struct credentials *c, struct str host);
 /* What origins handed out to who came with one of these. */
 struct derived;
 struct derived *creds_derived(const struct credentials *c);
+const struct lease *creds_now_scope(const struct credentials *c, int index, struct str scope);
 /* What of the values leased by now must not come back from this host; expired ones too, since a
  * value that left this proxy may come back at any time. Held for the caller (scrub_free); NULL when
  * nothing was ever leased. 0, -ENOMEM. */

@@ -8,6 +8,7 @@
 #include "proxy/bind.h"
 #include "proxy/body.h"
 #include "proxy/git.h"
+#include "proxy/keys.h"
 #include "proxy/override.h"
 #include "proxy/sockets.h"
 
@@ -16,6 +17,13 @@
 #include <stdio.h>
 
 /* ---- events ---- */
+
+const struct lease *exchange_lease(const struct session *s)
+{
+	if (s->x.credential < 0)
+		return NULL;
+	return creds_now_scope(s->px->creds, s->x.credential, str_of(s->x.resign.scope));
+}
 
 void exchange_event(const struct session *s, struct event *e, enum event_kind kind,
 		    enum event_verdict v, enum reason r)
@@ -42,7 +50,7 @@ void exchange_event(const struct session *s, struct event *e, enum event_kind ki
 		event_text(e, FIELD_GIT_REFS, x->refs);
 	if (exchange_credential(x) >= 0) {
 		struct credential c = creds_at(s->px->creds, exchange_credential(x));
-		const struct lease *l = creds_now(s->px->creds, x->credential);
+		const struct lease *l = exchange_lease(s);
 
 		event_text(e, FIELD_CREDENTIAL_NAME, credential_name(&c));
 		if (l)
@@ -264,6 +272,10 @@ void exchange_start(struct session *s)
 		return;
 	}
 	x->named = true;
+	if (keys_asked(s)) {
+		keys_answer(s);
+		return;
+	}
 	if (!request_decide(s->px, &x->rq, h, &x->fault)) {
 		answer_refuse(s);
 		return;
@@ -284,8 +296,9 @@ void exchange_allowed(struct session *s)
 	}
 	if (!bind_choose(s))
 		return;
-	if (x->credential >= 0 && !creds_now(s->px->creds, x->credential))
-		x->want_credential = creds_get(s->px, x->credential, on_credential, s);
+	if (x->credential >= 0 && !exchange_lease(s))
+		x->want_credential = creds_get_scope(s->px, x->credential, str_of(x->resign.scope),
+						     on_credential, s);
 	else
 		exchange_upstream(s, false);
 }

@@ -22,6 +22,7 @@
 #include "proxy/inject.h"
 #include "proxy/relay.h"
 #include "proxy/request.h"
+#include "proxy/resign.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 
@@ -53,6 +54,9 @@ struct exchange {
 	struct buf body;	/* of the carrier */
 	struct buf answer;	/* read whole: it hands out credentials (derive.h) */
 	struct inject inject;
+	struct resign resign; /* AWS: signed anew */
+	struct str own;	      /* egret's own answer */
+	const char *own_type;
 	struct creds_want *want_credential;
 	struct upstream_want *want_upstream;
 	struct record_wait *want_record;
@@ -121,6 +125,8 @@ void exchange_allowed(struct session *s); /* the verdict stands */
 void exchange_upstream(struct session *s, bool fresh);
 /* Asks for a body that was to be asked for: it is needed before the origin can ask. false: gone. */
 bool exchange_go_on(struct session *s);
+/* Of the credential that goes with it; NULL: none, or none any more. */
+const struct lease *exchange_lease(const struct session *s);
 /* Fields that each event of the exchange has. */
 void exchange_event(const struct session *s, struct event *e, enum event_kind kind,
 		    enum event_verdict v, enum reason r);
@@ -143,6 +149,8 @@ void answer_refuse(struct session *s);
 /* Shorthand: sets x.fault first. */
 void answer_fault(struct session *s, unsigned status, enum reason r, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
+/* A request that egret answers itself: recorded, and no upstream is asked. */
+void answer_own(struct session *s, const char *type, struct str body);
 void answer_client_readable(struct session *s);
 void answer_client_writable(struct session *s);
 

@@ -45,6 +45,7 @@ void flow_reset(struct flow *f)
 	f->window.n = 0;
 	f->pending.n = 0;
 	f->scrub = NULL;
+	f->recode = NULL;
 	f->kind = BODY_NONE;
 	f->ended = f->discard = f->whole = false;
 	f->nparts = f->part_at = 0;
@@ -220,6 +221,11 @@ static bool body(struct flow *f)
 		return true;
 	if (f->hold)
 		return buf_add_str(f->hold, f->parser->body) == 0;
+	if (f->recode) {
+		f->window.n = 0;
+		return f->recode(f, f->parser->body, &f->window) &&
+		       (!f->window.n || emit(f, buf_str(&f->window), true));
+	}
 	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
 }
 
@@ -261,6 +267,8 @@ static bool end(struct flow *f)
 	f->parser->ntrailers = 0;
 	if (f->discard || !has_sink(f))
 		return true;
+	if (f->recode && !f->recode(f, STR(""), NULL))
+		return false;
 	if (f->scrub && f->window.n && !emit_scrubbed(f, STR(""), true))
 		return false;
 	if (f->kind != BODY_CHUNKED && !f->to_lane)

@@ -42,9 +42,12 @@ struct flow {
 	struct str pending;	   /* body bytes in `in`, written from there */
 	struct buf window;	   /* held back while scrubbing */
 	const struct scrub *scrub; /* or NULL */
-	enum head_body kind;	   /* how the sink sees the end */
-	size_t buffer;		   /* limits.buffer_bytes */
-	const struct str *parts;   /* of the body, sent before what is parsed; borrowed */
+	/* Body bytes become others on their way, in `to`; without `to`: the body ends here. false:
+	 * refused, parser->why says. NULL: they go as they are. */
+	bool (*recode)(struct flow *f, struct str bytes, struct buf *to);
+	enum head_body kind;	 /* how the sink sees the end */
+	size_t buffer;		 /* limits.buffer_bytes */
+	const struct str *parts; /* of the body, sent before what is parsed; borrowed */
 	size_t nparts, part_at;
 	bool whole; /* and nothing of it is left to be parsed */
 	struct buf

@@ -117,7 +117,8 @@ static bool write_request(struct session *s)
 	if (n)
 		memcpy(h->fields, fields, n * sizeof(*fields));
 	h->room = n + 8;
-	if (exchange_credential(x) >= 0 || s->down.scrub) {
+	/* What signs a request anew is worth nothing to who reads it back. */
+	if ((exchange_credential(x) >= 0 && !x->resign.scope[0]) || s->down.scrub) {
 		head_drop(h, "accept-encoding");
 		head_drop(h, "range");
 		head_drop(h, "if-range");
@@ -130,7 +131,7 @@ static bool write_request(struct session *s)
 		s->up.secret = true;
 	}
 	if (r == 0 && x->credential >= 0) {
-		const struct lease *l = creds_now(s->px->creds, x->credential);
+		const struct lease *l = exchange_lease(s);
 
 		r = l ? inject_put(&l->cred, x->rq.q.host,
 				   (struct str){ (char *)l->value.p, l->value.n }, &k, &x->inject)
@@ -141,6 +142,8 @@ static bool write_request(struct session *s)
 	}
 	if (r == 0)
 		body_parts(s, &k, &o);
+	if (r == 0 && x->resign.scope[0])
+		r = resign_put(s, exchange_lease(s), k.target);
 	if (r == 0)
 		r = flow_request(&s->up, h, s->tls, k.target,
 				 (struct str){ x->rq.host, x->rq.host_n }, &o);
@@ -152,7 +155,7 @@ static bool write_request(struct session *s)
 	if (r == 0 || r == -EPIPE) /* that it takes nothing is found when it is written */
 		return true;
 	x->reusable = true;
-	if (r == -EMSGSIZE)
+	if (r == -EMSGSIZE || r == -E2BIG)
 		answer_fault(s, 431, REASON_LIMIT, "the header section is too large");
 	else
 		answer_fault(s, 502, REASON_CREDENTIAL,

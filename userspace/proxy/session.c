@@ -345,6 +345,7 @@ void exchange_drop(struct session *s)
 	s->down.from = NULL;
 	s->down.from_lane = NULL;
 	inject_done(&x->inject);
+	resign_done(&x->resign);
 }
 
 static void bodies_done(struct exchange *x)

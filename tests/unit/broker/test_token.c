@@ -15,10 +15,12 @@
 #include <sys/mman.h>
 
 #define ROLE                                                                                      \
-	"{ \"name\": \"role\", \"provider\": \"aws\", \"role_arn\": \"arn:aws:iam::1:role/ci\", " \
-	"\"region\": \"eu-west-1\", \"for\": \"any\", \"hosts\": [\"api.shop.test\"], "           \
-	"\"inject\": { "                                                                          \
-	"\"header\": \"Authorization\", \"format\": \"Bearer {token}\" } }"
+	"{ \"name\": \"role\", \"provider\": \"vault\", \"address\": "                            \
+	"\"https://vault.test\", \"auth\": { \"method\": \"jwt\", \"role\": \"ci\", "             \
+	"\"audience\": "                                                                          \
+	"\"sts.amazonaws.com\" }, \"path\": \"kv/data/x\", \"for\": \"any\", \"hosts\": "         \
+	"[\"api.shop.test\"], \"inject\": { \"header\": \"Authorization\", \"format\": \"Bearer " \
+	"{token}\" } }"
 
 static const char *audience, *token;
 static bool sealed = true;
