@@ -309,9 +309,46 @@ static void need(const struct load *l, const struct node *root, const struct cre
 			 because);
 }
 
+/* As it is sent: one spelling, and no way to another place. */
+static void check_path(const struct load *l, const struct node *root,
+		       const struct credential_model *c, enum param id)
+{
+	for (const struct param_model *p = c->params; p; p = p->next) {
+		struct str rest = p->value;
+		bool good = true;
+
+		while (p->id == id && good) {
+			const char *slash = memchr(rest.p, '/', rest.n);
+			struct str part = { rest.p, slash ? (size_t)(slash - rest.p) : rest.n };
+
+			good = part.n && !str_is(part, ".") && !str_is(part, "..") &&
+			       !memchr(part.p, '?', part.n) && !memchr(part.p, '#', part.n) &&
+			       !memchr(part.p, '%', part.n);
+			if (!slash)
+				break;
+			rest = (struct str){ slash + 1, rest.n - part.n - 1 };
+		}
+		if (!good)
+			diag_add(l->errors, l->file, root->at, str_of(param_name(id)),
+				 "is a path below /v1/, without leading, doubled or trailing "
+				 "slashes, dots, queries and escapes");
+	}
+}
+
+static void check_github(const struct load *l, const struct node *root,
+			 const struct credential_model *c)
+{
+	for (const struct param_model *p = c->params; p; p = p->next)
+		if (p->id == PARAM_REPOSITORIES && memchr(p->value.p, '/', p->value.n))
+			diag_add(l->errors, l->file, root->at, STR("repositories"),
+				 "are named without their owner, who is the installation's");
+}
+
 static void check_vault(const struct load *l, const struct node *root,
 			const struct credential_model *c)
 {
+	check_path(l, root, c, PARAM_PATH);
+	check_path(l, root, c, PARAM_AUTH_MOUNT);
 	if (says(c, PARAM_AUTH_METHOD, "approle")) {
 		need(l, root, c, PARAM_AUTH_ROLE_ID, "approle logs in with role_id and secret_id");
 		need(l, root, c, PARAM_AUTH_SECRET_ID,
@@ -480,6 +517,8 @@ void load_provider(const struct load *l, const struct node *root, struct credent
 		return;
 	if (c->provider == PROVIDER_VAULT)
 		check_vault(l, root, c);
+	else if (c->provider == PROVIDER_GITHUB_APP)
+		check_github(l, root, c);
 	else if (c->provider == PROVIDER_OAUTH2)
 		check_oauth2(l, root, c);
 	else if (c->provider == PROVIDER_AWS_SECRET)

@@ -8,6 +8,10 @@
 #define VAULT(address, auth)                                                \
 	"{ \"name\": \"c\", \"provider\": \"vault\", \"address\": " address \
 	", \"path\": \"kv/data/x\", \"auth\": { " auth " } }"
+#define VAULT_PATH(path, mount)                                                            \
+	"{ \"name\": \"c\", \"provider\": \"vault\", \"address\": \"https://v.example\", " \
+	"\"path\": \"" path "\", \"auth\": { \"method\": \"jwt\", \"role\": \"r\", "       \
+	"\"mount\": \"" mount "\" } }"
 #define CRED(rest) "{ \"name\": \"c\", \"provider\": \"store\", \"value\": \"store:s\", " rest " }"
 #define INJECT "\"inject\": { \"header\": \"Authorization\", \"format\": \"Bearer {token}\" }"
 #define PUT(place) \
@@ -129,6 +133,15 @@ static const struct row credentials[] = {
 	  "\"issuer\": \"https://i.example\", \"client_id\": \"c\", \"client_auth_method\": "
 	  "\"job-token\" }",
 	  "1:1: token_audience: is missing: the job's own ID token is asked for" },
+	{ VAULT_PATH("/kv/data/x", "jwt"), "1:1: path: is a path below /v1/" },
+	{ VAULT_PATH("kv/data/x/", "jwt"), "1:1: path: is a path below /v1/" },
+	{ VAULT_PATH("kv/../sys/raw", "jwt"), "1:1: path: is a path below /v1/" },
+	{ VAULT_PATH("kv/data/x?version=1", "jwt"), "1:1: path: is a path below /v1/" },
+	{ VAULT_PATH("kv/data/%2e%2e", "jwt"), "1:1: path: is a path below /v1/" },
+	{ VAULT_PATH("kv/data/x", "../sys"), "1:1: auth.mount: is a path below /v1/" },
+	{ "{ \"name\": \"c\", \"provider\": \"github-app\", \"app_id\": 1, \"key\": \"store:k\", "
+	  "\"installation\": \"acme\", \"repositories\": [\"acme/web\"] }",
+	  "1:1: repositories: are named without their owner" },
 	{ "{ \"name\": \"c\", \"provider\": \"github-app\", \"app_id\": 0, \"key\": \"store:k\", "
 	  "\"installation\": \"acme\" }",
 	  "1:52: app_id: must be a number above 0" },
