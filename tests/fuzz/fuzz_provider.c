@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What whoever hands out credentials answers: a letter that says what it is (t: an OAuth token, r:
- * a refusal, m: metadata, e: a program's output, d: a time), then its bytes. What comes out must be
+ * a refusal, m: metadata, e: a program's output, d: a time, v: Vault's, h: a handle of Vault's,
+ * g: GitHub's), then its bytes. What comes out must be
  * fit for a header, and a sentence must be printable. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "provider/exec.h"
+#include "provider/github_form.h"
 #include "provider/oauth2.h"
 #include "provider/question.h"
+#include "provider/vault_form.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -17,6 +20,52 @@ static void clean(struct str s)
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
 			abort();
+}
+
+static int vault(struct question *q, const struct node *root, struct answer *a)
+{
+	struct vault_answer got = { 0 };
+	const char *words;
+	int r = vault_read(q, root, &got);
+
+	clean(got.token);
+	clean(got.lease);
+	if (r == 0)
+		r = vault_field(q, got.data, &a->value);
+	(void)vault_fault(400, root, &words);
+	clean(str_of(words));
+	return r;
+}
+
+static int handle(struct question *q, struct str text)
+{
+	struct vault_handle h = { 0 };
+	struct str again;
+
+	if (vault_handle_read(text, &h) < 0)
+		return question_fail(q, -EBADMSG, "no handle");
+	clean(h.token);
+	clean(h.lease);
+	again = vault_handle_write(q, &h);
+	return vault_handle_read(again, &h) < 0 ? abort(), -1 : 0;
+}
+
+static int github(struct question *q, const struct node *root, struct answer *a)
+{
+	struct github_token t = { 0 };
+	const char *words;
+	int64_t id = 1;
+	bool clock;
+	int r;
+
+	(void)github_fault(401, root, false, &words, &clock);
+	clean(str_of(words));
+	if (github_installation(q, root, &id) == 0 && id < 1)
+		abort();
+	r = github_token_read(q, root, &t);
+	clean(t.token);
+	a->value = t.token;
+	return r == 0 ? github_token_fits(q, root) : r;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -52,6 +101,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		break;
 	case 'd':
 		r = time_rfc3339(got.body, &when) == 0 || when == 0 ? 0 : -EINVAL;
+		break;
+	case 'v':
+		r = vault(&q, got.json, &a);
+		break;
+	case 'h':
+		r = handle(&q, got.body);
+		break;
+	case 'g':
+		r = github(&q, got.json, &a);
+		clean(a.value);
 		break;
 	default:
 		r = oauth2_answer(&q, &ask, &got, &a);

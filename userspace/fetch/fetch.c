@@ -50,9 +50,9 @@ struct fetching {
 	char *host, *port, *method;
 	CURL *easy;
 	struct curl_slist *names, *headers;
-	struct buf body, answer;
+	struct buf body, head, answer;
 	struct resolve_ask *looking;
-	size_t header_bytes, size_max;
+	size_t size_max;
 	bool too_large;
 	char error[CURL_ERROR_SIZE];
 };
@@ -110,6 +110,7 @@ static void fetching_free(struct fetching *g)
 	if (g->body.p)
 		wipe(g->body.p, g->body.n);
 	buf_done(&g->body);
+	buf_done(&g->head);
 	if (g->answer.p)
 		wipe(g->answer.p, g->answer.n);
 	buf_done(&g->answer);
@@ -124,6 +125,7 @@ static void finish(struct fetching *g, int err, const char *why)
 	timer_del(&g->late);
 	if (g->easy)
 		curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &a.status);
+	a.head = buf_str(&g->head);
 	a.body = buf_str(&g->answer);
 	g->fn(g->owner, &a);
 	fetching_free(g);
@@ -359,8 +361,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *owner)
 {
 	struct fetching *g = owner;
 
-	g->header_bytes += size * n;
-	if (g->header_bytes <= HEADERS_MAX)
+	if (buf_add(&g->head, p, size * n) == 0)
 		return size * n;
 	g->too_large = true;
 	return 0;
@@ -514,6 +515,7 @@ static int copy_ask(struct fetching *g, const struct fetch_ask *q)
 	g->method = mem_dup(str_of(q->method));
 	g->ms = q->ms ? q->ms : FETCH_MS;
 	g->size_max = q->size_max ? q->size_max : FETCH_SIZE_MAX;
+	buf_init(&g->head, HEADERS_MAX);
 	buf_init(&g->answer, g->size_max);
 	buf_init(&g->body, q->body.n);
 	for (unsigned i = 0; i < FETCH_HEADERS_MAX && q->headers[i]; i++) {

@@ -40,7 +40,7 @@ struct fetch_answer {
 	int err;	 /* 0: the server answered; else -errno and why */
 	const char *why; /* a sentence without the address */
 	long status;
-	struct str body; /* gone when the callback returns */
+	struct str head, body; /* gone when the callback returns; head: lines as they came */
 };
 typedef void (*fetch_fn)(void *owner, const struct fetch_answer *a);
 

@@ -266,4 +266,4 @@ static int provide(struct question *q, struct answer *ret)
 	return 0;
 }
 
-const struct provider_ops provider_aws = { "aws", provide, NULL, NULL };
+const struct provider_ops provider_aws = { "aws", provide, NULL, NULL, NULL };

@@ -190,4 +190,4 @@ static int provide(struct question *q, struct answer *ret)
 	return r;
 }
 
-const struct provider_ops provider_aws_secret = { "aws-secret", provide, NULL, NULL };
+const struct provider_ops provider_aws_secret = { "aws-secret", provide, NULL, NULL, NULL };

@@ -299,4 +299,4 @@ static int provide(struct question *q, struct answer *ret)
 	return r;
 }
 
-const struct provider_ops provider_exec = { "exec", provide, NULL, NULL };
+const struct provider_ops provider_exec = { "exec", provide, NULL, NULL, NULL };

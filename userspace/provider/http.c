@@ -36,8 +36,8 @@ static void on_answer(void *owner, const struct fetch_answer *a)
 	w->answer.status = a->status;
 	if (a->err)
 		snprintf(w->why, sizeof(w->why), "%s", a->why);
-	else
-		w->answer.body = arena_str(&w->q->arena, a->body);
+	w->answer.head = arena_str(&w->q->arena, a->head);
+	w->answer.body = arena_str(&w->q->arena, a->body);
 	if (w->fiber)
 		fiber_wake(w->fiber);
 }
@@ -91,6 +91,33 @@ int http_refused(struct question *q, const struct http_ask *ask, const struct ht
 				     a->status, ask->at);
 	return question_fail(q, err, "%ld at %s%s%.*s", a->status, ask->at, words.n ? ": " : "",
 			     words.n > 300 ? 300 : (int)words.n, words.p);
+}
+
+bool http_header(const struct http_answer *a, const char *name, struct str *ret)
+{
+	const struct str want = str_of(name);
+	struct str rest = a->head;
+	bool found = false;
+
+	while (rest.n) {
+		const char *end = memchr(rest.p, '\n', rest.n);
+		struct str line = { rest.p, end ? (size_t)(end - rest.p) : rest.n };
+
+		rest = (struct str){ line.p + line.n, rest.n - line.n };
+		if (rest.n)
+			rest = (struct str){ rest.p + 1, rest.n - 1 };
+		if (line.n <= want.n || line.p[want.n] != ':' ||
+		    !str_eq_nocase((struct str){ line.p, want.n }, want))
+			continue;
+		line = (struct str){ line.p + want.n + 1, line.n - want.n - 1 };
+		while (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
+			line = (struct str){ line.p + 1, line.n - 1 };
+		while (line.n && (unsigned char)line.p[line.n - 1] <= ' ')
+			line.n--;
+		*ret = line;
+		found = true;
+	}
+	return found;
 }
 
 bool node_text(const struct node *object, const char *key, size_t max, struct str *ret)

@@ -22,7 +22,7 @@ struct http_ask {
 };
 struct http_answer {
 	long status;
-	struct str body;
+	struct str head, body;
 	const struct node *json; /* of an object or array in JSON; NULL: it was none */
 };
 
@@ -33,6 +33,8 @@ int http_ask(struct question *q, const struct http_ask *ask, struct http_answer 
  * 429 and 5xx, else -EACCES. words: the server's own, n = 0 if there are none. */
 int http_refused(struct question *q, const struct http_ask *ask, const struct http_answer *a,
 		 struct str words);
+/* The last field of this name (lower or upper case), without blanks around it. */
+bool http_header(const struct http_answer *a, const char *name, struct str *ret);
 /* A text of the answer, without control characters and at most `max` bytes; false: not there or of
  * another form. object may be NULL. (jansson, below cjose, has the names json_*.) */
 bool node_text(const struct node *object, const char *key, size_t max, struct str *ret);

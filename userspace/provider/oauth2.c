@@ -132,4 +132,4 @@ static int take_back(struct question *q)
 	return r;
 }
 
-const struct provider_ops provider_oauth2 = { "oauth2", provide, NULL, take_back };
+const struct provider_ops provider_oauth2 = { "oauth2", provide, NULL, take_back, NULL };

@@ -27,7 +27,7 @@ struct question {
 	struct str provider; /* "oauth2" */
 	struct str token;    /* the job's own ID token; n = 0: none */
 	struct str handle;   /* of renew and revoke: what the answer said */
-	struct str value;    /* of revoke, if the broker still has it */
+	struct str value;    /* of renew; of revoke, if the broker still has it */
 	uint64_t ttl_ms;     /* wanted; 0: as long as the provider likes */
 	int64_t now;	     /* wall clock, seconds */
 	struct question_param *params;
@@ -52,6 +52,8 @@ struct provider_ops {
 	int (*provide)(struct question *q, struct answer *ret);
 	int (*renew)(struct question *q, struct answer *ret); /* NULL: none is renewable */
 	int (*revoke)(struct question *q);		      /* NULL: expires by itself */
+	void (*end)(
+		void); /* on a fiber, the last of all: what is kept is given up. NULL: nothing */
 };
 extern const struct provider_ops *const providers[]; /* NULL ends it */
 
@@ -61,6 +63,9 @@ struct str question_param(const struct question *q, enum param id);
 struct str question_secret(const struct question *q, enum param id);
 /* Walks a key that is a list. Start with *at = 0. */
 bool question_each_param(const struct question *q, enum param id, size_t *at, struct str *ret);
+/* For a login that is kept: what asks need of a question, in an arena of its own. */
+struct question *question_dup(const struct question *q);
+struct question *question_free(struct question *q); /* NULL; accepts NULL */
 /* Writes "PROVIDER: " and the sentence, printable and without any secret of the question. Returns
  * err, which is negative. */
 int question_fail(struct question *q, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PARAMS_MAX 256
 #define HIDDEN_LEAST 4 /* shorter secrets would blot out words */
@@ -108,6 +109,33 @@ void question_done(struct question *q)
 {
 	arena_done(&q->arena);
 	wipe(q->why, sizeof(q->why));
+}
+
+struct question *question_dup(const struct question *q)
+{
+	struct question *to = mem_new(sizeof(*to));
+
+	to->loop = q->loop;
+	to->fetch = q->fetch;
+	to->roots = q->roots;
+	to->now = q->now;
+	arena_init(&to->arena, QUESTION_ARENA_MAX);
+	to->name = arena_str(&to->arena, q->name);
+	to->provider = arena_str(&to->arena, q->provider);
+	to->params = arena_new(&to->arena, (q->nparams + 1) * sizeof(*to->params));
+	for (; to->nparams < q->nparams; to->nparams++) {
+		to->params[to->nparams] = q->params[to->nparams];
+		to->params[to->nparams].value = arena_str(&to->arena, q->params[to->nparams].value);
+	}
+	return to;
+}
+
+struct question *question_free(struct question *q)
+{
+	if (q)
+		question_done(q);
+	free(q);
+	return NULL;
 }
 
 const struct provider_ops *question_ops(const struct question *q)

@@ -21,6 +21,7 @@
 
 #define START_MS 30000
 #define SEND_MS 10000
+#define END_MS 3000 /* to give up what is kept, when nobody asks any more */
 #define ROOTS_MAX (8u << 20)
 #define LIST_MAX 64
 #define QUESTIONS_MAX 64
@@ -33,11 +34,13 @@ struct serving {
 	struct str hosts[LIST_MAX], nameservers[LIST_MAX];
 	struct fetch_names names;
 	struct watch egretd, broker;
+	struct timer late;
 	unsigned asked;
 	struct asked *unkept;
 	bool exec;  /* the kind of process that this is */
 	bool alone; /* the broker is gone */
 	struct timer last;
+	bool over;
 };
 
 struct asked {
@@ -329,6 +332,34 @@ static void warm(struct serving *s)
 		log_warn("%s", why);
 }
 
+static void on_end(void *owner)
+{
+	struct serving *s = owner;
+
+	for (size_t i = 0; providers[i]; i++)
+		if (providers[i]->end)
+			providers[i]->end();
+	s->over = true;
+	loop_stop(s->loop, 0);
+}
+
+static void on_late(struct timer *t)
+{
+	struct serving *s = t->owner;
+
+	loop_stop(s->loop, -ETIMEDOUT);
+}
+
+static void end(struct serving *s)
+{
+	watch_del(&s->broker);
+	watch_del(&s->egretd);
+	timer_set(s->loop, &s->late, END_MS, on_late, s);
+	fiber_start(on_end, s);
+	if (!s->over && loop_run(s->loop) < 0)
+		log_warn("a login is left to expire: it was not ended in time");
+}
+
 int provider_serve(int sock, struct str kind)
 {
 	struct serving s = { .exec = str_is(kind, "exec") };
@@ -348,5 +379,7 @@ int provider_serve(int sock, struct str kind)
 		r = loop_run(s.loop);
 	if (r < 0)
 		log_err("the broker could not be answered: %s", strerror(-r));
+	else
+		end(&s);
 	return r < 0;
 }

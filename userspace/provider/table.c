@@ -4,5 +4,11 @@
 #include "provider/table.h"
 
 const struct provider_ops *const providers[] = {
-	&provider_exec, &provider_oauth2, &provider_aws, &provider_aws_secret, NULL,
+	&provider_exec,
+	&provider_vault,
+	&provider_oauth2,
+	&provider_github_app,
+	&provider_aws,
+	&provider_aws_secret,
+	NULL,
 };

@@ -7,6 +7,8 @@
 
 extern const struct provider_ops provider_exec; /* of a process of the kind exec alone */
 extern const struct provider_ops provider_oauth2;
+extern const struct provider_ops provider_vault;
+extern const struct provider_ops provider_github_app;
 extern const struct provider_ops provider_aws, provider_aws_secret;
 
 #endif
