@@ -107,7 +107,7 @@ enum proto_type {
 	MSG_PROVIDED, /* VALUE, EXPIRES (wall, us; 0: never), STATIC (0|1), HANDLE? (opaque: what
 		       * MSG_PROVIDER_RENEW and MSG_PROVIDER_REVOKE need), RENEWABLE (0|1), CERT?,
 		       * ACCESS_KEY?, SESSION? (as MSG_CRED; VALUE is the secret key here) */
-	MSG_PROVIDER_RENEW,  /* as MSG_PROVIDE with HANDLE -> MSG_PROVIDED */
+	MSG_PROVIDER_RENEW,  /* as MSG_PROVIDE with HANDLE, VALUE -> MSG_PROVIDED */
 	MSG_PROVIDER_REVOKE, /* as MSG_PROVIDE with HANDLE, VALUE? -> OK or FAILED as above */
 	MSG_PROVIDER_KEPT,   /* id of an answered question, no answer: the lease is in the broker's
 			      * journal. A child whose broker goes revokes what it was given for

@@ -70,6 +70,7 @@ static void read_lease(struct broker *b, const struct msg_in *m)
 	(void)!msg_get_u64(m, TAG_TIME, &l->minted_us);
 	(void)!msg_get_u64(m, TAG_NOW, &l->renewed_us);
 	(void)!msg_get_u64(m, TAG_EXPIRES, &l->expires_us);
+	(void)!msg_get_u64(m, TAG_TTL, &l->ends_us);
 	(void)!msg_get_u64(m, TAG_STATIC, &is_static);
 	(void)!msg_get_u64(m, TAG_RENEWABLE, &renewable);
 	(void)!msg_get_u64(m, TAG_FLAGS, &flags);
@@ -137,6 +138,7 @@ static int write_lease(struct journal *j, const struct lease *l)
 	msg_put_u64(&m, TAG_TIME, l->minted_us);
 	msg_put_u64(&m, TAG_NOW, l->renewed_us);
 	msg_put_u64(&m, TAG_EXPIRES, l->expires_us);
+	msg_put_u64(&m, TAG_TTL, l->ends_us);
 	msg_put_u64(&m, TAG_STATIC, l->is_static);
 	msg_put_u64(&m, TAG_RENEWABLE, l->renewable);
 	msg_put_u64(&m, TAG_FLAGS, l->replaced);

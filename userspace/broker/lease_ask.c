@@ -90,6 +90,7 @@ static int take(struct lease *l, const struct msg_in *m, struct lease *ret, char
 	}
 	ret->is_static = is_static || credential_static(&l->def->cred);
 	ret->renewable = renewable && ret->handle.n;
+	ret->ends_us = ret->expires_us;
 	if (ttl_ms && ttl_ms < UINT64_MAX / 2000 &&
 	    (!ret->expires_us || ret->expires_us > now + ttl_ms * 1000))
 		ret->expires_us = now + ttl_ms * 1000;
@@ -118,6 +119,7 @@ static void set_aside(struct lease *l)
 	old->replaced = true;
 	old->minted_us = l->renewed_us ? l->renewed_us : l->minted_us;
 	old->expires_us = l->expires_us;
+	old->ends_us = l->ends_us;
 	old->is_static = l->is_static;
 	move_values(old, l);
 	snprintf(old->id, sizeof(old->id), "%.17s-%u", l->id, ++l->generation % 10000);
@@ -150,7 +152,7 @@ static int build(struct ask *a, struct msg_out *m, char *why, size_t size)
 		msg_put_u64(m, TAG_TTL, ttl_ms);
 	if (a->type != MSG_PROVIDE && l->handle.n)
 		msg_put(m, TAG_HANDLE, l->handle.p, l->handle.n);
-	if (a->type == MSG_PROVIDER_REVOKE && l->value.n)
+	if (a->type != MSG_PROVIDE && l->value.n)
 		msg_put(m, TAG_VALUE, l->value.p, l->value.n);
 	return 0;
 }
@@ -290,6 +292,7 @@ static void minted(struct lease *l, const struct ask *a, const struct msg_in *m)
 	l->renewable = fresh.renewable && (a->type == MSG_PROVIDE ||
 					   fresh.expires_us > l->expires_us + SOON_MS * 1000);
 	l->expires_us = fresh.expires_us;
+	l->ends_us = fresh.ends_us;
 	l->is_static = fresh.is_static;
 	l->state = LEASE_LIVE;
 	l->tries = 0;
@@ -328,7 +331,7 @@ static void revoked(struct lease *l, int err, const char *why)
 		peer_tell(l->b, l->job_id, EVENT_CREDENTIAL_FAIL, credential_name(&l->def->cred), l,
 			  why);
 	snprintf(l->why, sizeof(l->why), "%s", why);
-	if (l->expires_us && l->expires_us <= now)
+	if (l->ends_us && l->ends_us <= now)
 		lease_over(l); /* what has ended by itself opens nothing */
 	else
 		again_in(l, backoff(l->tries - 1));
@@ -433,7 +436,7 @@ void lease_revoke(struct lease *l)
 	}
 	l->tries = 0;
 	l->why[0] = 0;
-	if (!l->handle.n || (l->expires_us && l->expires_us <= clock_wall_us())) {
+	if (!l->handle.n || (l->ends_us && l->ends_us <= clock_wall_us())) {
 		lease_over(l); /* nothing is there that could be revoked, and nothing claims it */
 		return;
 	}
@@ -450,7 +453,7 @@ static void on_timer(struct timer *t)
 	if (l->state == LEASE_OWED)
 		ask(l, MSG_PROVIDER_REVOKE);
 	else if (l->replaced)
-		lease_over(l); /* it has ended by itself */
+		lease_revoke(l); /* no proxy sends it any more */
 	else
 		lease_mint(l);
 }
