@@ -155,10 +155,10 @@ refuse "down" 'again github-app: .*onnect.* at app/installations/77/access_token
 mv "$TMP/new.json" "$TMP/github.json"
 spawn python3 "$STANDIN/github.py" "$TMP" 127.0.0.1 "$PORT" "$TMP/github.pem" "$TMP/github.key" /api/v3
 wait_for 10 "curl -sS --cacert '$TMP/outside.pem' --resolve 'github.test:$PORT:127.0.0.1' 'https://github.test:$PORT/standin/state'" >/dev/null
-said provide "${web[@]}"
+said lose "${web[@]}"
 like "$REPLY" '^provided' "installed anew: the id is looked up again"
 forget github
 asker_down
-is "$(saw github | grep -c '^DELETE .* 204 ') $(holds '.tokens | length')" "1 0" "a process whose broker is gone takes back what it made"
+is "$(saw github | grep -c '^DELETE .* 204 ') $(holds '.tokens | length')" "1 0" "a process whose broker is gone takes back what was not written down"
 is "$(cat "$TMP/ask.rest" "$TMP/ask.err")" '' "and ends well"
 done_testing
