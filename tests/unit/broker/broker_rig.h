@@ -223,7 +223,7 @@ static inline void job_open(uint64_t id, const struct opened *before, struct ope
 	if (rig_job_more)
 		rig_job_more(&q);
 	ask(broker.sock, &q, &m);
-	while (m.type == MSG_PROVIDER_WANT || m.type == MSG_PROVIDER_END) {
+	while (m.type == MSG_PROVIDER_WANT || m.type == MSG_PROVIDER_END || m.type == MSG_EVENT) {
 		if (m.type == MSG_PROVIDER_WANT && rig_nwanted < ARRAY_SIZE(rig_wanted))
 			rig_wanted[rig_nwanted++] = m.id;
 		msg_in_done(&m);

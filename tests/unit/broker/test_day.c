@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A day of 30 jobs with leases of an hour, on a clock of the test's: at no minute of it a lease
+ * that lives has no value that is good, though the provider is down for ten minutes of each three
+ * hours and cannot renew half of them. The broker's own code, its loop and its journal; the test is
+ * the provider and the clock.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "unit/broker/lease_rig.h"
+
+#define broker broker_part /* the rig has things of these names */
+#define job_open part_job_open
+#define job_close part_job_close
+#include "broker/keep.h"
+#include "broker/lease.h"
+#include "broker/seal.h"
+#undef broker
+#undef job_open
+#undef job_close
+
+#define JOBS 30u
+#define MINUTES (24u * 60)
+#define LIFE_MS 3600000u
+
+static uint64_t now_us = 1800000000000000u;
+
+/* In place of base/clock.c. */
+uint64_t clock_now(void)
+{
+	return now_us / 1000;
+}
+
+uint64_t clock_now_us(void)
+{
+	return now_us;
+}
+
+uint64_t clock_wall_us(void)
+{
+	return now_us;
+}
+
+void clock_text(uint64_t wall_us, char *to)
+{
+	snprintf(to, CLOCK_TEXT_MAX, "%llu", (unsigned long long)wall_us);
+}
+
+static struct broker_part b;
+static struct job jobs[JOBS];
+static int egretd = -1, provider = -1;
+static unsigned made, renewed;
+
+static void play(bool down)
+{
+	struct msg_out out;
+	struct msg_in m;
+	char value[32];
+
+	while (msg_recv(egretd, &m) == 0) {
+		if (m.type == MSG_PROVIDER_WANT && provider < 0) {
+			int pair[2];
+
+			assert_int_equal(msg_pair(pair), 0);
+			provider = pair[0];
+			msg_begin(&out, MSG_PROVIDER, m.id);
+			msg_put_fd(&out, TAG_FD_PEER, pair[1]);
+			assert_int_equal(msg_send(egretd, &out), 0);
+			close(pair[1]);
+			msg_in_done(&m);
+			assert_true(msg_recv(b.egretd.fd, &m) == 0);
+			assert_true(helper_answer(&b, &m));
+		}
+		msg_in_done(&m);
+	}
+	while (provider >= 0) {
+		int r = msg_recv(provider, &m);
+
+		if (r == -EAGAIN)
+			break;
+		if (r < 0) { /* nobody asked it for a while: it is ended */
+			close(provider);
+			provider = -1;
+			break;
+		}
+		if (m.type == MSG_PROVIDER_KEPT) {
+			msg_in_done(&m);
+			continue;
+		}
+		if (down) {
+			provider_says(provider, m.id, MSG_FAILED, "503", EAGAIN);
+		} else if (m.type == MSG_PROVIDER_REVOKE) {
+			provider_says(provider, m.id, MSG_OK, NULL, 0);
+		} else {
+			made += m.type == MSG_PROVIDE;
+			renewed += m.type == MSG_PROVIDER_RENEW;
+			snprintf(value, sizeof(value), "v%u", m.id);
+			provided(provider, m.id, value, value, LIFE_MS, m.id % 2);
+		}
+		msg_in_done(&m);
+	}
+}
+
+static void settle(bool down)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		play(down);
+		assert_int_equal(loop_turn(b.loop, 0), 0);
+	}
+}
+
+static bool has_good(const struct job *j)
+{
+	for (const struct lease *l = b.leases; l; l = l->next)
+		if (l->job == j && !l->replaced && l->state == LEASE_LIVE && l->value.n &&
+		    l->expires_us > now_us)
+			return true;
+	return false;
+}
+
+static void test_day(void **state)
+{
+	const struct source s[] = {
+		{ SOURCE_CREDENTIAL, STR("token.json"), STR(CREDENTIAL_TOKEN("token")) },
+	};
+	struct compiled c;
+	unsigned lost = 0;
+	char why[256];
+	int pair[2];
+
+	assert_int_equal(secret_arena_init(4 << 20), 0);
+	b.store.dir = store_fd;
+	b.journal.fd = -1;
+	assert_int_equal(secret_dup("0123456789abcdef0123456789abcdef", 32, &b.store.key), 0);
+	assert_int_equal(secret_dup("0123456789abcdef0123456789abcdef", 32, &b.journal.key), 0);
+	assert_int_equal(store_put(&b.store, STR("client"), client_secret, strlen(client_secret),
+				   why, sizeof(why)),
+			 0);
+	assert_int_equal(keep_open(&b, why, sizeof(why)), 0);
+	assert_int_equal(msg_pair(pair), 0);
+	egretd = pair[0];
+	outbox_init(&b.egretd, pair[1]);
+	b.loop = loop_new();
+	assert_int_equal(policy_compile(s, 1, 0, &c), 0);
+	for (unsigned i = 0; i < JOBS; i++) {
+		struct job *j = &jobs[i];
+
+		j->broker_part = &b;
+		j->id = i + 1;
+		j->peer_fd = -1;
+		j->defs = mem_new(sizeof(*j->defs));
+		j->defs[0] = definition_get(&b, c.credentials[0]);
+		j->ndefs = 1;
+		assert_non_null(j->defs[0]);
+		lease_want(j, 1, 0, STR(""));
+		now_us += 7000000;
+		settle(false);
+	}
+	compiled_done(&c);
+	for (unsigned minute = 0; minute < MINUTES; minute++) {
+		bool down = minute % 180 < 10;
+
+		/* In steps, as its retries are a second apart at first. */
+		for (unsigned i = 0; i < 6; i++) {
+			now_us += 10000000;
+			settle(down);
+		}
+		for (unsigned i = 0; i < JOBS; i++)
+			lost += !has_good(&jobs[i]);
+	}
+	printf("# %u jobs, a day: %u made, %u renewed, %u minutes without a good value; journal "
+	       "%llu "
+	       "KiB\n",
+	       JOBS, made, renewed, lost, (unsigned long long)b.journal.size >> 10);
+	assert_int_equal(lost, 0);
+	assert_true(made > JOBS && renewed > JOBS);
+	assert_true(b.journal.size < 1 << 20);
+	/* And each is revoked at its job's end. */
+	for (unsigned i = 0; i < JOBS; i++)
+		leases_job_ended(&jobs[i]);
+	for (unsigned i = 0; i < 100; i++)
+		settle(false);
+	for (const struct lease *l = b.leases; l; l = l->next)
+		assert_int_equal(l->state, LEASE_OVER);
+	leases_done(&b);
+	helpers_done(&b);
+	for (unsigned i = 0; i < JOBS; i++) {
+		definition_put(&b, jobs[i].defs[0]);
+		free(jobs[i].defs);
+	}
+	outbox_done(&b.egretd);
+	loop_free(b.loop);
+	journal_done(&b.journal);
+	secret_done(&b.store.key);
+	close(pair[0]);
+	close(pair[1]);
+	if (provider >= 0)
+		close(provider);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_day, test_over),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("day", tests, set_up, tear_down);
+}
