@@ -224,7 +224,7 @@ int h2_lane_request(struct h2_lane *l, const struct head *h, struct str scheme, 
 	fields[n++] = nv(STR(":method"), h->method, false);
 	fields[n++] = nv(STR(":scheme"), scheme, false);
 	fields[n++] = nv(STR(":authority"), host, false);
-	fields[n++] = nv(STR(":path"), target, false);
+	fields[n++] = nv(STR(":path"), target, secret);
 	n = put_fields(fields, n, h, secret);
 	id = nghttp2_submit_request(l->h->session, NULL, fields, n, ends ? NULL : &body, l);
 	free(fields);

@@ -8,7 +8,7 @@
 /* What is done about an answer. */
 enum derive { DERIVE_PASS, DERIVE_REFUSE, DERIVE_WHOLE };
 
-/* Of an answer's head, once it was searched for leased values: marks for cookies, tokens and signed
+/* Of an answer's head, before it is searched for values: marks for cookies, tokens and signed
  * redirects; notes where a registry's tokens are. WHOLE: its body is to be read whole and given to
  * derive_body. REFUSE: *why says why. */
 enum derive derive_head(struct session *s, struct head *h, const char **why);

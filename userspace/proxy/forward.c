@@ -494,10 +494,11 @@ static bool on_answer_whole(struct flow *f, void *owner)
 	size_t n, sure;
 	char *length;
 
-	if (f->scrub)
-		f->scrubbed += scrub_bytes(f->scrub, x->answer.p, x->answer.n, true, &sure);
 	if (!derive_body(s, h, buf_str(&x->answer), &parts, &n, &why))
 		return refuse_answer(s, REASON_SCRUB, why);
+	/* The parts lie in it. */
+	if (f->scrub)
+		f->scrubbed += scrub_bytes(f->scrub, x->answer.p, x->answer.n, true, &sure);
 	h->body = BODY_LENGTH;
 	h->length = 0;
 	for (size_t i = 0; i < n; i++)
@@ -519,6 +520,11 @@ static bool on_answer_head(struct flow *f, void *owner)
 	const char *why = NULL;
 	size_t sure;
 
+	onward_answer(h, &s->arena);
+	/* Before anything is searched for: what is handed out once more is known by its value. */
+	derive = derive_head(s, h, &why);
+	if (derive == DERIVE_REFUSE)
+		return refuse_answer(s, REASON_SCRUB, why);
 	if (f->scrub) {
 		/* The head lies in the arena, so it can be written over; the length stays. */
 		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
@@ -529,16 +535,12 @@ static bool on_answer_head(struct flow *f, void *owner)
 						   h->fields[i].value.n, true, &sure);
 		}
 	}
-	onward_answer(h, &s->arena);
 	if (h->status / 100 == 1)
 		return interim(s, h);
 	/* The rule allows a WebSocket and not the GET that the handshake would then have been. */
 	if (x->rq.websocket && h->status / 100 == 2)
 		return refuse_answer(s, REASON_BAD_RESPONSE,
 				     "it took a WebSocket's handshake for a plain request");
-	derive = derive_head(s, h, &why);
-	if (derive == DERIVE_REFUSE)
-		return refuse_answer(s, REASON_SCRUB, why);
 	if (h->body != BODY_NONE && (f->scrub || derive == DERIVE_WHOLE) && opaque(h) &&
 	    (derive == DERIVE_WHOLE || !creds_opaque(s->px->creds, x->rq.q.host)))
 		return refuse_answer(

@@ -137,6 +137,11 @@ static void test_registry(void **state)
 	      "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer own\r\nAuthorization: Bearer %s", mark,
 	      "Authorization: Bearer " TOKEN "\r\n");
 	assert_null(strstr(sent, "own"));
+	/* Handed out once more it is the same, not what a search leaves of it. */
+	ask("auth.test", "GET /jwt/auth?service=hub+reg HTTP/1.1",
+	    JSON "{\"token\": \"" TOKEN "\"}");
+	sends("hub.reg.test", "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer %s",
+	      mark_behind("{\"token\": \""), "Authorization: Bearer " TOKEN "\r\n");
 	/* Asked for without a challenge: good at all of the credential's hosts. */
 	ask("auth.test", "GET /v2/auth?service=x HTTP/1.1", JSON "{\"token\":\"" TOKEN "\"}");
 	mark = mark_behind("{\"token\":\"");
@@ -218,6 +223,12 @@ static void test_cookie(void **state)
 	sends("auth.test", "GET /y HTTP/1.1\r\nCookie: lang=en; sid=%s", mark,
 	      "Cookie: lang=en; sid=" TOKEN "\r\n");
 	sends("hub.reg.test", "GET /y HTTP/1.1\r\nCookie: sid=%s", mark, mark);
+	/* Before the answer itself, too. */
+	ask("auth.test", "GET /x HTTP/1.1",
+	    "HTTP/1.1 103 Early\r\nSet-Cookie: sid=" TOKEN
+	    "\r\n\r\nHTTP/1.1 204 No\r\nConnection: close\r\n\r\n");
+	assert_string_equal(mark, mark_behind("Set-Cookie: sid="));
+	assert_null(strstr(got, TOKEN));
 	/* Of a request without a credential they are the job's own. */
 	ask("other.test", "GET /x HTTP/1.1",
 	    "HTTP/1.1 200 OK\r\nSet-Cookie: sid=" TOKEN "\r\nContent-Length: 2\r\n\r\nok");
