@@ -17,7 +17,7 @@ printf %s "$SECRET" >"$TMP/secret"
 printf 'no.token.here' >"$TMP/job"
 : >"$TMP/tokens" >"$TMP/revoked"
 spawn in_origin python3 "$ROOT/tests/e2e/oauth2_standin.py" "$TMP" $IDP
-wait_for 10 "[ -s '$TMP/ports' ]" || fail "the stand-in starts"
+wait_for 30 "[ -s '$TMP/ports' ]" || fail "the stand-in starts"
 BASE=https://idp.test:$(cat "$TMP/ports")
 DIR=$(mktemp -d /usr/libexec/egret-test.XXXXXX) && chmod 755 "$DIR" || exit 1
 at_exit "rm -rf '$DIR'"
@@ -67,4 +67,12 @@ chmod o+w "$DIR/mint"
 out=$(job "${get[@]}" --http1.1 -i https://api.test/hello.txt)
 like "$out" '502 egret could not get credential key' "exec: a program that others may write mints nothing"
 like "$out" "exec: $DIR/mint is not a file of root's" "exec: in words"
+
+# What the page shows is taken as it stands there.
+python3 - "$ROOT/docs/credentials.md" "$TMP" <<'END'
+import re, sys
+for i, text in enumerate(re.findall(r'```json\n(.*?)```', open(sys.argv[1]).read(), re.S)):
+    open('%s/page-%02d.json' % (sys.argv[2], i), 'w').write(text)
+END
+for f in "$TMP"/page-*.json; do t "docs/credentials.md: $(grep -o '"name": "[^"]*"' "$f")" "$EGRET" policy check "$f"; done
 done_testing

@@ -18,7 +18,7 @@ printf %s "$SECRET" >"$TMP/secret"
 printf 'wrong-secret-%s\n' $RANDOM >"$TMP/wrong"
 printf 'eyJhbGciOiJSUzI1NiJ9.eyJqb2IiOjF9.c2ln' >"$TMP/job"
 spawn python3 "$ROOT/tests/e2e/oauth2_standin.py" "$TMP"
-wait_for 10 "[ -s '$TMP/ports' ]" || { echo "not ok 1 - the stand-in does not start"; echo 1..1; exit 1; }
+wait_for 30 "[ -s '$TMP/ports' ]" || { echo "not ok 1 - the stand-in does not start"; echo 1..1; exit 1; }
 BASE=https://idp.test:$(cat "$TMP/ports")
 
 asks() { # roots, [more for the driver]...; questions on stdin, fields between blanks ('~' is one within a field)
@@ -36,6 +36,7 @@ got=$(asks "$TMP/ca.pem" <<END
 provide 1 $CRED $BASIC scope=read scope=api:write
 provide 2 $CRED client_id=post client_auth_method=post client_secret=@$TMP/secret
 provide 3 $CRED client_id=pk-rsa client_auth_method=private_key_jwt client_key=@$TMP/rsa.pem
+wait
 provide 4 $CRED client_id=pk-ec client_auth_method=private_key_jwt client_key=@$TMP/ec.pem client_key_id=k1
 wait
 provide 5 $CRED client_id=mtls client_auth_method=mtls client_cert=@$TMP/client.pem client_key=@$TMP/client.key
@@ -161,7 +162,7 @@ OIDC=$ROOT/build/oidc/node_modules
 if [ -d "$OIDC/oidc-provider" ] && command -v node >/dev/null; then
 	cp "$TMP/wrong.pem" "$TMP/wrong2.pem"
 	spawn node "$ROOT/tests/e2e/oauth2_oidc.mjs" "$TMP" "$OIDC" >"$TMP/oidc.log" 2>&1
-	t "oidc-provider starts" wait_for 20 "[ -s '$TMP/oidc.port' ]" || diag "$(tail -n 5 "$TMP/oidc.log")"
+	t "oidc-provider starts" wait_for 30 "[ -s '$TMP/oidc.port' ]" || diag "$(tail -n 5 "$TMP/oidc.log")"
 	BASE=https://idp.test:$(cat "$TMP/oidc.port")
 	FOUND="oauth2 issuer=$BASE grant=client_credentials"
 	got=$(asks "$TMP/ca.pem" <<-END
@@ -227,7 +228,8 @@ SCAN=$(helper scan)
 	echo wait
 } | tr ' ~' '\t ' >&7
 t "eight were answered while one waits" wait_for 5 "[ \$(grep -c ' provided ' '$TMP/out') = 8 ]"
-isnt "$(held "$TMP/secret")" 0 "its secret is in memory as long as it waits"
+[ -n "${EGRET_ASAN:-}" ] || # whose shadow memory is terabytes to read
+	isnt "$(held "$TMP/secret")" 0 "its secret is in memory as long as it waits"
 sed -n '$s/.*value=\([^ ]*\) .*/\1/p' "$TMP/out" | tr -d '\n' >"$TMP/token"
 wait_for 15 "grep -q '^1 ' '$TMP/out'"
 got=$(cat "$TMP/out")

@@ -77,10 +77,10 @@ static const int calls_asan[] = { SCMP_SYS(sigaltstack), SCMP_SYS(mmap),      SC
 #define REFUSED_OPEN SCMP_ACT_ERRNO(EACCES)
 
 int __lsan_is_turned_off(void); /* asked by the runtime at exit: it would want ptrace */
-static int jailed;
+int jail_raised;
 int __lsan_is_turned_off(void)
 {
-	return jailed;
+	return jail_raised;
 }
 #endif
 
@@ -238,7 +238,7 @@ int jail_calls(uint32_t may)
 		r = seccomp_load(f);
 	seccomp_release(f);
 #ifdef EGRET_ASAN
-	jailed = r == 0;
+	jail_raised = r == 0;
 #endif
 	return r;
 }

@@ -9,5 +9,8 @@
 int jail_calls(uint32_t may) MUST_CHECK; /* 0 or -errno */
 int jail_calls_exec(void) MUST_CHECK;
 int jail_calls_program(bool may_signal) MUST_CHECK;
+#ifdef EGRET_ASAN
+extern int jail_raised; /* the sanitizers' runtime is told that it may not look at other threads */
+#endif
 
 #endif

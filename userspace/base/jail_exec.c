@@ -99,6 +99,9 @@ int jail_calls_exec(void)
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);
+#ifdef EGRET_ASAN
+	jail_raised = r == 0;
+#endif
 	return r;
 }
 
