@@ -238,11 +238,6 @@ const struct lease *creds_now_scope(const struct credentials *c, int index, stru
 	return e && good(e) ? &e->lease : NULL;
 }
 
-const struct lease *creds_now(const struct credentials *c, int index)
-{
-	return creds_now_scope(c, index, STR(""));
-}
-
 /* A value that was replaced may come back as long as somebody has it. */
 static size_t old_values(const struct entry *e, struct str *to, size_t room)
 {
@@ -574,11 +569,6 @@ void creds_used(struct proxy *px, int index)
 	c->entries[index].used++;
 	if (!c->used.loop)
 		timer_set(px->loop, &c->used, USED_MS, on_used, c);
-}
-
-struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner)
-{
-	return creds_get_scope(px, index, STR(""), fn, owner);
 }
 
 struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope, creds_fn fn,

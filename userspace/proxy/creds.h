@@ -32,23 +32,29 @@ void creds_free(struct credentials *c);
 int creds_find(const struct credentials *c, struct str name);
 struct credential creds_at(const struct credentials *c, int index);
 int creds_count(const struct credentials *c);
-struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner);
 /* A request with it goes out: told to the broker, soon and together. */
 void creds_used(struct proxy *px, int index);
-/* The same for one scope of a credential that signs ("20261122/eu-west-1/s3"); n = 0: creds_get. */
+/* scope: of a credential that signs ("20261122/eu-west-1/s3"), else n = 0. */
 struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope, creds_fn fn,
 				   void *owner);
+static inline struct creds_want *creds_get(struct proxy *px, int index, creds_fn fn, void *owner)
+{
+	return creds_get_scope(px, index, STR(""), fn, owner);
+}
 void creds_cancel(struct creds_want *w);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */
-const struct lease *creds_now(const struct credentials *c, int index);
+const struct lease *creds_now_scope(const struct credentials *c, int index, struct str scope);
+static inline const struct lease *creds_now(const struct credentials *c, int index)
+{
+	return creds_now_scope(c, index, STR(""));
+}
 /* Do all credentials with a value that could come back from this host let answers pass that cannot
  * be searched? */
 bool creds_opaque(const struct credentials *c, struct str host);
 /* What origins handed out to who came with one of these. */
 struct derived;
 struct derived *creds_derived(const struct credentials *c);
-const struct lease *creds_now_scope(const struct credentials *c, int index, struct str scope);
 /* What of the values leased by now must not come back from this host; expired ones too, since a
  * value that left this proxy may come back at any time. Held for the caller (scrub_free); NULL when
  * nothing was ever leased. 0, -ENOMEM. */

@@ -7,7 +7,8 @@
  * body without one is read whole and hashed; a signed stream is signed anew, chunk by chunk. Called
  * by bind.c, body.c and forward.c; the head is a job's.
  *
- * Questions whose answers would be keys or passwords are refused: a job must not hold them (P2).
+ * Questions whose answers would be keys are refused: they sign, so nothing can stand for them (P2;
+ * passwords of registries are swapped, derive_table.c).
  */
 #include "proxy/exchange.h"
 
@@ -114,7 +115,7 @@ static const struct mint {
 	const char *service;
 	const char *header; /* of X-Amz-Target, behind its last dot; NULL: see action */
 	const char *action; /* of the query protocol: a name, or what it begins with */
-	const char *query;  /* the name of a query key, or a path */
+	const char *query;  /* the name of a query key */
 } mints[] = {
 	{ "sts", NULL, "Assume", NULL },
 	{ "sts", NULL, "GetSessionToken", NULL },
@@ -124,9 +125,6 @@ static const struct mint {
 	{ "iam", NULL, "CreateAccessKey", NULL },
 	{ "iam", NULL, "CreateServiceSpecificCredential", NULL },
 	{ "iam", NULL, "ResetServiceSpecificCredential", NULL },
-	{ "ecr", "GetAuthorizationToken", NULL, NULL },
-	{ "ecr-public", "GetAuthorizationToken", NULL, NULL },
-	{ "codeartifact", NULL, NULL, "/v1/authorization-token" },
 	{ "s3express", NULL, NULL, "session" },
 	{ "s3", NULL, NULL, "session" },
 	{ "cognito-identity", "GetCredentialsForIdentity", NULL, NULL },
@@ -188,8 +186,7 @@ static bool asks_for_keys(const struct session *s, const struct mint *m)
 		return has_action(x->carrier.body, m->action) ||
 		       has_action(x->rq.q.query, m->action);
 	if (m->query)
-		return m->query[0] == '/' ? str_is(x->rq.q.path, m->query)
-					  : has_key(x->rq.q.query, m->query);
+		return has_key(x->rq.q.query, m->query);
 	return false;
 }
 
@@ -236,7 +233,7 @@ bool resign_ready(struct session *s, const struct credential *c)
 		if (!asks_for_keys(s, &mints[i]))
 			continue;
 		answer_fault(s, 403, REASON_CREDENTIAL,
-			     "%s would answer with a key or a password, which a job does not hold: "
+			     "%s would answer with keys, which a job does not hold: "
 			     "name a credential for what it is wanted for",
 			     r->service);
 		return false;
