@@ -290,7 +290,7 @@ static void test_warned(void **state)
 		{ SOURCE_CREDENTIAL, STR("k.json"),
 		  STR("{ \"name\": \"k\", \"provider\": \"store\", \"value\": \"store:k\", "
 		      "\"for\": \"any\", \"hosts\": [ \"a.example.net\" ], \"inject\": { "
-		      "\"header\": \"Authorization\" } }") },
+		      "\"header\": \"Authorization\", \"format\": \"{token}\" } }") },
 	};
 	struct compiled c;
 	char text[512];
