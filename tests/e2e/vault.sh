@@ -81,6 +81,27 @@ asker_down
 is "$(tokens) $(cat "$TMP/ask.rest")" "0 " "which ends with the process"
 asker_up hosts=vault.test=127.0.0.1
 
+# ---- many at once ----
+fresh
+burst() { # first id, verb, fields...: how many were good
+	local i got=0
+	for ((i = $1; i < $1 + 60; i++)); do
+		{ printf '%s\t%s' "$2" "$i"; printf '\t%s' "${@:3}"; [ "$2" != revoke ] || printf '\tof=%s' $((i - 100)); echo; } >&"$ASK_IN"
+	done
+	echo wait >&"$ASK_IN"
+	for ((i = 0; i < 60; i++)); do read -r -t 30 REPLY <&"$ASK_OUT" || break; case $REPLY in *' provided '* | *' ok') got=$((got + 1)) ;; esac; done
+	echo $got
+}
+is "$(burst 1000 provide "${approle[@]}" path=kv/data/app)" 60 "60 jobs ask for one KV value at once"
+is "$(saw vault | grep -c /login)" 1 "with one login"
+fresh
+is "$(burst 1100 provide "${approle[@]}" path=database/creds/ro)" 60 "60 dynamic secrets at once"
+is "$(leases) $(saw vault | grep -c /login)" "60 60" "each with its login"
+began=$(now_ms)
+is "$(burst 1200 revoke "${approle[@]}" path=database/creds/ro) $(leases)" "60 0" "60 revoked at once"
+diag "in $(($(now_ms) - began)) ms"
+fresh
+
 # ---- what is not there, or no value ----
 refuse() { # what it means, regex, fields...
 	said provide "${@:3}"

@@ -8,7 +8,7 @@ PROVIDER=$BUILD/bin/egret-provider ASK=$BUILD/tests/e2e/provider_ask
 ASKED=0
 
 asker_up() {
-	mkfifo "$TMP/ask.in.$ASKED" "$TMP/ask.out.$ASKED"
+	[ -p "$TMP/ask.in.$ASKED" ] || mkfifo "$TMP/ask.in.$ASKED" "$TMP/ask.out.$ASKED"
 	"$ASK" "$PROVIDER" net "$TMP/outside.pem" "$@" <"$TMP/ask.in.$ASKED" >"$TMP/ask.out.$ASKED" 2>"$TMP/ask.err" &
 	ASKER=$!
 	PIDS+=("$ASKER")
