@@ -10,7 +10,8 @@
 
 static const char usage[] =
 	"Usage: egret override audit --repo REPO --ttl TIME --reason TEXT\n"
-	"For TIME (1s to 24h) jobs of that repository do what their installed policy refuses, and it is\n"
+	"For TIME (1s to 24h) jobs of that repository do what their installed policy refuses, and "
+	"it is\n"
 	"recorded as would_deny. Ends by itself. Begin and end are events admin.override.\n"
 	"Exit status: 0 done, 1 refused or no egretd, 2 usage.\n";
 

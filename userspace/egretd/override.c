@@ -97,7 +97,8 @@ void override_ask(struct client *c, struct msg_in *m)
 	unsigned n = 0;
 
 	if (!c->who.admin) {
-		client_failed(c, m->id, -EPERM, "a policy is overridden by root on the host: use sudo");
+		client_failed(c, m->id, -EPERM,
+			      "a policy is overridden by root on the host: use sudo");
 		return;
 	}
 	if (msg_get_str(m, TAG_NAME, REPO_MAX, &repo) < 0 || !clean(repo, REPO_MAX) ||

@@ -6,6 +6,7 @@
  * checks that each can stand in a header and be searched for in answers.
  */
 #include "proxy/creds.h"
+#include "proxy/uses.h"
 
 #include "base/clock.h"
 #include "base/msg.h"
@@ -20,7 +21,6 @@
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
 
-#define USED_MS 1000u	      /* uses of it are told together */
 #define LEASES_MAX 64	      /* for one host, and as many derived ones */
 #define OLD_VALUES 4	      /* of one credential, replaced by newer ones */
 #define OLD_MS (3600u * 1000) /* so long they are still taken out of answers */
@@ -52,7 +52,6 @@ struct entry {
 	uint64_t renew_us; /* wall; 0: never */
 	uint32_t ask_id;
 	struct creds_want *wants;
-	uint64_t used; /* since the broker was told */
 	char fault[256];
 };
 
@@ -65,7 +64,7 @@ struct host_scrub {
 struct credentials {
 	struct proxy *px;
 	struct watch watch;
-	struct timer used;
+	struct uses *uses;
 	bool leased; /* anything, ever */
 	struct derived *derived;
 	unsigned derived_version; /* that the scrubs were made of */
@@ -92,11 +91,11 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 			return -EBADMSG;
 		}
 	}
+	c->uses = uses_new(px, c->n);
 	*ret = c;
 	return 0;
 }
 
-static void on_used(struct timer *t);
 /* All there are: start with NULL. */
 static struct entry *each_entry(struct credentials *c, const struct entry *e)
 {
@@ -167,11 +166,7 @@ void creds_free(struct credentials *c)
 	if (!c)
 		return;
 	forget_scrubs(c);
-	if (c->used.loop) {
-		timer_del(&c->used);
-		c->used.owner = c;
-		on_used(&c->used);
-	}
+	uses_free(c->uses);
 	watch_del(&c->watch);
 	for (int i = 0; i < c->n; i++) {
 		struct entry *e = c->entries[i].more, *next;
@@ -542,33 +537,9 @@ static void ask(struct entry *e)
 	e->asked = true;
 }
 
-static void on_used(struct timer *t)
-{
-	struct credentials *c = t->owner;
-	struct msg_out m;
-
-	for (int i = 0; i < c->n; i++) {
-		struct entry *e = &c->entries[i];
-
-		if (!e->used)
-			continue;
-		msg_begin(&m, MSG_CRED_USED, 0);
-		msg_put_u64(&m, TAG_INDEX, (uint64_t)i);
-		msg_put_u64(&m, TAG_SIZE, e->used);
-		if (msg_send(c->px->broker, &m) == 0)
-			e->used = 0;
-		else
-			msg_out_done(&m);
-	}
-}
-
 void creds_used(struct proxy *px, int index)
 {
-	struct credentials *c = px->creds;
-
-	c->entries[index].used++;
-	if (!c->used.loop)
-		timer_set(px->loop, &c->used, USED_MS, on_used, c);
+	uses_add(px->creds->uses, index);
 }
 
 struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope, creds_fn fn,
