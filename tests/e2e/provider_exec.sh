@@ -77,6 +77,7 @@ ln -s "$DIR/lax/good" "$DIR/laxlink"
 setpriv --reuid 65605 --regid 65605 --clear-groups sleep 60 & # another of the same uid
 OTHER=$!
 PIDS+=($OTHER)
+wait_for 10 "[ \$(stat -c %u /proc/$OTHER) = 65605 ]"
 t "another of that uid can be read and signalled without the jail" setpriv --reuid 65605 --regid 65605 --clear-groups bash -c "kill -0 $OTHER && head -c 1 /proc/$OTHER/environ && echo x >'$TMP/open/y'"
 
 got=$(asks "pid=$TMP/pid" <<END
