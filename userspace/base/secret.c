@@ -44,6 +44,13 @@ bool secret_eq(struct str a, struct str b)
 	return differs == 0;
 }
 
+/* Where it is touched, so that a large arena costs what is used of it. Emulators of the kernel
+ * (valgrind, gVisor) may know the older call alone. */
+static int lock(void *p, size_t size)
+{
+	return mlock2(p, size, MLOCK_ONFAULT) == 0 ? 0 : mlock(p, size);
+}
+
 int secret_arena_init(size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), whole;
@@ -59,8 +66,7 @@ int secret_arena_init(size_t size)
 	p = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	if (mprotect(p + page, size, PROT_READ | PROT_WRITE) < 0 ||
-	    mlock2(p + page, size, MLOCK_ONFAULT) < 0 ||
+	if (mprotect(p + page, size, PROT_READ | PROT_WRITE) < 0 || lock(p + page, size) < 0 ||
 	    madvise(p + page, size, MADV_DONTDUMP) < 0 ||
 	    madvise(p + page, size, MADV_WIPEONFORK) < 0) {
 		r = -errno;
