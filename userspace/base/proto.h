@@ -66,7 +66,9 @@ enum proto_type {
 			     */
 
 	/* egretd -> broker */
-	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_ROOTS*, FLAGS? (BROKER_*) */
+	MSG_BROKER_START = 32, /* FD_STORE_DIR?, FD_STORE_KEY, FD_STORE_KEY_NEXT? (a rekey
+				* is not over: this one seals, both open), FD_ROOTS*, FLAGS?
+				* (BROKER_*) */
 	MSG_JOB_OPEN, /* JOB, JOB_NAME?, FD_PEER, FD_CREDS?, SEALED?, FD_TOKEN* with TOKEN_AUDIENCE*
 			 in the same order (the job's, for providers) -> MSG_JOB_OPENED or FAILED;
 			 also for a job that is open */
@@ -243,6 +245,12 @@ enum proto_type {
 	/* broker -> proxy */
 	MSG_CRED_GONE, /* INDEX: what it has of this credential is forgotten, and asked for anew
 			* when it is needed */
+	/* egret -> egretd -> broker */
+	MSG_SECRET_REKEY, /* egretd adds FD_STORE_KEY (the new one) -> MSG_JOB_SEALED*, OK with SIZE
+			   * (files that were sealed anew) and TEXT; admins. Asked again it goes on
+			   */
+	/* broker -> egretd */
+	MSG_JOB_SEALED, /* JOB, SEALED: takes the place of MSG_JOB_OPENED's */
 };
 #define LEASE_ALL 1u
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
@@ -402,6 +410,7 @@ enum proto_tag {
 	TAG_FD_KEYS,
 	TAG_FD_TOKEN,
 	TAG_FD_DIAL,
+	TAG_FD_STORE_KEY_NEXT,
 };
 
 #endif

@@ -91,7 +91,7 @@ fault:
 
 /* Writes a fresh key beside its place and links it there, so that a half-written key is never
  * found. */
-static int key_make(int keys)
+static int key_make(int keys, const char *as)
 {
 	static const char hex[] = "0123456789abcdef";
 	char name[32], text[2 * KEY_BYTES + 1];
@@ -115,7 +115,7 @@ static int key_make(int keys)
 	wipe(key, sizeof(key));
 	wipe(text, sizeof(text));
 	/* link, not rename: a key that another process made meanwhile stays. */
-	if (r == 0 && linkat(keys, name, keys, "store.key", 0) < 0 && errno != EEXIST)
+	if (r == 0 && linkat(keys, name, keys, as, 0) < 0 && errno != EEXIST)
 		r = -errno;
 	if (fd >= 0) {
 		unlinkat(keys, name, 0);
@@ -154,16 +154,14 @@ static int key_check(int fd, mode_t never, const char *path, char *why, size_t s
 	return 0;
 }
 
-int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
+/* A systemd credential. 0 and fd -1: there is none of that name. */
+static int credential_open(const char *name, char path[4096], int *ret_fd, char *why, size_t size)
 {
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	cleanup_close int keys = -1, fd = -1;
-	mode_t never = 0227; /* systemd gives credentials 0400 or 0440 */
-	char path[4096];
-	int r;
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	int fd = -1, r;
 
-	if (credentials && credentials[0] == '/') {
-		snprintf(path, sizeof(path), "%s/egret-store-key", credentials);
+	if (dir && dir[0] == '/') {
+		snprintf(path, 4096, "%s/%s", dir, name);
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 && errno != ENOENT) {
 			r = -errno;
@@ -171,31 +169,118 @@ int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
 			return r;
 		}
 	}
-	if (fd < 0) {
-		r = folder_open(state_dir, "keys", 0, &keys, why, size);
-		if (r < 0)
+	*ret_fd = fd;
+	return 0;
+}
+
+/* keys/NAME, made where make says so. -ENOENT without a sentence: there is none. */
+static int file_open(const char *state_dir, const char *name, bool make, char path[4096],
+		     int *ret_fd, char *why, size_t size)
+{
+	cleanup_close int keys = -1;
+	int fd, r = folder_open(state_dir, "keys", 0, &keys, why, size);
+
+	if (r < 0)
+		return r;
+	snprintf(path, 4096, "%s/keys/%s", state_dir, name);
+	fd = openat(keys, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && !make)
+		return -ENOENT;
+	if (fd < 0 && errno == ENOENT) {
+		r = key_make(keys, name);
+		if (r < 0) {
+			snprintf(why, size, "%s could not be made: %s", path, strerror(-r));
 			return r;
-		never = 0377;
-		snprintf(path, sizeof(path), "%s/keys/store.key", state_dir);
-		fd = openat(keys, "store.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 && errno == ENOENT) {
-			r = key_make(keys);
-			if (r < 0) {
-				snprintf(why, size, "%s could not be made: %s", path, strerror(-r));
-				return r;
-			}
-			fd = openat(keys, "store.key", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		}
-		if (fd < 0) {
-			r = -errno;
-			snprintf(why, size, "%s: %s", path, strerror(-r));
-			return r;
-		}
+		fd = openat(keys, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	}
-	r = key_check(fd, never, path, why, size);
+	if (fd < 0) {
+		r = -errno;
+		snprintf(why, size, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int storekey_open(const char *state_dir, int *ret_fd, char *why, size_t size)
+{
+	cleanup_close int fd = -1;
+	mode_t never = 0227; /* systemd gives credentials 0400 or 0440 */
+	char path[4096];
+	int r = credential_open("egret-store-key", path, &fd, why, size);
+
+	if (r == 0 && fd < 0) {
+		never = 0377;
+		r = file_open(state_dir, "store.key", true, path, &fd, why, size);
+	}
+	if (r == 0)
+		r = key_check(fd, never, path, why, size);
 	if (r < 0)
 		return r;
 	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Which of the two the key is decides which the next one is. */
+static int is_credential(bool *ret, char *why, size_t size)
+{
+	cleanup_close int fd = -1;
+	char path[4096];
+	int r = credential_open("egret-store-key", path, &fd, why, size);
+
+	*ret = fd >= 0;
+	return r;
+}
+
+int storekey_next(const char *state_dir, bool make, int *ret_fd, char *why, size_t size)
+{
+	cleanup_close int fd = -1;
+	mode_t never = 0377;
+	char path[4096];
+	bool credential;
+	int r = is_credential(&credential, why, size);
+
+	if (r < 0)
+		return r;
+	if (credential) {
+		never = 0227;
+		r = credential_open("egret-store-key-next", path, &fd, why, size);
+		if (r == 0 && fd < 0) {
+			snprintf(why, size,
+				 "the store's key is the systemd credential egret-store-key: give "
+				 "egretd the new one as egret-store-key-next and restart it, jobs "
+				 "go on");
+			return -ENOENT;
+		}
+	} else {
+		r = file_open(state_dir, "store.key.new", make, path, &fd, why, size);
+	}
+	if (r == 0)
+		r = key_check(fd, never, path, why, size);
+	if (r < 0)
+		return r;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int storekey_commit(const char *state_dir, char *why, size_t size)
+{
+	cleanup_close int keys = -1;
+	bool credential;
+	int r = is_credential(&credential, why, size);
+
+	if (r < 0 || credential)
+		return r < 0 ? r : 1;
+	r = folder_open(state_dir, "keys", 0, &keys, why, size);
+	if (r < 0)
+		return r;
+	if (renameat(keys, "store.key.new", keys, "store.key") < 0 || fsync(keys) < 0) {
+		r = -errno;
+		snprintf(why, size, "%s/keys/store.key.new cannot take the old key's place: %s",
+			 state_dir, strerror(-r));
+		return r;
+	}
 	return 0;
 }
 

@@ -39,6 +39,8 @@ struct broker {
 	struct watch control;
 	struct store store;
 	struct secret ca_key; /* seals the jobs' CAs (MSG_JOB_OPENED), and the root's file */
+	struct secret ca_old; /* the one before, until rekey.c is done; no bytes: none */
+	struct rekey *rekey;  /* one that is under way; NULL */
 	struct ca root;	      /* of this host; no bytes while nobody needed it */
 	bool root_signs;      /* BROKER_CA_ROOT: new jobs' CAs are signed by it */
 	struct bundle bundle; /* the system's roots in both forms */
@@ -62,6 +64,21 @@ struct broker {
 
 /* start.c: MSG_BROKER_START, then the jail. 0, or -errno with a sentence. */
 int broker_start(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
+
+/* What is derived of a store key. */
+struct keys {
+	struct secret store, ca, journal;
+};
+int keys_read(int fd, struct keys *ret, char *why, size_t size) MUST_CHECK;
+void keys_done(struct keys *k);
+
+/* rekey.c: the keys that seal from now on; those before open what is not sealed anew yet. */
+void rekey_to(struct broker *b, struct keys *k);
+int rekey_ask(struct broker *b, struct msg_in *m, char *why,
+	      size_t size) MUST_CHECK; /* MSG_SECRET_REKEY; answers itself */
+void rekey_done(struct broker *b);
+/* root.c: the root's file in the new key: 1; 0: it was, or there is none; -errno. */
+int root_rekey(struct broker *b, char *why, size_t size) MUST_CHECK;
 
 /* control.c: what egretd asks. */
 int control_start(struct broker *b, int fd) MUST_CHECK;

@@ -49,7 +49,7 @@ static const struct {
 	{ MSG_SECRET_LIST, true, secrets_list },   { MSG_SECRET_REMOVE, false, secrets_remove },
 	{ MSG_CA_ROOT, true, root_tell },	   { MSG_FILE, true, file_set },
 	{ MSG_JOBS_TOLD, true, jobs_told },	   { MSG_LEASE_LIST, true, leases_list },
-	{ MSG_LEASE_REVOKE, true, leases_revoke },
+	{ MSG_LEASE_REVOKE, true, leases_revoke }, { MSG_SECRET_REKEY, true, rekey_ask },
 };
 
 static void egretd_gone(struct broker *b)

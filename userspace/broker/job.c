@@ -130,6 +130,8 @@ static int ca_load(struct broker *b, const struct msg_in *m, uint64_t id, struct
 
 	if (r == 0) {
 		r = ca_unseal(sealed, &b->ca_key, id, ret);
+		if (r == -EBADMSG && b->ca_old.n)
+			r = ca_unseal(sealed, &b->ca_old, id, ret);
 		if (r < 0)
 			snprintf(why, size,
 				 "the job's sealed root is not of this job or this store key");

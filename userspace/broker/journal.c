@@ -105,6 +105,8 @@ static size_t read_one(struct journal *j, const uint8_t *p, size_t left, journal
 	if (n > left - RECORD_HEAD)
 		return 0;
 	r = seal_open(&j->key, bind_to(aad, j, p), p + RECORD_HEAD, n, &open);
+	if (r == -EBADMSG && j->old.n)
+		r = seal_open(&j->old, bind_to(aad, j, p), p + RECORD_HEAD, n, &open);
 	if (r < 0) {
 		/* The last one, or with nothing written behind it. */
 		if (!all_zero(p + RECORD_HEAD + n, left - RECORD_HEAD - n))
@@ -275,7 +277,7 @@ int journal_sync(struct journal *j)
 
 int journal_rewrite(struct journal *j, int (*write)(void *owner, struct journal *to), void *owner)
 {
-	struct journal to = { .dir = j->dir, .fd = -1, .key = j->key };
+	struct journal to = { .dir = j->dir, .fd = -1, .key = j->key, .old = j->old };
 	int r;
 
 	if (j->dir < 0)
@@ -307,4 +309,5 @@ void journal_done(struct journal *j)
 		close(j->fd);
 	j->fd = -1;
 	secret_done(&j->key);
+	secret_done(&j->old);
 }

@@ -33,6 +33,7 @@ struct journal {
 	int dir;	   /* borrowed; -1: there is no store */
 	int fd;		   /* owned; -1: nothing was ever written */
 	struct secret key; /* owned */
+	struct secret old; /* opens too, until a rekey is over; owned */
 	uint8_t id[16];
 	uint64_t seq; /* of the last record */
 	uint64_t size;

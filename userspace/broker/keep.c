@@ -231,6 +231,13 @@ int keep_sync(struct broker *b)
 	return journal_sync(&b->journal);
 }
 
+int keep_rekey(struct broker *b)
+{
+	int r = b->journal.size ? rewrite(b) : 0;
+
+	return r < 0 ? r : b->journal.size > 0;
+}
+
 void keep_over(struct lease *l)
 {
 	struct msg_out m;

@@ -14,6 +14,8 @@ void keep_tell(struct broker *b); /* what was wrong with it, once egretd listens
 /* Written down; not sure yet. */
 int keep_lease(struct lease *l) MUST_CHECK;
 int keep_sync(struct broker *b) MUST_CHECK;
+int keep_rekey(struct broker *b)
+	MUST_CHECK; /* under the journal's key of now: 1; 0: none; -errno */
 void keep_over(struct lease *l);
 /* back: egretd says that it had been opened before, so the leases under its number are its own. */
 void keep_job_opened(struct job *j, bool back);

@@ -119,9 +119,11 @@ int main(int argc, char **argv)
 	files_done(&b);
 	loop_free(b.loop);
 	outbox_done(&b.egretd);
+	rekey_done(&b);
 	journal_done(&b.journal);
 	store_done(&b.store);
 	secret_done(&b.ca_key);
+	secret_done(&b.ca_old);
 	ca_done(&b.root);
 	bundle_done(&b.bundle);
 	return r < 0 ? 1 : r;

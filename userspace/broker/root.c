@@ -79,6 +79,8 @@ int root_ready(struct broker *b, bool make, char *why, size_t size)
 	r = fd < 0 ? -errno : broker_read(fd, CA_SEALED_MAX, &bytes, &n);
 	if (r == 0)
 		r = ca_unseal((struct str){ bytes, n }, &b->ca_key, NO_JOB, &b->root);
+	if (r == -EBADMSG && b->ca_old.n)
+		r = ca_unseal((struct str){ bytes, n }, &b->ca_old, NO_JOB, &b->root);
 	if (r == -EBADMSG || r == -EMSGSIZE)
 		snprintf(why, size,
 			 "store/" FILE_NAME " is damaged or sealed with another key; put the "
@@ -94,6 +96,39 @@ int root_ready(struct broker *b, bool make, char *why, size_t size)
 		b->root = (struct ca){ 0 };
 		r = -EKEYEXPIRED;
 	}
+	return r;
+}
+
+int root_rekey(struct broker *b, char *why, size_t size)
+{
+	cleanup_free char *bytes = NULL;
+	cleanup_close int fd = -1;
+	struct ca root = { 0 };
+	struct buf sealed;
+	size_t n = 0;
+	int r;
+
+	fd = openat(b->store.dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	buf_init(&sealed, CA_SEALED_MAX);
+	r = fd < 0 ? -errno : broker_read(fd, CA_SEALED_MAX, &bytes, &n);
+	if (r == 0 && ca_unseal((struct str){ bytes, n }, &b->ca_key, NO_JOB, &root) == 0)
+		goto out;
+	if (r == 0)
+		r = b->ca_old.n ? ca_unseal((struct str){ bytes, n }, &b->ca_old, NO_JOB, &root)
+				: -EBADMSG;
+	if (r == 0)
+		r = ca_seal(&root, &b->ca_key, NO_JOB, &sealed);
+	if (r == 0)
+		r = write_whole(b->store.dir, buf_str(&sealed));
+	if (r < 0)
+		snprintf(why, size, "store/" FILE_NAME " could not be sealed anew: %s",
+			 strerror(-r));
+	r = r < 0 ? r : 1;
+out:
+	ca_done(&root);
+	buf_done(&sealed);
 	return r;
 }
 

@@ -168,3 +168,22 @@ int seal_envelope_open(const struct secret *key, struct str aad, const uint8_t *
 	secret_done(&data);
 	return r;
 }
+
+int seal_rewrap(const struct secret *key, const struct secret *old, struct str aad,
+		uint8_t box[SEAL_WRAPPED])
+{
+	struct secret data;
+	int r = seal_open(key, aad, box, SEAL_WRAPPED, &data);
+
+	if (r == 0) {
+		secret_done(&data);
+		return 0;
+	}
+	if (r == -EBADMSG && old->n)
+		r = seal_open(old, aad, box, SEAL_WRAPPED, &data);
+	if (r < 0)
+		return r;
+	r = seal_box(key, aad, data.p, data.n, box);
+	secret_done(&data);
+	return r < 0 ? r : 1;
+}

@@ -33,6 +33,11 @@ int seal_envelope(const struct secret *key, struct str aad, const void *p, size_
 int seal_envelope_open(const struct secret *key, struct str aad, const uint8_t *box, size_t n,
 		       struct secret *ret) MUST_CHECK;
 
+/* The data key of an envelope in another key's wrap; the value's own box stays. 1; 0: it is in
+ * key's already; -EBADMSG: in neither's. */
+int seal_rewrap(const struct secret *key, const struct secret *old, struct str aad,
+		uint8_t box[SEAL_WRAPPED]) MUST_CHECK;
+
 /* Makes libcrypto wipe what it frees and read no configuration file. First thing in main(). */
 void seal_init(void);
 

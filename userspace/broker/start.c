@@ -103,17 +103,13 @@ static int key_parse(const struct secret *text, size_t n, struct secret *key)
 	return 0;
 }
 
-static int keys_load(struct broker *b, struct msg_in *m, char *why, size_t size)
+int keys_read(int fd, struct keys *ret, char *why, size_t size)
 {
 	struct secret text = { 0 }, key = { 0 };
-	cleanup_close int fd = -1;
+	struct keys k = { 0 };
 	ssize_t n = -1;
-	int r = msg_take_fd(m, TAG_FD_STORE_KEY, &fd);
+	int r;
 
-	if (r < 0) {
-		snprintf(why, size, "the store's key is missing");
-		return -EINVAL;
-	}
 	r = secret_new(2 * SEAL_KEY + 2, &text);
 	if (r == 0)
 		r = secret_new(SEAL_KEY, &key);
@@ -122,17 +118,51 @@ static int keys_load(struct broker *b, struct msg_in *m, char *why, size_t size)
 		r = n < 0 ? -errno : key_parse(&text, (size_t)n, &key);
 	}
 	if (r == 0)
-		r = seal_derive(&key, "egret store 1", &b->store.key);
+		r = seal_derive(&key, "egret store 1", &k.store);
 	if (r == 0)
-		r = seal_derive(&key, "egret job ca 1", &b->ca_key);
+		r = seal_derive(&key, "egret job ca 1", &k.ca);
 	if (r == 0)
-		r = seal_derive(&key, "egret lease journal 1", &b->journal.key);
+		r = seal_derive(&key, "egret lease journal 1", &k.journal);
 	secret_done(&text);
 	secret_done(&key);
 	if (r == -EINVAL)
 		snprintf(why, size, "the store's key is not 32 bytes or 64 hex digits");
 	else if (r < 0)
 		snprintf(why, size, "the store's key could not be read: %s", strerror(-r));
+	if (r < 0)
+		keys_done(&k);
+	else
+		*ret = k;
+	return r;
+}
+
+void keys_done(struct keys *k)
+{
+	secret_done(&k->store);
+	secret_done(&k->ca);
+	secret_done(&k->journal);
+}
+
+/* What a rekey that was not finished left is opened by either; from now on the new one seals. */
+static int keys_load(struct broker *b, struct msg_in *m, char *why, size_t size)
+{
+	cleanup_close int fd = -1, next = -1;
+	struct keys k = { 0 };
+	int r = msg_take_fd(m, TAG_FD_STORE_KEY, &fd);
+
+	if (r < 0) {
+		snprintf(why, size, "the store's key is missing");
+		return -EINVAL;
+	}
+	r = keys_read(fd, &k, why, size);
+	if (r < 0)
+		return r;
+	rekey_to(b, &k);
+	if (msg_take_fd(m, TAG_FD_STORE_KEY_NEXT, &next) < 0)
+		return 0;
+	r = keys_read(next, &k, why, size);
+	if (r == 0)
+		rekey_to(b, &k);
 	return r;
 }
 

@@ -91,9 +91,29 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-int store_put(struct store *s, struct str name, const void *value, size_t n, char *why, size_t size)
+/* Beside its place, then into it: a crash leaves the old file or the new. */
+static int put_file(const struct store *s, struct str name, const char *path, const uint8_t *bytes,
+		    size_t whole, char *why, size_t size)
 {
 	cleanup_close int fd = -1;
+	int r;
+
+	if (unlinkat(s->dir, TEMP, 0) < 0 && errno != ENOENT)
+		return fault("cannot clear the way for", name, why, size);
+	fd = openat(s->dir, TEMP, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	errno = fd < 0 ? errno : 0;
+	if (fd < 0 || write_all(fd, bytes, whole) < 0 || fsync(fd) < 0) {
+		r = fault("cannot write", name, why, size);
+		unlinkat(s->dir, TEMP, 0);
+		return r;
+	}
+	if (renameat(s->dir, TEMP, s->dir, path) < 0 || fsync(s->dir) < 0)
+		return fault("cannot put into place", name, why, size);
+	return 0;
+}
+
+int store_put(struct store *s, struct str name, const void *value, size_t n, char *why, size_t size)
+{
 	cleanup_free uint8_t *bytes = NULL;
 	size_t whole = HEAD + n + SEAL_ENVELOPE_OVER;
 	char path[PATH_MAX_];
@@ -119,18 +139,7 @@ int store_put(struct store *s, struct str name, const void *value, size_t n, cha
 			 strerror(-r));
 		return r;
 	}
-	if (unlinkat(s->dir, TEMP, 0) < 0 && errno != ENOENT)
-		return fault("cannot clear the way for", name, why, size);
-	fd = openat(s->dir, TEMP, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	errno = fd < 0 ? errno : 0;
-	if (fd < 0 || write_all(fd, bytes, whole) < 0 || fsync(fd) < 0) {
-		r = fault("cannot write", name, why, size);
-		unlinkat(s->dir, TEMP, 0);
-		return r;
-	}
-	if (renameat(s->dir, TEMP, s->dir, path) < 0 || fsync(s->dir) < 0)
-		return fault("cannot put into place", name, why, size);
-	return 0;
+	return put_file(s, name, path, bytes, whole, why, size);
 }
 
 /* Reads a file whole, into memory of its size. */
@@ -166,13 +175,10 @@ static bool head_ok(const uint8_t *p, size_t n)
 	       get_le(p + 12, 4) == n - HEAD - SEAL_ENVELOPE_OVER;
 }
 
-int store_get(struct store *s, struct str name, struct secret *ret, char *why, size_t size)
+static int load(const struct store *s, struct str name, char path[PATH_MAX_], uint8_t **ret,
+		size_t *ret_n, char *why, size_t size)
 {
 	cleanup_close int fd = -1;
-	cleanup_free uint8_t *bytes = NULL;
-	char path[PATH_MAX_];
-	struct aad aad;
-	size_t n = 0;
 	int r = begin(s, name, path, why, size);
 
 	if (r < 0)
@@ -185,20 +191,61 @@ int store_get(struct store *s, struct str name, struct secret *ret, char *why, s
 	}
 	if (fd < 0)
 		return fault("cannot open", name, why, size);
-	r = read_file(fd, &bytes, &n);
-	if (r == 0)
-		r = head_ok(bytes, n) ? seal_envelope_open(&s->key, bind_to(&aad, bytes, name),
-							   bytes + HEAD, n - HEAD, ret)
-				      : -EBADMSG;
+	r = read_file(fd, ret, ret_n);
+	return r == 0 && !head_ok(*ret, *ret_n) ? -EBADMSG : r;
+}
+
+/* A sentence for what neither begin() nor load() gave one. */
+static int opened(int r, struct str name, char *why, size_t size)
+{
 	if (r == -EBADMSG)
 		snprintf(why, size,
 			 "store: the file of %.*s is damaged or sealed with another key: set it "
 			 "again "
 			 "with egret secret set %.*s",
 			 STR_ARG(name), STR_ARG(name));
-	else if (r < 0)
+	else if (r < 0 && !why[0])
 		snprintf(why, size, "store: cannot read %.*s: %s", STR_ARG(name), strerror(-r));
 	return r;
+}
+
+int store_get(struct store *s, struct str name, struct secret *ret, char *why, size_t size)
+{
+	cleanup_free uint8_t *bytes = NULL;
+	char path[PATH_MAX_];
+	struct aad aad;
+	size_t n = 0;
+	int r;
+
+	why[0] = '\0';
+	r = load(s, name, path, &bytes, &n, why, size);
+	if (r == 0)
+		r = seal_envelope_open(&s->key, bind_to(&aad, bytes, name), bytes + HEAD, n - HEAD,
+				       ret);
+	if (r == -EBADMSG && s->old.n && n > HEAD)
+		r = seal_envelope_open(&s->old, bind_to(&aad, bytes, name), bytes + HEAD, n - HEAD,
+				       ret);
+	return opened(r, name, why, size);
+}
+
+int store_rewrap(struct store *s, struct str name, char *why, size_t size)
+{
+	cleanup_free uint8_t *bytes = NULL;
+	char path[PATH_MAX_];
+	struct aad aad;
+	size_t n = 0;
+	int r;
+
+	why[0] = '\0';
+	r = load(s, name, path, &bytes, &n, why, size);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = seal_rewrap(&s->key, &s->old, bind_to(&aad, bytes, name), bytes + HEAD);
+	if (r <= 0)
+		return opened(r, name, why, size);
+	r = put_file(s, name, path, bytes, n, why, size);
+	return r < 0 ? r : 1;
 }
 
 int store_remove(struct store *s, struct str name, char *why, size_t size)
@@ -291,4 +338,5 @@ void store_done(struct store *s)
 		close(s->dir);
 	s->dir = -1;
 	secret_done(&s->key);
+	secret_done(&s->old);
 }

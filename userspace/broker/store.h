@@ -20,6 +20,7 @@
 struct store {
 	int dir;	   /* owned; -1: this broker has none */
 	struct secret key; /* wraps the data keys */
+	struct secret old; /* of what is not in key's wrap yet (rekey.c); no bytes: none */
 };
 
 struct store_entry {
@@ -39,6 +40,8 @@ int store_remove(struct store *s, struct str name, char *why, size_t size) MUST_
  * and time 0. */
 int store_list(struct store *s, struct store_entry **ret, size_t *ret_n, char *why,
 	       size_t size) MUST_CHECK;
+/* Into key's wrap: 1; 0: it was, or is not there; -errno as above. */
+int store_rewrap(struct store *s, struct str name, char *why, size_t size) MUST_CHECK;
 void store_done(struct store *s);
 
 #endif

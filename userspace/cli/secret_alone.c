@@ -72,7 +72,7 @@ static _Noreturn void become_broker(int program, int sock, pid_t parent)
 	_exit(127);
 }
 
-static int start_message(int sock, int store, int key, char *why, size_t size)
+static int start_message(int sock, int store, int key, int next, char *why, size_t size)
 {
 	struct str text = STR("it ended without a word");
 	struct msg_out q;
@@ -82,6 +82,8 @@ static int start_message(int sock, int store, int key, char *why, size_t size)
 	msg_begin(&q, MSG_BROKER_START, 1);
 	msg_put_fd(&q, TAG_FD_STORE_DIR, store);
 	msg_put_fd(&q, TAG_FD_STORE_KEY, key);
+	if (next >= 0)
+		msg_put_fd(&q, TAG_FD_STORE_KEY_NEXT, next);
 	r = cli_ask(sock, &q, &m);
 	if (r < 0) {
 		snprintf(why, size, "egret-broker does not answer: %s", strerror(-r));
@@ -99,12 +101,17 @@ static int start_message(int sock, int store, int key, char *why, size_t size)
 
 int secret_alone_open(const char *state_dir, struct secret_alone *ret, char *why, size_t size)
 {
-	cleanup_close int store = -1, key = -1, program = -1;
+	cleanup_close int store = -1, key = -1, next = -1, program = -1;
 	struct secret_alone a = { 0 };
 	pid_t parent = getpid();
 	int pair[2], r;
 
 	r = storekey_open(state_dir, &key, why, size);
+	/* Of a rekey that was not finished. */
+	if (r == 0) {
+		r = storekey_next(state_dir, false, &next, why, size);
+		r = r == -ENOENT ? 0 : r;
+	}
 	if (r == 0)
 		r = store_dir_open(state_dir, STORE_BROKER_UID, &store, why, size);
 	if (r < 0)
@@ -131,7 +138,7 @@ int secret_alone_open(const char *state_dir, struct secret_alone *ret, char *why
 		close(a.sock);
 		return -EIO;
 	}
-	r = start_message(a.sock, store, key, why, size);
+	r = start_message(a.sock, store, key, next, why, size);
 	if (r < 0)
 		secret_alone_close(&a);
 	else

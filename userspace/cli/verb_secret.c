@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `egret secret set|list|remove`: the sealed store's front. A value is read from stdin or the
+ * `egret secret set|list|remove|rekey`: the sealed store's front. A value is read from stdin or the
  * terminal into locked memory and passed to the broker in a memory file: it is never an argument,
  * never in a frame, never printed. The broker is asked through the daemon, or, when none runs,
  * alone (secret_alone.c).
@@ -22,11 +22,13 @@
 #include <unistd.h>
 
 #define ANSWER_MS 30000
+#define REKEY_MS 600000 /* thousands of files, each synced */
 
 static const char usage[] = "Usage: egret secret set NAME      the value is read from stdin, or "
 			    "asked for on a terminal\n"
 			    "       egret secret list [--json]\n"
-			    "       egret secret remove NAME\n";
+			    "       egret secret remove NAME\n"
+			    "       egret secret rekey [--json]\n";
 
 /* Whom we speak to: the daemon, or a broker of our own. */
 struct broker_link {
@@ -96,6 +98,67 @@ static int finish(struct msg_in *m)
 		status = cli_fail(1, "%.*s", STR_ARG(text));
 	}
 	msg_in_done(m);
+	return status;
+}
+
+static int next_answer(int sock, int ms, struct msg_in *m)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int r;
+
+	do {
+		r = poll(&p, 1, ms);
+	} while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return r < 0 ? -errno : -ETIMEDOUT;
+	return msg_recv(sock, m);
+}
+
+/* Its answer may take a while: a file after the other is written. */
+static int rekey(bool json)
+{
+	struct broker_link link;
+	cleanup_close int key = -1;
+	struct str text = STR(""), more = STR("");
+	char why[512] = "";
+	struct msg_out q;
+	struct msg_in m;
+	uint64_t n = 0;
+	int status = link_open(&link), r;
+
+	if (status)
+		return status;
+	msg_begin(&q, MSG_SECRET_REKEY, 1);
+	r = link.alone.pid > 0 ? storekey_next(cli_state_dir(), true, &key, why, sizeof(why)) : 0;
+	if (r == 0 && key >= 0)
+		msg_put_fd(&q, TAG_FD_STORE_KEY, key);
+	if (r == 0)
+		r = msg_send(link.sock, &q);
+	if (r < 0)
+		msg_out_done(&q);
+	if (r == 0)
+		r = next_answer(link.sock, REKEY_MS, &m);
+	if (r < 0) {
+		link_close(&link);
+		return cli_fail(1, "%s", why[0] ? why : strerror(-r));
+	}
+	if (m.type != MSG_OK) {
+		status = finish(&m);
+		link_close(&link);
+		return status;
+	}
+	(void)!msg_get_u64(&m, TAG_SIZE, &n);
+	(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
+	(void)!msg_get_str(&m, TAG_WARNING, PROTO_TEXT_MAX, &more);
+	r = link.alone.pid > 0 ? storekey_commit(cli_state_dir(), why, sizeof(why)) : 0;
+	if (r < 0)
+		status = cli_fail(1, "%s", why);
+	else if (json)
+		printf("{ \"ok\": true, \"sealed\": %llu }\n", (unsigned long long)n);
+	else
+		printf("%.*s%.*s\n", STR_ARG(text), STR_ARG(more));
+	msg_in_done(&m);
+	link_close(&link);
 	return status;
 }
 
@@ -176,19 +239,6 @@ static int print_row(const struct msg_in *m, bool json, unsigned count)
 	return 0;
 }
 
-static int next_answer(int sock, struct msg_in *m)
-{
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-	int r;
-
-	do {
-		r = poll(&p, 1, ANSWER_MS);
-	} while (r < 0 && errno == EINTR);
-	if (r <= 0)
-		return r < 0 ? -errno : -ETIMEDOUT;
-	return msg_recv(sock, m);
-}
-
 static int print_list(int sock, struct msg_in *m, bool json)
 {
 	unsigned count = 0;
@@ -200,7 +250,7 @@ static int print_list(int sock, struct msg_in *m, bool json)
 		r = print_row(m, json, count++);
 		msg_in_done(m);
 		if (r == 0)
-			r = next_answer(sock, m);
+			r = next_answer(sock, ANSWER_MS, m);
 	}
 	if (json)
 		printf("%s]\n", count ? "\n" : "");
@@ -253,6 +303,10 @@ int verb_secret(int argc, char **argv)
 			"the value is no argument, others could read it there: give it on stdin");
 	if (strcmp(verb, "remove") == 0 && argc == 3)
 		return secret_remove(str_of(argv[2]));
+	if (strcmp(verb, "rekey") == 0 && argc == 2)
+		return rekey(false);
+	if (strcmp(verb, "rekey") == 0 && argc == 3 && strcmp(argv[2], "--json") == 0)
+		return rekey(true);
 	fputs(usage, stderr);
 	return 2;
 }

@@ -6,6 +6,8 @@
 #include "egretd/member.h"
 #include "egretd/job.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -142,6 +144,21 @@ int authority_group(struct str name, const char *file, gid_t *ret)
 		*ret = g->gr_gid;
 	fclose(f);
 	return g ? 0 : -ENOENT;
+}
+
+void authority_groups(struct daemon *d)
+{
+	if (authority_group(d->config.group_jobs, "/etc/group", &d->group_jobs) < 0)
+		d->group_jobs = GROUP_NOBODY;
+	if (authority_group(d->config.group_audit, "/etc/group", &d->group_audit) < 0)
+		d->group_audit = GROUP_NOBODY;
+}
+
+void authority_log(const struct daemon *d, const char *path)
+{
+	if (fchown(d->log_fd, 0, d->group_audit == GROUP_NOBODY ? 0 : d->group_audit) < 0 ||
+	    fchmod(d->log_fd, 0640) < 0)
+		log_warn("%s: its group cannot be set: %s", path, strerror(errno));
 }
 
 static bool is_of(const struct caller *c, gid_t group)

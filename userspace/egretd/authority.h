@@ -44,6 +44,8 @@ void caller_done(struct caller *c);
 /* "name" is a group of /etc/group or a number: 0, or -ENOENT. No other source is asked: a
  * directory's groups come over a network. */
 int authority_group(struct str name, const char *file, gid_t *ret) MUST_CHECK;
+void authority_groups(struct daemon *d); /* the configuration's, at the start */
+void authority_log(const struct daemon *d, const char *path); /* the log is the auditors' to read */
 /* Pure: the path of the cgroup2 line ("0::/a/b") of a /proc/PID/cgroup text. 0 or -ENOENT. */
 int authority_cgroup_path(struct str text, struct str *ret) MUST_CHECK;
 

@@ -378,6 +378,7 @@ static bool answer(struct client *c, struct msg_in *m)
 	case MSG_SECRET_SET:
 	case MSG_SECRET_LIST:
 	case MSG_SECRET_REMOVE:
+	case MSG_SECRET_REKEY:
 	case MSG_CA_ROOT:
 	case MSG_LEASE_LIST:
 	case MSG_LEASE_REVOKE:

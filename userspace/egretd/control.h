@@ -15,6 +15,9 @@ void client_failed(struct client *c, uint32_t question, int err, const char *why
 void client_owns(struct client *c, struct job *j);
 /* What an administrator, or who else may, does: "WHAT NAME", with uid, process and its name. */
 void client_event(struct client *c, enum event_kind kind, const char *what, struct str name);
+/* The same by a signal: systemctl reload, SIGUSR1. */
+void control_signalled(struct daemon *d, const struct signalfd_siginfo *si, enum event_kind kind,
+		       const char *what);
 /* An answer of the broker to a question that was handed on. */
 void control_broker_answer(struct daemon *d, struct msg_in *m);
 /* status.c: the lines of MSG_STATUS. */

@@ -6,6 +6,7 @@
 #include "egretd/control.h"
 
 #include "egretd/client.h"
+#include "egretd/rekey.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,19 @@
 #define BROKER_BIT                                                                             \
 	0x80000000u /* marks questions that were handed on to the broker; jobs' serials do not \
 		       have it */
+
+/* The same acts by a signal: systemctl reload, egret-upgrade(1). */
+void control_signalled(struct daemon *d, const struct signalfd_siginfo *si, enum event_kind kind,
+		       const char *what)
+{
+	struct event e;
+
+	event_begin(&e, kind, VERDICT_NONE, REASON_NONE);
+	event_num(&e, FIELD_PROCESS_PID, si->ssi_pid);
+	event_num(&e, FIELD_PROCESS_UID, si->ssi_uid);
+	event_text(&e, FIELD_MESSAGE, str_of(what));
+	daemon_event(d, 0, &e);
+}
 
 /* Which leases: what was asked is an event of its own. */
 static void put_lease(struct client *c, const struct msg_in *m, struct msg_out *out)
@@ -42,6 +56,7 @@ void client_to_broker(struct client *c, struct msg_in *m)
 {
 	struct msg_out out;
 	struct str name;
+	char why[WHY_MAX];
 	int value = -1, r;
 
 	if (c->broker_serial) {
@@ -60,6 +75,15 @@ void client_to_broker(struct client *c, struct msg_in *m)
 	}
 	c->broker_serial = (++c->d->serial & 0x7fffffffu) | BROKER_BIT;
 	c->broker_question = m->id;
+	if (m->type == MSG_SECRET_REKEY) {
+		client_event(c, EVENT_ADMIN_SECRET, "rekey", STR(""));
+		r = rekey_begin(c->d, c->broker_serial, why, sizeof(why));
+		if (r < 0) {
+			c->broker_serial = 0;
+			client_failed(c, m->id, r, why);
+		}
+		return;
+	}
 	msg_begin(&out, m->type, c->broker_serial);
 	if (msg_get_str(m, TAG_NAME, PROTO_NAME_MAX, &name) == 0) {
 		msg_put_str(&out, TAG_NAME, name);
@@ -96,12 +120,23 @@ void control_broker_answer(struct daemon *d, struct msg_in *m)
 	struct str s;
 	uint64_t v;
 	size_t i, at;
+	char more[WHY_MAX] = "";
+	int r = 0;
 
+	if (d->rekey_serial && m->id == d->rekey_serial)
+		r = rekey_answered(d, m, more, sizeof(more));
 	for (c = d->clients; c && !(c->broker_serial && c->broker_serial == m->id); c = c->next)
 		;
 	if (!c)
 		return;
+	if (r < 0) {
+		client_failed(c, c->broker_question, r, more);
+		c->broker_serial = 0;
+		return;
+	}
 	msg_begin(&out, m->type, c->broker_question);
+	if (more[0])
+		msg_put_str(&out, TAG_WARNING, str_of(more));
 	for (i = 0; i < ARRAY_SIZE(strings); i++)
 		if (msg_get_str(m, strings[i], PROTO_TEXT_MAX, &s) == 0)
 			msg_put_str(&out, strings[i], s);

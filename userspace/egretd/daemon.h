@@ -78,6 +78,8 @@ struct daemon {
 	unsigned nproviders;
 	int log_fd;		       /* events.ndjson, append */
 	gid_t group_jobs, group_audit; /* authority.h; GROUP_NOBODY: there is no such group */
+	int store_key_next;	       /* rekey.h; -1: none */
+	uint32_t rekey_serial;	       /* of the question to the broker; 0: none */
 	int store_key, store_dir;      /* the broker's; -1 in the store's case when there is none */
 	int roots[CONFIG_LIST_MAX];
 	unsigned nroots;

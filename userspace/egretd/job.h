@@ -157,6 +157,7 @@ void job_member_left(struct job *j, struct member *m);
 void job_linger(struct job *j); /* of an engine and without a member: ends in a while */
 
 int dial_of(const char *text, struct kernel_dial *ret) MUST_CHECK; /* "addr" or "addr/prefix" */
+int dials_close_synthetic(struct daemon *d) MUST_CHECK;		   /* for every proxy */
 
 /* job_files.c */
 int job_files_lay(const struct job *j) MUST_CHECK;

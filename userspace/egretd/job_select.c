@@ -409,3 +409,18 @@ int job_select(struct job *j, char *why, size_t n)
 		snprintf(why, n, "the job's policy cannot be prepared: %s", strerror(-r));
 	return r;
 }
+
+/* What the resolver gives out as addresses is nobody's: closed to proxies by the kernel too. */
+int dials_close_synthetic(struct daemon *d)
+{
+	struct kernel_dial closed[CONFIG_LIST_MAX];
+	unsigned i;
+
+	for (i = 0; i < d->config.synthetic.n; i++) {
+		if (dial_of(d->config.synthetic.at[i].p, &closed[i]) < 0)
+			return -EINVAL;
+		closed[i].port_lo = 1;
+		closed[i].port_hi = 65535;
+	}
+	return kernel_cage_close(d->kernel, closed, i);
+}

@@ -15,6 +15,7 @@
 #include "egretd/job.h"
 #include "egretd/links.h"
 #include "egretd/probe.h"
+#include "egretd/rekey.h"
 #include "egretd/share.h"
 #include "egretd/supervisor.h"
 #include "egretd/unit.h"
@@ -83,19 +84,6 @@ static void reload_done(void *owner, int err, const char *text)
 			       : "READY=1\nSTATUS=serving");
 }
 
-/* The same acts by a signal: systemctl reload, egret-upgrade(1). */
-static void signal_event(struct daemon *d, const struct signalfd_siginfo *si, enum event_kind kind,
-			 struct str what)
-{
-	struct event e;
-
-	event_begin(&e, kind, VERDICT_NONE, REASON_NONE);
-	event_num(&e, FIELD_PROCESS_PID, si->ssi_pid);
-	event_num(&e, FIELD_PROCESS_UID, si->ssi_uid);
-	event_text(&e, FIELD_MESSAGE, what);
-	daemon_event(d, 0, &e);
-}
-
 static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *owner)
 {
 	struct daemon *d = owner;
@@ -104,11 +92,11 @@ static void on_signal(struct loop *l, const struct signalfd_siginfo *si, void *o
 	switch (si->ssi_signo) {
 	case SIGHUP:
 		supervisor_say("RELOADING=1");
-		signal_event(d, si, EVENT_ADMIN_POLICY, STR("reload, by signal"));
+		control_signalled(d, si, EVENT_ADMIN_POLICY, "reload, by signal");
 		library_reload(d, reload_done, d);
 		break;
 	case SIGUSR1:
-		signal_event(d, si, EVENT_ADMIN_UPGRADE, STR("upgrade, by signal"));
+		control_signalled(d, si, EVENT_ADMIN_UPGRADE, "upgrade, by signal");
 		if (handover_begin(d, NULL, 0, why, sizeof(why)) < 0)
 			log_err("upgrade: %s", why);
 		break;
@@ -186,10 +174,7 @@ static int open_files(struct daemon *d, char *why, size_t n)
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s/events.ndjson", c->state_dir.p);
-	if (authority_group(c->group_jobs, "/etc/group", &d->group_jobs) < 0)
-		d->group_jobs = GROUP_NOBODY;
-	if (authority_group(c->group_audit, "/etc/group", &d->group_audit) < 0)
-		d->group_audit = GROUP_NOBODY;
+	authority_groups(d);
 	/* Append only, and made here: the audit process can add to it and nothing else. It reads
 	 * the tail to go on counting. */
 	d->log_fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -198,15 +183,13 @@ static int open_files(struct daemon *d, char *why, size_t n)
 		snprintf(why, n, "%s cannot be opened: %s", path, strerror(-r));
 		return r;
 	}
-	/* Auditors read it; a group of another egretd's configuration does no more. */
-	if (fchown(d->log_fd, 0, d->group_audit == GROUP_NOBODY ? 0 : d->group_audit) < 0 ||
-	    fchmod(d->log_fd, 0640) < 0)
-		log_warn("%s: its group cannot be set: %s", path, strerror(errno));
+	authority_log(d, path);
 	r = storekey_open(c->state_dir.p, &d->store_key, why, n);
 	if (r == 0)
 		r = store_dir_open(c->state_dir.p, c->uid_broker, &d->store_dir, why, n);
 	if (r < 0)
 		return r;
+	rekey_open(d);
 	for (i = 0; i < c->upstream_ca_extra.n + 1; i++) {
 		const char *roots = i			    ? c->upstream_ca_extra.at[i - 1].p
 				    : c->upstream_ca_file.n ? c->upstream_ca_file.p
@@ -233,21 +216,6 @@ static int open_files(struct daemon *d, char *why, size_t n)
 	return 0;
 }
 
-/* What the resolver gives out as addresses is nobody's: closed to proxies by the kernel too. */
-static int close_synthetic(struct daemon *d)
-{
-	struct kernel_dial closed[CONFIG_LIST_MAX];
-	unsigned i;
-
-	for (i = 0; i < d->config.synthetic.n; i++) {
-		if (dial_of(d->config.synthetic.at[i].p, &closed[i]) < 0)
-			return -EINVAL;
-		closed[i].port_lo = 1;
-		closed[i].port_hi = 65535;
-	}
-	return kernel_cage_close(d->kernel, closed, i);
-}
-
 static int start_kernel(struct daemon *d, char *why, size_t n)
 {
 	uint8_t(*addrs)[16] = NULL;
@@ -271,7 +239,7 @@ static int start_kernel(struct daemon *d, char *why, size_t n)
 	r = kernel_load(&d->where, &d->kernel, why, n);
 	if (r < 0)
 		return r;
-	r = close_synthetic(d);
+	r = dials_close_synthetic(d);
 	if (r < 0) {
 		snprintf(why, n, "the synthetic ranges cannot be closed to proxies: %s",
 			 strerror(-r));
@@ -541,8 +509,7 @@ int main(int argc, char **argv)
 	static struct daemon d = { .control = -1,
 				   .log_fd = -1,
 				   .store_key = -1,
-				   .group_jobs = GROUP_NOBODY,
-				   .group_audit = GROUP_NOBODY,
+				   .store_key_next = -1,
 				   .store_dir = -1,
 				   .run_lock = -1,
 				   .state_lock = -1,

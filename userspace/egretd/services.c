@@ -10,6 +10,7 @@
 #include "egretd/job.h"
 #include "egretd/override.h"
 #include "egretd/provider.h"
+#include "egretd/rekey.h"
 
 #include "base/log.h"
 
@@ -122,6 +123,9 @@ static void on_broker(struct daemon *d, struct msg_in *m)
 	case MSG_PROVIDER_END:
 		provider_end(d, m->id);
 		break;
+	case MSG_JOB_SEALED:
+		rekey_job(d, m);
+		break;
 	case MSG_JOB_OPENED:
 		if (j)
 			job_broker_opened(j, m);
@@ -193,6 +197,8 @@ static int tell_broker(struct daemon *d)
 	msg_begin(&m, MSG_BROKER_START, 1);
 	msg_put_u64(&m, TAG_FLAGS, d->config.ca_root ? BROKER_CA_ROOT : 0);
 	msg_put_fd(&m, TAG_FD_STORE_KEY, d->store_key);
+	if (d->store_key_next >= 0)
+		msg_put_fd(&m, TAG_FD_STORE_KEY_NEXT, d->store_key_next);
 	if (d->store_dir >= 0)
 		msg_put_fd(&m, TAG_FD_STORE_DIR, d->store_dir);
 	for (i = 0; i < d->nroots; i++)
@@ -272,6 +278,7 @@ static void tell_jobs(struct service *s)
 	msg_begin(&m, MSG_JOBS_TOLD, 0);
 	if (service_send(s, &m) < 0)
 		log_err("egret-broker cannot be told that it knows all jobs");
+	rekey_again(d);
 }
 
 static void on_ended(struct watch *w, uint32_t events)
@@ -372,6 +379,8 @@ void services_tell_jobs(struct daemon *d)
 {
 	if (d->broker.fresh)
 		tell_jobs(&d->broker);
+	else
+		rekey_again(d);
 	if (d->audit.fresh)
 		tell_jobs(&d->audit);
 }

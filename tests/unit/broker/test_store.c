@@ -11,6 +11,7 @@
 
 #include "broker/seal.h"
 #include "broker/store.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -268,6 +269,164 @@ static void test_killed_between_steps(void **state)
 	assert_true(kept > 3 && changed > 1);
 }
 
+#define REKEY_NAMES 3
+static const char *const rekey_names[REKEY_NAMES] = { "a", "b", "key" };
+
+static bool all_hold(struct secret *key, struct secret *old)
+{
+	struct secret was = store.key;
+	bool good = true;
+
+	store.key = *key;
+	store.old = old ? *old : (struct secret){ 0 };
+	for (unsigned i = 0; i < REKEY_NAMES; i++)
+		good &= holds(str_of(rekey_names[i]), old_value);
+	store.key = was;
+	store.old = (struct secret){ 0 };
+	return good;
+}
+
+static int rewrap_all(struct store *s)
+{
+	char why[256];
+	int r = 0;
+
+	for (unsigned i = 0; i < REKEY_NAMES && r >= 0; i++)
+		r = store_rewrap(s, str_of(rekey_names[i]), why, sizeof(why));
+	return r;
+}
+
+/* Killed before each system call of a rekey: both keys together open all, and asked again it is
+ * done: then the new key opens all, and the old one none. */
+static void test_rekey_killed(void **state)
+{
+	uint8_t plain_old[SEAL_KEY], plain_new[SEAL_KEY];
+	struct secret old = { plain_old, SEAL_KEY }, new = { plain_new, SEAL_KEY };
+	unsigned mixed = 0, n;
+	int status;
+
+	memcpy(plain_old, store.key.p, SEAL_KEY);
+	memset(plain_new, 9, SEAL_KEY);
+	for (n = 0; n < 400; n++) {
+		struct store s = { .dir = store.dir };
+		bool ended = false;
+		pid_t pid;
+
+		for (unsigned i = 0; i < REKEY_NAMES; i++)
+			put(str_of(rekey_names[i]), old_value);
+		assert_false(all_hold(&new, NULL));
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			if (secret_dup(new.p, new.n, &s.key) < 0 ||
+			    secret_dup(old.p, old.n, &s.old) < 0 ||
+			    ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+				_exit(3);
+			raise(SIGSTOP);
+			_exit(rewrap_all(&s) == 1 ? 0 : 4);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		for (unsigned i = 0; i <= 2 * n && !ended; i++) {
+			assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			ended = WIFEXITED(status);
+		}
+		if (ended) {
+			assert_int_equal(WEXITSTATUS(status), 0);
+		} else {
+			kill(pid, SIGKILL);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+		}
+		assert_true(all_hold(&new, &old));
+		mixed += !all_hold(&new, NULL) && !all_hold(&old, NULL);
+		s.key = new;
+		s.old = old;
+		assert_true(rewrap_all(&s) >= 0);
+		assert_true(all_hold(&new, NULL));
+		assert_false(all_hold(&old, NULL));
+		s.old = (struct secret){ 0 };
+		assert_int_equal(rewrap_all(&s), 0); /* all are in its wrap */
+		if (ended)
+			break;
+	}
+	assert_true(n > 20 && n < 400);
+	assert_true(mixed > 5);
+	print_message("# killed before each of %u calls: %u times between the keys\n", n, mixed);
+}
+
+/* The key's own files: whenever it is killed, the old key and the new are there, or the new alone.
+ */
+static void test_key_files_killed(void **state)
+{
+	char state_dir[] = "/tmp/egret-test-keys-XXXXXX", why[256], path[300], *keys;
+	struct dirent *de;
+	DIR *d;
+	unsigned n, before = 0, after = 0;
+	int status;
+
+	if (geteuid() != 0)
+		skip(); /* keys are root's */
+	assert_non_null(mkdtemp(state_dir));
+	for (n = 0; n < 400; n++) {
+		char was[65], now[65], next[65] = "";
+		int fd = -1, fd2 = -1, r;
+		bool ended = false;
+		pid_t pid;
+
+		assert_int_equal(storekey_open(state_dir, &fd, why, sizeof(why)), 0);
+		assert_int_equal(read(fd, was, 64), 64);
+		close(fd);
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+				_exit(3);
+			raise(SIGSTOP);
+			_exit(storekey_next(state_dir, true, &fd, why, sizeof(why)) ||
+			      storekey_commit(state_dir, why, sizeof(why)));
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		for (unsigned i = 0; i <= 2 * n && !ended; i++) {
+			assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			ended = WIFEXITED(status);
+		}
+		if (ended) {
+			assert_int_equal(WEXITSTATUS(status), 0);
+		} else {
+			kill(pid, SIGKILL);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+		}
+		assert_int_equal(storekey_open(state_dir, &fd, why, sizeof(why)), 0);
+		assert_int_equal(read(fd, now, 64), 64);
+		close(fd);
+		r = storekey_next(state_dir, false, &fd2, why, sizeof(why));
+		assert_true(r == 0 || r == -ENOENT);
+		if (r == 0) { /* not over: the old one is in its place, the new beside it, whole */
+			assert_int_equal(read(fd2, next, 64), 64);
+			close(fd2);
+			assert_memory_equal(was, now, 64);
+			assert_memory_not_equal(next, was, 64);
+			before++;
+		} else {
+			after += memcmp(was, now, 64) != 0;
+		}
+		if (ended)
+			break;
+	}
+	assert_true(n > 10 && n < 400 && before > 2 && after > 0);
+	snprintf(path, sizeof(path), "%s/keys/store.key", state_dir);
+	assert_int_equal(unlink(path), 0);
+	keys = strrchr(path, '/');
+	*keys = 0;
+	assert_non_null(d = opendir(path)); /* what killed ones left half written */
+	while ((de = readdir(d)))
+		unlinkat(dirfd(d), de->d_name, 0);
+	closedir(d);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(state_dir), 0);
+}
+
 static void test_list(void **state)
 {
 	struct store_entry *list;
@@ -321,6 +480,8 @@ int main(void)
 		cmocka_unit_test(test_other_kinds),
 		cmocka_unit_test(test_killed_between_steps),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_rekey_killed),
+		cmocka_unit_test(test_key_files_killed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

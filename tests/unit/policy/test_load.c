@@ -272,45 +272,6 @@ static void settings(void **state)
 	compiled_done(&c);
 }
 
-/* TLS that is passed through to what many share, and values that nobody revokes. */
-static void test_warned(void **state)
-{
-	static const struct {
-		const char *rule, *said;
-	} cases[] = {
-		{ "tls://d111111abcdef8.cloudfront.net", "cloudfront.net, which many share" },
-		{ "tls://**.fastly.net", "fastly.net, which many share" },
-		{ "tls://github.io:8443", "github.io, which many share" },
-		{ "tls://notfastly.net", NULL },
-		{ "tls://db.acme.test:5432", NULL },
-		{ "GET https://d111111abcdef8.cloudfront.net/**", NULL },
-	};
-	struct source s = { SOURCE_POLICY, STR("p.json"), { NULL, 0 } };
-	const struct source mtls[] = {
-		{ SOURCE_CREDENTIAL, STR("k.json"),
-		  STR("{ \"name\": \"k\", \"provider\": \"store\", \"value\": \"store:k\", "
-		      "\"for\": \"any\", \"hosts\": [ \"a.example.net\" ], \"inject\": { "
-		      "\"header\": \"Authorization\", \"format\": \"{token}\" } }") },
-	};
-	struct compiled c;
-	char text[512];
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		snprintf(text, sizeof(text),
-			 "{ \"name\": \"p\", \"rules\": [ { \"id\": \"r\", \"allow\": \"%s\" } ] }",
-			 cases[i].rule);
-		s.text = str_of(text);
-		assert_int_equal(policy_compile(&s, 1, 0, &c), 0);
-		assert_int_equal(c.warnings.count, cases[i].said ? 1 : 0);
-		if (cases[i].said)
-			assert_non_null(strstr(c.warnings.text.p, cases[i].said));
-		compiled_done(&c);
-	}
-	assert_int_equal(policy_compile(mtls, 1, 0, &c), 0);
-	assert_non_null(strstr(c.warnings.text.p, "holds a static value"));
-	compiled_done(&c);
-}
-
 static unsigned run(const struct row *rows, size_t n, enum source_kind kind)
 {
 	unsigned wrong = 0;
@@ -616,7 +577,6 @@ int main(void)
 		cmocka_unit_test(credentials_of_one_name),
 		cmocka_unit_test(include_role_baseline),
 		cmocka_unit_test(whom),
-		cmocka_unit_test(test_warned),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
