@@ -14,6 +14,7 @@
 #include "policy/credential.h"
 #include "unit/policy/load_credentials.h"
 #include "unit/policy/load_direct.h"
+#include "unit/policy/load_names.h"
 #include "unit/policy/load_opens.h"
 #include "unit/policy/load_refs.h"
 
@@ -321,91 +322,6 @@ static void no_references(void **state)
 	assert_int_equal(policy_compile(&s, 1, COMPILE_NO_REFERENCES, &c), -22);
 	assert_non_null(strstr(c.errors.text.p, "only an admin"));
 	compiled_done(&c);
-}
-
-static int both(const char *policy, const char *credential, const char *expect)
-{
-	struct source s[] = { { SOURCE_POLICY, STR("p"), str_of(policy) },
-			      { SOURCE_CREDENTIAL, STR("c"), str_of(credential) } };
-	struct compiled c;
-	int r = policy_compile(s, 2, 0, &c);
-
-	if (r < 0) {
-		struct str e = buf_str(&c.errors.text);
-
-		assert_non_null(memmem(e.p, e.n, expect, strlen(expect)));
-	}
-	compiled_done(&c);
-	return r;
-}
-
-static void policy_and_credential(void **state)
-{
-	const char *cred = credentials[0].text;
-
-	assert_int_equal(
-		both(RULE("{ \"allow\": \"GET https://a.example.net\", \"credential\": \"c\" }"),
-		     cred, ""),
-		0);
-	assert_int_equal(
-		both(RULE("{ \"allow\": \"GET https://a.example.net\", \"credential\": \"d\" }"),
-		     cred, "no credential is named \"d\""),
-		-22);
-	assert_int_equal(
-		both(RULE("{ \"allow\": \"GET https://b.example.net\", \"credential\": \"c\" }"),
-		     cred, "may not go to this rule's host"),
-		-22);
-	assert_int_equal(
-		both(RULE("{ \"allow\": \"GET https://*.example.net\", \"credential\": \"c\" }"),
-		     cred, "may not go to this rule's host"),
-		-22);
-}
-
-/* One name for several jobs: which one a job gets must never be a matter of luck. */
-static void credentials_of_one_name(void **state)
-{
-	static const struct {
-		const char *a, *b;
-		bool tie;
-	} rows[] = {
-		{ "\"any\"", "\"any\"", true },
-		{ "\"any\"", "[ { \"repo\": \"acme/web\" } ]", false },
-		{ "[ { \"environment\": \"dev\" } ]", "[ { \"environment\": \"production\" } ]",
-		  false },
-		{ "[ { \"environment\": \"prod*\" } ]", "[ { \"environment\": \"production\" } ]",
-		  true },
-		{ "[ { \"repo\": \"acme/*\" } ]", "[ { \"repo\": \"acme/*\" } ]", true },
-		{ "[ { \"repo\": \"acme/*\" } ]",
-		  "[ { \"repo\": \"acme/*\", \"ref\": \"refs/heads/main\" } ]", false },
-		/* A job can be both; no job has to be. Seen when there is one. */
-		{ "[ { \"repo\": \"acme/web\" } ]", "[ { \"environment\": \"dev\" } ]", false },
-		{ "[ { \"repo\": [\"a/x\", \"a/y\"] } ]",
-		  "[ { \"ref\": \"m\" }, { \"repo\": \"a/y\" } ]", true },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct source s[] = { { SOURCE_CREDENTIAL, STR("one.json"), { 0 } },
-				      { SOURCE_CREDENTIAL, STR("two.json"), { 0 } } };
-		char text[2][512];
-		struct compiled c;
-		int r;
-
-		for (unsigned k = 0; k < 2; k++) {
-			(void)snprintf(text[k], sizeof(text[k]),
-				       CRED("\"for\": %s, \"hosts\": [\"a.example.net\"], " INJECT),
-				       k ? rows[i].b : rows[i].a);
-			s[k].text = str_of(text[k]);
-		}
-		r = policy_compile(s, 2, 0, &c);
-		assert_int_equal(r, rows[i].tie ? -22 : 0);
-		if (rows[i].tie)
-			assert_non_null(
-				strstr(c.errors.text.p,
-				       "two.json:1:1: name: \"c\" is also the name of one.json"));
-		else
-			assert_int_equal(c.ncredentials, 2);
-		compiled_done(&c);
-	}
 }
 
 static void include_role_baseline(void **state)
