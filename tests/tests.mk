@@ -130,7 +130,7 @@ soak: build test-build upgrade-build client-build ## 2,000 jobs, 1,000 rounds of
 	@FLOOD_NAMES=10000 FLOOD_STALLS=17 WAIT=600 tests/e2e/floods.sh
 	@ALLOC_STEP=1 ALLOC_TIMEOUT=3600 tests/e2e/alloc.sh
 	@VM_FULL=1 VM_LIMIT=5000 tests/vm/run.sh
-	@BLOB_MB=1024 tests/run e2e/registry e2e/registries
+	@BLOB_MB=1024 tests/run e2e/registry e2e/registries e2e/rebundle e2e/direct_container
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
 	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls

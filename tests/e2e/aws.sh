@@ -93,6 +93,40 @@ is "$(asked)" "$before" "and nothing of these was sent"
 out=$(job bash -c 'curl -sS --max-time 20 -i http://169.254.170.2/latest/meta-data/; curl -sS --max-time 5 http://169.254.169.254/' 2>&1)
 like "$out" '^HTTP/1.1 404 egret .*here are only placeholder keys' "nothing else is at that address"
 
+# A secret of Secrets Manager as a credential for somebody else's host: asked for with the role's keys, signed by egret.
+out=$(job bash -ec "
+	aws secretsmanager create-secret --name deploy/plain --secret-string 'pl4in-canary-9d1f-value'
+	aws secretsmanager create-secret --name deploy/json --secret-string '{\"user\": \"ci\", \"token\": \"f1eld-canary-77c2-value\"}'
+	printf 'b1nary-canary-3e5a-value' >'$TMP/back/binary'
+	aws secretsmanager create-secret --name deploy/binary --secret-binary 'fileb://$TMP/back/binary'" 2>&1)
+is $? 0 "secrets are made through the job's own signed requests" || diag "$(tail -n 3 <<<"$out")"
+printf '{ "version": 1, "name": "aws", "rules": [ { "id": "api", "allow": "GET https://api.test/**", "credential": "deploy" } ] }' >"$POLICY"
+secret_cred() { # secret's name, [more members]
+	printf '{ "name": "deploy", "provider": "aws-secret", "for": "any", "hosts": ["api.test"], "region": "%s", "role_arn": "arn:aws:iam::123456789012:role/deploy", "secret_id": "%s", "inject": { "header": "Authorization", "format": "Bearer {token}" }%s }' \
+		"$R" "$1" "${2:+, $2}" >"$CREDENTIAL"
+}
+echoed() { job curl -sS --max-time 20 https://api.test/echo 2>&1; }
+last_auth() { origin_log | tail -n 1 | cut -d' ' -f6-; }
+secret_cred deploy/plain
+out=$(echoed)
+is "$(last_auth)" 'Bearer pl4in-canary-9d1f-value' "aws-secret: a SecretString reaches the origin" || diag "$out" "$(gate_log | tail -n 2)"
+unlike "$out" 'pl4in-canary' "and not the job"
+secret_cred deploy/json '"field": "token"'
+echoed >/dev/null
+is "$(last_auth)" 'Bearer f1eld-canary-77c2-value' "one field of a secret that is JSON"
+secret_cred deploy/binary
+echoed >/dev/null
+is "$(last_auth)" 'Bearer b1nary-canary-3e5a-value' "a SecretBinary"
+sent=$(origin_log | wc -l)
+secret_cred deploy/none
+like "$(echoed)" 'could not get credential deploy .aws-secret: 40[04] at secretsmanager: ResourceNotFoundException' "a secret that is not there is refused in words"
+secret_cred deploy/json '"field": "other"'
+like "$(echoed)" 'no JSON object with a field other' "and a field that is not"
+is "$(origin_log | wc -l)" "$sent" "nothing of these was sent"
+is "$(gate_log | grep -c REFUSED)" 1 "the gate has refused nothing that egret-provider signed"
+printf '{ "version": 1, "name": "aws", "rules": [ { "id": "aws", "allow": "ANY https://**.amazonaws.com/**" } ] }' >"$POLICY"
+cred '"ttl": "30m"'
+
 # The key itself: in the broker, and in nobody else.
 : >"$TMP/pause"
 job bash -c "aws sts get-caller-identity >/dev/null 2>&1; aws s3 cp --no-progress s3://jobs-bucket/small '$TMP/back/pause' >/dev/null; touch '$TMP/back/here'; while [ -e '$TMP/pause' ]; do sleep 0.05; done" &

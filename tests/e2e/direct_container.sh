@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # not quick
+# soak
 # timeout: 300
 # Rules `direct` from containers of a job: by the engine's bridge, with the container's own address and port, past the wall at its link;
 # a container without a network has the proxy.

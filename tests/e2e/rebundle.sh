@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # takes: 50 s
 # not quick
+# soak
 # timeout: 300
 # Bundles that are made anew inside a job: update-ca-certificates, dpkg-reconfigure and an upgrade of ca-certificates by apt, in a long container and in
 # a Dockerfile's RUN. It works, clients trust the job's CA afterwards, and no image that is made of it (docker commit, docker build) carries the CA.

@@ -75,7 +75,7 @@ full=$(grep -o 'egret.full' /proc/cmdline)
 elsewhere=
 [ -n "$full$only" ] || case $(sed -n 's/.*egret.nth=\([^ ]*\).*/\1/p' /proc/cmdline) in
 1) elsewhere=' kernel/bad_host kernel/mount kernel/place kernel/trees kernel/pins clock ' ;;
-2) elsewhere=' kernel/events share no_tc ' ;;
+2) elsewhere=' kernel/events kernel/seen share no_tc ' ;;
 [3-9]) elsewhere=' kernel/bad_host kernel/mount kernel/place kernel/trees kernel/pins clock kernel/events share no_tc ' ;;
 esac
 # First: nothing hangs on the modules yet that it takes out.
