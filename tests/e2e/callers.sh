@@ -241,7 +241,7 @@ is "$(setpriv --reuid=65533 --regid=65533 --clear-groups grep -c "\"id\":\"$name
 t "root ends it" "$EGRET" job end "$name"
 wait "$sleeper"
 kill -HUP "$DAEMON"
-t "event: admin.policy, of a signal" wait_for 10 "stream | jq -e 'select(.kind == \"admin.policy\" and .message == \"reload, by signal\" and .process.uid == 0)'"
+t "event: admin.policy, of a signal" wait_for 10 "stream | jq -en 'any(inputs; .kind == \"admin.policy\" and .message == \"reload, by signal\" and .process.uid == 0)'"
 echo v | "$EGRET" secret set callers-x && "$EGRET" secret remove callers-x
 for what in 'admin.job ended' 'admin.secret set' 'admin.secret removed'; do
 	is "$(stream | jq -r "select(.kind == \"${what% *}\" and (.message | startswith(\"${what#* }\"))) | \"\\(.process.uid) \\(.process.comm)\"" | tail -n 1)" '0 egret' "event: $what, with uid and tool"
