@@ -245,18 +245,28 @@ static struct str read_text(struct edits *e, struct str text)
 	return (struct str){ to, json_text_read(text, to) };
 }
 
+/* A mark in the place of `at`, which says `says`; what is one already stays as it is written. */
+static int swap(struct edits *e, struct str at, struct str says)
+{
+	struct str m;
+
+	if (!mark(e->s, e->host, says, false, &m, &e->why))
+		return -EACCES;
+	return str_eq(m, says) ? 0 : edit_add(e, at, m);
+}
+
 static int swap_text(struct edits *e, struct str text)
 {
-	struct str m, says;
-	bool ok;
+	struct str says;
+	int r;
 
 	if (text.n < DERIVED_LEAST)
 		return 0;
 	says = read_text(e, text);
-	ok = mark(e->s, e->host, says, false, &m, &e->why);
+	r = swap(e, text, says);
 	if (says.p != text.p)
 		wipe((char *)says.p, says.n);
-	return ok ? edit_add(e, text, m) : -EACCES;
+	return r;
 }
 
 static int on_token(void *owner, const struct json_step *path, size_t depth, struct str text)
@@ -339,6 +349,15 @@ static bool secret_header(struct str name)
 	return false;
 }
 
+/* Of no URL (RFC 3986), and in JSON they would have to be escaped. */
+static bool unwritable(struct str url)
+{
+	for (size_t i = 0; i < url.n; i++)
+		if ((unsigned char)url.p[i] <= ' ' || url.p[i] == '"' || url.p[i] == '\\')
+			return true;
+	return false;
+}
+
 /* objects[].actions.OPERATION.href, .header.NAME */
 static int on_lfs(void *owner, const struct json_step *path, size_t depth, struct str text)
 {
@@ -353,7 +372,7 @@ static int on_lfs(void *owner, const struct json_step *path, size_t depth, struc
 		return 0;
 	if (depth == 5 && json_text_is(path[4].key, STR("href"))) {
 		url = read_text(e, text);
-		if (!url_parts(e->s, url, &host, &at, &n, room)) {
+		if (unwritable(url) || !url_parts(e->s, url, &host, &at, &n, room)) {
 			e->why = "a link of its batch is not https://HOST/...";
 			return -EACCES;
 		}
@@ -400,7 +419,9 @@ static bool form_tokens(struct edits *e)
 	for (size_t at = 0; form_each(e->body, &at, &f);) {
 		if (f.name.n > sizeof(name) || !derive_listed(e->p->keys, f.name))
 			continue;
-		if (memchr(f.value.p, '%', f.value.n) || swap_text(e, f.value) < 0)
+		if (f.value.n < DERIVED_LEAST)
+			continue;
+		if (memchr(f.value.p, '%', f.value.n) || swap(e, f.value, f.value) < 0)
 			return false;
 	}
 	return true;

@@ -164,12 +164,20 @@ static void test_oauth(void **state)
 	sends("auth.test", "GET /x?access_token=%s HTTP/1.1", mark,
 	      "/x?access_token=refresh%2F0123456789 ");
 	ask("auth.test", "POST /login/oauth/access_token HTTP/1.1\r\nContent-Length: 0",
-	    "HTTP/1.1 200 OK\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	    "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
 	    "54\r\n\r\naccess_token=gho_0123456789abcdef&scope=&token_type=be");
 	mark = mark_behind("\r\n\r\naccess_token=");
 	/* Inside Basic, as git sends what a helper told it: "x:" and the mark. */
 	(void)mark;
 	assert_says(got, "&scope=&token_type=be");
+	/* A form knows no escapes of JSON. */
+	ask("auth.test", "POST /login/oauth/access_token HTTP/1.1\r\nContent-Length: 0",
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	    "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+	    "28\r\n\r\naccess_token=gho\\q0123456\\u0");
+	sends("auth.test", "GET /x HTTP/1.1\r\nX-Token: %s", mark_behind("\r\n\r\naccess_token="),
+	      "X-Token: gho\\q0123456\\u0\r\n");
 }
 
 static void refused(const char *host, const char *request, const char *answer, const char *words)
