@@ -11,15 +11,13 @@
 
 #include "broker/seal.h"
 #include "broker/store.h"
+#include "unit/broker/killed.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static char dir[] = "/tmp/egret-test-store-XXXXXX";
@@ -206,37 +204,16 @@ static void test_other_kinds(void **state)
 	assert_int_equal(unlinkat(store.dir, FILE_NAME, 0), 0);
 }
 
-/* kill -9 before the nth system call of a change. 1: killed; 0: it had ended by then. */
-static int killed_at(unsigned n, const struct secret *key)
+/* The arena is wiped in a child: the key comes in plain memory. */
+static int change(void *key)
 {
-	int status;
-	pid_t pid;
+	const struct secret *k = key;
+	struct store s = { .dir = store.dir };
+	char why[256];
 
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		struct store s = { .dir = store.dir };
-		char why[256];
-
-		/* The arena is wiped in a child: the key comes in plain memory for the test. */
-		if (secret_dup(key->p, key->n, &s.key) < 0 || ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
-			_exit(3);
-		raise(SIGSTOP);
-		_exit(store_put(&s, NAME, new_value, strlen(new_value), why, sizeof(why)) ? 4 : 0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSTOPPED(status));
-	for (unsigned i = 0; i <= 2 * n; i++) { /* an entry and an exit a call */
-		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (WIFEXITED(status)) {
-			assert_int_equal(WEXITSTATUS(status), 0);
-			return 0;
-		}
-	}
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return 1;
+	if (secret_dup(k->p, k->n, &s.key) < 0)
+		return -1;
+	return store_put(&s, NAME, new_value, strlen(new_value), why, sizeof(why));
 }
 
 static void test_killed_between_steps(void **state)
@@ -247,10 +224,10 @@ static void test_killed_between_steps(void **state)
 
 	memcpy(plain, store.key.p, sizeof(plain));
 	for (unsigned n = 0; n < 200; n++) {
-		int killed;
+		bool killed;
 
 		put(NAME, old_value);
-		killed = killed_at(n, &key);
+		killed = killed_before(n, change, &key);
 		if (holds(NAME, old_value))
 			kept++;
 		else if (holds(NAME, new_value))
@@ -296,62 +273,59 @@ static int rewrap_all(struct store *s)
 	return r;
 }
 
+static int rewrap_by(void *keys)
+{
+	const struct secret *k = keys; /* the new one, the old one */
+	struct store s = { .dir = store.dir };
+
+	if (secret_dup(k[0].p, k[0].n, &s.key) < 0 || secret_dup(k[1].p, k[1].n, &s.old) < 0)
+		return -1;
+	return rewrap_all(&s) == 1 ? 0 : -1;
+}
+
 /* Killed before each system call of a rekey: both keys together open all, and asked again it is
  * done: then the new key opens all, and the old one none. */
 static void test_rekey_killed(void **state)
 {
 	uint8_t plain_old[SEAL_KEY], plain_new[SEAL_KEY];
-	struct secret old = { plain_old, SEAL_KEY }, new = { plain_new, SEAL_KEY };
+	struct secret keys[] = { { plain_new, SEAL_KEY }, { plain_old, SEAL_KEY } };
+	struct secret *const new = &keys[0], *const old = &keys[1];
 	unsigned mixed = 0, n;
-	int status;
 
 	memcpy(plain_old, store.key.p, SEAL_KEY);
 	memset(plain_new, 9, SEAL_KEY);
 	for (n = 0; n < 400; n++) {
 		struct store s = { .dir = store.dir };
-		bool ended = false;
-		pid_t pid;
+		bool killed;
 
 		for (unsigned i = 0; i < REKEY_NAMES; i++)
 			put(str_of(rekey_names[i]), old_value);
-		assert_false(all_hold(&new, NULL));
-		fflush(NULL);
-		pid = fork();
-		if (pid == 0) {
-			if (secret_dup(new.p, new.n, &s.key) < 0 ||
-			    secret_dup(old.p, old.n, &s.old) < 0 ||
-			    ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
-				_exit(3);
-			raise(SIGSTOP);
-			_exit(rewrap_all(&s) == 1 ? 0 : 4);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		for (unsigned i = 0; i <= 2 * n && !ended; i++) {
-			assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
-			assert_int_equal(waitpid(pid, &status, 0), pid);
-			ended = WIFEXITED(status);
-		}
-		if (ended) {
-			assert_int_equal(WEXITSTATUS(status), 0);
-		} else {
-			kill(pid, SIGKILL);
-			assert_int_equal(waitpid(pid, &status, 0), pid);
-		}
-		assert_true(all_hold(&new, &old));
-		mixed += !all_hold(&new, NULL) && !all_hold(&old, NULL);
-		s.key = new;
-		s.old = old;
+		assert_false(all_hold(new, NULL));
+		killed = killed_before(n, rewrap_by, keys);
+		assert_true(all_hold(new, old));
+		mixed += !all_hold(new, NULL) && !all_hold(old, NULL);
+		s.key = *new;
+		s.old = *old;
 		assert_true(rewrap_all(&s) >= 0);
-		assert_true(all_hold(&new, NULL));
-		assert_false(all_hold(&old, NULL));
+		assert_true(all_hold(new, NULL));
+		assert_false(all_hold(old, NULL));
 		s.old = (struct secret){ 0 };
 		assert_int_equal(rewrap_all(&s), 0); /* all are in its wrap */
-		if (ended)
+		if (!killed)
 			break;
 	}
 	assert_true(n > 20 && n < 400);
 	assert_true(mixed > 5);
 	print_message("# killed before each of %u calls: %u times between the keys\n", n, mixed);
+}
+
+static int change_key(void *state_dir)
+{
+	char why[256];
+	int fd;
+
+	return storekey_next(state_dir, true, &fd, why, sizeof(why)) ||
+	       storekey_commit(state_dir, why, sizeof(why));
 }
 
 /* The key's own files: whenever it is killed, the old key and the new are there, or the new alone.
@@ -362,7 +336,6 @@ static void test_key_files_killed(void **state)
 	struct dirent *de;
 	DIR *d;
 	unsigned n, before = 0, after = 0;
-	int status;
 
 	if (geteuid() != 0)
 		skip(); /* keys are root's */
@@ -370,33 +343,12 @@ static void test_key_files_killed(void **state)
 	for (n = 0; n < 400; n++) {
 		char was[65], now[65], next[65] = "";
 		int fd = -1, fd2 = -1, r;
-		bool ended = false;
-		pid_t pid;
+		bool killed;
 
 		assert_int_equal(storekey_open(state_dir, &fd, why, sizeof(why)), 0);
 		assert_int_equal(read(fd, was, 64), 64);
 		close(fd);
-		fflush(NULL);
-		pid = fork();
-		if (pid == 0) {
-			if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
-				_exit(3);
-			raise(SIGSTOP);
-			_exit(storekey_next(state_dir, true, &fd, why, sizeof(why)) ||
-			      storekey_commit(state_dir, why, sizeof(why)));
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		for (unsigned i = 0; i <= 2 * n && !ended; i++) {
-			assert_int_equal(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
-			assert_int_equal(waitpid(pid, &status, 0), pid);
-			ended = WIFEXITED(status);
-		}
-		if (ended) {
-			assert_int_equal(WEXITSTATUS(status), 0);
-		} else {
-			kill(pid, SIGKILL);
-			assert_int_equal(waitpid(pid, &status, 0), pid);
-		}
+		killed = killed_before(n, change_key, state_dir);
 		assert_int_equal(storekey_open(state_dir, &fd, why, sizeof(why)), 0);
 		assert_int_equal(read(fd, now, 64), 64);
 		close(fd);
@@ -411,7 +363,7 @@ static void test_key_files_killed(void **state)
 		} else {
 			after += memcmp(was, now, 64) != 0;
 		}
-		if (ended)
+		if (!killed)
 			break;
 	}
 	assert_true(n > 10 && n < 400 && before > 2 && after > 0);
