@@ -5,7 +5,7 @@
  * lines and "jti TEXT", or "failed TEXT"; and how the program ended if not with 0.
  *
  *   identity_ask PROGRAM TOKEN-FILE ISSUER AUDIENCE KIND ROOTS [hosts=NAME=IP | dns=IP:PORT |
- * now=SECONDS | alg=NAME]...
+ * proxy=URL | no_proxy=NAME | now=SECONDS | alg=NAME]...
  */
 #include "base/msg.h"
 #include "base/proto.h"
@@ -82,6 +82,10 @@ static int fetch_keys(char **argv, int argc, int roots, int *ret)
 			msg_put_str(&q, TAG_HOSTS, str_of(argv[i] + 6));
 		else if (!strncmp(argv[i], "dns=", 4))
 			msg_put_str(&q, TAG_NAMESERVER, str_of(argv[i] + 4));
+		else if (!strncmp(argv[i], "proxy=", 6))
+			msg_put_str(&q, TAG_PARENT, str_of(argv[i] + 6));
+		else if (!strncmp(argv[i], "no_proxy=", 9))
+			msg_put_str(&q, TAG_NO_PROXY, str_of(argv[i] + 9));
 	}
 	if (ask(argv[1], "keys", &q, &m) < 0)
 		return -1;

@@ -8,7 +8,14 @@
 need python3 jq
 PARENT=10.77.5.1
 names=(up deny auth close junk long mute late)
-NAMES+=" ${names[*]/%/.test}"
+NAMES+=" ${names[*]/%/.test} mint.test"
+# An authorisation server and an issuer, as far as this needs them.
+NGINX_EXTRA="
+server { listen $GOOD:443 ssl; server_name mint.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key; default_type application/json;
+  location = /token { return 200 '{\"access_token\": \"minted-behind-a-parent\", \"token_type\": \"Bearer\", \"expires_in\": 600}'; }
+  location = /.well-known/openid-configuration { return 200 '{\"issuer\": \"https://mint.test\", \"jwks_uri\": \"https://mint.test/keys\"}'; }
+  location = /keys { return 200 '{\"keys\": []}'; } }"
+NGINX_OWN=mint.test
 origins_up
 in_host ip addr add 10.77.5.2/24 dev "vh$$"
 in_origin ip addr add $PARENT/24 dev "vo$$"
@@ -28,6 +35,7 @@ def one(c):
     while b'\r\n\r\n' not in head: head += c.recv(4096)
     line = head.split(b'\r\n')[0]
     with open(log, 'ab') as f: f.write(line + b'\n')
+    with open(log[:-3] + 'heads', 'ab') as f: f.write(head)
     name, port = line.split()[1].rsplit(b':', 1)
     short = name.split(b'.')[0]
     if short == b'mute': time.sleep(60)
@@ -63,7 +71,8 @@ configured() { # members of "upstream"; a run_dir of its own each time, since an
 }
 rules=()
 for n in "${names[@]}" direct api; do rules+=("\"allow\": \"GET https://$n.test/**\"" "\"allow\": \"GET http://$n.test:8080/**\""); done
-policy "${rules[@]}" '"allow": "tcp://banner.test:2222"'
+passed() { policy "${rules[@]}" '"allow": "tcp://banner.test:2222"'; }
+passed
 cat >"$TMP/ask.sh" <<'SH'
 #!/bin/bash
 for u; do
@@ -102,6 +111,32 @@ like "$(line https://mute)" ' 504 egret .*the parent proxy did not answer in tim
 t "and in the record" grep -q '"http.response".*the parent proxy refused: it answered CONNECT with 403.*deny.test' "$TMP/events.ndjson"
 like "$(events | jq -c 'select(.kind=="http.request" and .dest.host=="up.test") | .dest' | head -n 1)" '"up.test","ip":"10.77.5.1","port":443' \
 	"the record of a request names the host and the parent's address"
+
+# What egret asks on its own behalf goes the same way: a provider of credentials, and the keys of a CI system's issuer.
+printf client-secret >"$TMP/client-secret"
+mints() { # name
+	jq -n --arg at "https://$1.test/token" --arg secret "file:$TMP/client-secret" '{ name: "minted", provider: "oauth2", token_url: $at, grant: "client_credentials", client_id: "c",
+		client_secret: $secret, for: "any", hosts: ["up.test"], inject: { header: "Authorization", format: "Bearer {token}" } }' >"$TMP/minted.json"
+	CREDENTIAL=$TMP/minted.json
+}
+policy '"allow": "GET https://up.test/**", "credential": "minted"'
+mints mint
+: >"$TMP/parent.log"
+like "$(job curl -sS -m 20 https://up.test/echo 2>&1)" 'auth=Bearer [*]{22} ' "a credential is minted through the parent, and scrubbed from the answer"
+t "by CONNECT, with the name and the port alone" grep -qx 'CONNECT mint.test:443 HTTP/1.1' "$TMP/parent.log"
+is "$(grep -c 'Authorization\|Y2\|client' "$TMP/parent.heads")" 0 "the parent saw none of what proves the client"
+mints auth
+like "$(job curl -sS -m 20 https://up.test/echo 2>&1)" '^egret could not get credential minted .oauth2: the parent proxy wants credentials .407., and egret has none for it' "it wants credentials: not minted, and said so"
+b64() { basenc --base64url -w 0 | tr -d =; }
+now=$(date +%s)
+printf '%s.%s.c2lnbmVk' "$(printf '{"alg":"RS256","kid":"k"}' | b64)" \
+	"$(printf '{"iss":"https://mint.test","aud":"a","exp":%d,"iat":%d,"jti":"j"}' $((now + 300)) "$now" | b64)" >"$TMP/token"
+keys() { in_host "$BUILD/tests/e2e/identity_ask" "$BUILD/bin/egret-identity" "$TMP/token" https://mint.test a generic "$TMP/outside.pem" "$@" 2>&1; }
+like "$(keys dns=127.0.0.1:1)" '^failed https://mint.test/.well-known/openid-configuration: the nameservers did not' "an issuer's keys without a parent: its name is not to be had"
+like "$(keys "proxy=http://$PARENT:3128")" '^failed .*no key of the token.s name' "through the parent they are, and have no such key"
+like "$(keys "proxy=http://$PARENT:3128" no_proxy=.test dns=127.0.0.1:1)" '^failed .*: the nameservers did not' "a name of no_proxy is not asked of it"
+CREDENTIAL=
+passed
 
 configured ", \"proxy\": \"http://$PARENT:3129\""
 ask https://up.test/echo

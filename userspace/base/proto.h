@@ -99,7 +99,8 @@ enum proto_type {
 	MSG_PROVIDER,		/* FD_PEER: the broker's end of the child's socket */
 	/* egretd -> provider, before anything else; its one argument is KIND too, as the jail comes
 	 * before the message */
-	MSG_PROVIDER_START, /* KIND, FD_PEER (its end), FD_ROOTS*, NAMESERVER*, HOSTS* */
+	MSG_PROVIDER_START, /* KIND, FD_PEER (its end), FD_ROOTS*, NAMESERVER*, HOSTS*, PARENT?,
+			     * NO_PROXY* */
 	/* broker -> provider: one credential's definition a child, so that it holds one login.
 	 * PARAM* is "key=value" (policy/params.def; references to secrets are left out), SECRET* is
 	 * "key=" and the bytes (ca_file's too). */
@@ -151,8 +152,9 @@ enum proto_type {
 			    * ("github"|"gitlab"|"buildkite"|"generic"), FD_KEYS? -> MSG_IDENTIFIED,
 			    * or FAILED (CODE ENOKEY: good so far, but keys, or newer ones, are wanted) */
 	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti), EXPIRES (wall, s) */
-	MSG_IDENTITY_KEYS, /* ISSUER, FD_ROOTS*, HOSTS*, NAMESERVER* -> MSG_IDENTITY_KEYS with
-			    * FD_KEYS (sealed: the issuer's key set) or FAILED */
+	MSG_IDENTITY_KEYS, /* ISSUER, FD_ROOTS*, HOSTS*, NAMESERVER*, PARENT?, NO_PROXY* ->
+			    * MSG_IDENTITY_KEYS with FD_KEYS (sealed: the issuer's key set) and TTL
+			    * (ms: how long the issuer's server says that it is good), or FAILED */
 
 	/* egretd -> mount */
 	MSG_MOUNT = 92, /* FD_MNTNS, FD_ROOT (O_PATH: the container's root), FD_CA, FD_BUNDLE,

@@ -18,6 +18,7 @@
 #include "egretd/child.h"
 #include "config/config.h"
 #include "egretd/kernel.h"
+#include "egretd/keycache.h"
 #include "event/event.h"
 #include "policy/credential.h"
 #include "policy/policy.h"
@@ -51,13 +52,6 @@ struct library {
 	struct pack policies, credentials;
 	void *policies_map, *credentials_map;
 	size_t policies_size, credentials_size;
-};
-
-/* What an issuer answered, unread (identity.c). */
-struct identity_keys {
-	bool have;
-	int fd;	     /* sealed memfd, owned */
-	uint64_t at; /* clock_now() */
 };
 
 struct daemon {
@@ -115,8 +109,8 @@ struct daemon {
 	struct direct *directs; /* direct.h */
 	uint32_t direct_last;	/* the number that was given last */
 	struct compile *reload;
-	struct identity_keys identity_keys[CONFIG_IDENTITY_MAX]; /* by the configuration's entry */
-	struct jti *jti;					 /* jti.h */
+	struct keycache identity_keys[CONFIG_IDENTITY_MAX]; /* by the configuration's entry */
+	struct jti *jti;				    /* jti.h */
 };
 
 /* services.c */

@@ -5,6 +5,7 @@
 #include "egretd/identity.h"
 #include "egretd/child_ask.h"
 #include "egretd/jti.h"
+#include "egretd/outside.h"
 
 #include "base/clock.h"
 
@@ -16,10 +17,6 @@
 
 #define IDENTITY_MS 15000 /* the program itself gives up after 10 s */
 #define IDENTITY_ARENA_MAX (1u << 20)
-/* A key that an issuer has withdrawn is believed no longer than this; one that it has just begun to
- * use is looked for at most once in a minute. */
-#define KEYS_MS 600000
-#define KEYS_AGAIN_MS 60000
 
 struct identity {
 	struct child_ask ask; /* first: one question at a time */
@@ -92,22 +89,9 @@ void identified_done(struct identified *i)
 	*i = (struct identified){ 0 };
 }
 
-static void put_list(struct msg_out *m, uint16_t tag, const struct config_list *l)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		msg_put_str(m, tag, l->at[i]);
-}
-
-static struct identity_keys *keys_of(const struct identity *i)
+static struct keycache *keys_of(const struct identity *i)
 {
 	return &i->d->identity_keys[i->issuer - i->d->config.identity];
-}
-
-static void keys_forget(struct identity_keys *k)
-{
-	if (k->have)
-		close(k->fd);
-	*k = (struct identity_keys){ 0 };
 }
 
 static void free_identity(struct identity *i)
@@ -138,7 +122,7 @@ static int ask_token(struct identity *i, char *why, size_t n);
 static void on_keys(struct child_ask *ask, int err, struct msg_in *m, const char *text)
 {
 	struct identity *i = (struct identity *)ask;
-	struct identity_keys *k = keys_of(i);
+	uint64_t ms = KEYCACHE_UNSAID;
 	char why[256] = "";
 	int fd = -1;
 
@@ -150,8 +134,8 @@ static void on_keys(struct child_ask *ask, int err, struct msg_in *m, const char
 			finish(i, -EPROTO, "egret-identity gave an answer of another form", NULL);
 			return;
 		}
-		keys_forget(k);
-		*k = (struct identity_keys){ true, fd, clock_now() };
+		(void)!msg_get_u64(m, TAG_TTL, &ms);
+		keycache_put(keys_of(i), fd, ms, clock_now());
 		err = ask_token(i, why, sizeof(why));
 		text = why;
 	}
@@ -162,13 +146,12 @@ static void on_keys(struct child_ask *ask, int err, struct msg_in *m, const char
 static void on_token(struct child_ask *ask, int err, struct msg_in *m, const char *text)
 {
 	struct identity *i = (struct identity *)ask;
-	struct identity_keys *k = keys_of(i);
 	struct identified ok = { .nfacts = 0 };
 	char why[256] = "";
 	uint64_t code = 0;
 
 	if (err && m && msg_get_u64(m, TAG_CODE, &code) == 0 && code == ENOKEY && !i->fetched &&
-	    (!k->have || clock_now() - k->at >= KEYS_AGAIN_MS)) {
+	    keycache_ask(keys_of(i), clock_now())) {
 		err = ask_keys(i, why, sizeof(why));
 		if (err)
 			finish(i, err, why, NULL);
@@ -185,17 +168,13 @@ static void on_token(struct child_ask *ask, int err, struct msg_in *m, const cha
 
 static int ask_keys(struct identity *i, char *why, size_t n)
 {
-	const struct daemon *d = i->d;
 	struct child_plan plan = plan_of(i, "keys");
 	struct msg_out m;
 
 	i->fetched = true;
 	msg_begin(&m, MSG_IDENTITY_KEYS, 1);
 	msg_put_str(&m, TAG_ISSUER, i->issuer->issuer);
-	for (unsigned k = 0; k < d->nroots && k < MSG_FDS_MAX - 1; k++)
-		msg_put_fd(&m, TAG_FD_ROOTS, d->roots[k]);
-	put_list(&m, TAG_HOSTS, &d->config.hosts);
-	put_list(&m, TAG_NAMESERVER, &d->config.nameservers);
+	put_outside(i->d, &m);
 	i->ask = (struct child_ask){
 		.answer = MSG_IDENTITY_KEYS,
 		.refused = -EACCES,
@@ -209,11 +188,9 @@ static int ask_keys(struct identity *i, char *why, size_t n)
 static int ask_token(struct identity *i, char *why, size_t n)
 {
 	struct child_plan plan = plan_of(i, "token");
-	struct identity_keys *k = keys_of(i);
+	int keys = keycache_get(keys_of(i), clock_now());
 	struct msg_out m;
 
-	if (k->have && clock_now() - k->at >= KEYS_MS)
-		keys_forget(k);
 	msg_begin(&m, MSG_IDENTIFY, 1);
 	msg_put_fd(&m, TAG_FD_VALUE, i->token);
 	msg_put_str(&m, TAG_ISSUER, i->issuer->issuer);
@@ -221,8 +198,8 @@ static int ask_token(struct identity *i, char *why, size_t n)
 	msg_put_str(&m, TAG_KIND, i->issuer->kind);
 	for (unsigned a = 0; a < i->issuer->nalgorithms; a++)
 		msg_put_str(&m, TAG_NAME, i->issuer->algorithms[a]);
-	if (k->have)
-		msg_put_fd(&m, TAG_FD_KEYS, k->fd);
+	if (keys >= 0)
+		msg_put_fd(&m, TAG_FD_KEYS, keys);
 	i->ask = (struct child_ask){
 		.answer = MSG_IDENTIFIED,
 		.refused = -EACCES,
@@ -273,6 +250,6 @@ void identity_cancel(struct identity *i)
 void identity_close(struct daemon *d)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(d->identity_keys); i++)
-		keys_forget(&d->identity_keys[i]);
+		keycache_done(&d->identity_keys[i]);
 	jti_close(d->jti);
 }

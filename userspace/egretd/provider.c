@@ -3,6 +3,8 @@
  * never say more than which of two kinds. */
 #include "egretd/provider.h"
 
+#include "egretd/outside.h"
+
 #include "base/log.h"
 
 #include <errno.h>
@@ -60,12 +62,6 @@ static void failed(struct daemon *d, uint32_t id, int err, const char *why)
 	(void)!service_send(&d->broker, &m);
 }
 
-static void put_list(struct msg_out *m, uint16_t tag, const struct config_list *l)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		msg_put_str(m, tag, l->at[i]);
-}
-
 /* What the child needs, then the broker's end to the broker. */
 static int tell(struct daemon *d, struct asker *p, const char *kind, const int pair[2])
 {
@@ -75,10 +71,7 @@ static int tell(struct daemon *d, struct asker *p, const char *kind, const int p
 	msg_begin(&m, MSG_PROVIDER_START, 1);
 	msg_put_str(&m, TAG_KIND, str_of(kind));
 	msg_put_fd(&m, TAG_FD_PEER, pair[0]);
-	for (unsigned i = 0; i < d->nroots && i < MSG_FDS_MAX - 1; i++)
-		msg_put_fd(&m, TAG_FD_ROOTS, d->roots[i]);
-	put_list(&m, TAG_NAMESERVER, &d->config.nameservers);
-	put_list(&m, TAG_HOSTS, &d->config.hosts);
+	put_outside(d, &m);
 	r = msg_send(p->child.sock, &m);
 	msg_out_done(&m);
 	if (r < 0)

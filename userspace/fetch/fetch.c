@@ -7,6 +7,7 @@
 #include "fetch/fetch.h"
 
 #include "base/clock.h"
+#include "base/noproxy.h"
 #include "base/resolve.h"
 #include "base/secret.h"
 #include "fetch/roots.h"
@@ -48,6 +49,8 @@ struct fetching {
 	uint64_t ms;
 	CURLU *url;
 	char *host, *port, *method;
+	char *parent;	       /* to CONNECT by; NULL: dialled from here */
+	char *dialled, *dport; /* whose address is looked up: the host's, or the parent's */
 	CURL *easy;
 	struct curl_slist *names, *headers;
 	struct buf body, head, answer;
@@ -107,6 +110,9 @@ static void fetching_free(struct fetching *g)
 	curl_free(g->port);
 	curl_url_cleanup(g->url);
 	free(g->method);
+	free(g->parent);
+	free(g->dialled);
+	free(g->dport);
 	if (g->body.p)
 		wipe(g->body.p, g->body.n);
 	buf_done(&g->body);
@@ -140,9 +146,27 @@ static void finish_late(struct fetching *g)
 	finish(g, -ETIMEDOUT, why);
 }
 
+/* What a parent did not do: its status, which no server gave. */
+static const char *refused_by_parent(const struct fetching *g, char *to, size_t n)
+{
+	long code = 0;
+
+	curl_easy_getinfo(g->easy, CURLINFO_HTTP_CONNECTCODE, &code);
+	if (!g->parent || code < 300)
+		return NULL;
+	if (code == 407)
+		snprintf(to, n,
+			 "the parent proxy wants credentials (407), and egret has none for "
+			 "it");
+	else
+		snprintf(to, n, "the parent proxy refused: it answered CONNECT with %ld", code);
+	return to;
+}
+
 static void finish_code(struct fetching *g, CURLcode code)
 {
-	char shown[CURL_ERROR_SIZE];
+	char shown[CURL_ERROR_SIZE + 32];
+	size_t n = 0;
 
 	if (g->too_large) {
 		snprintf(shown, sizeof(shown), "the answer is larger than %zu KiB",
@@ -150,9 +174,17 @@ static void finish_code(struct fetching *g, CURLcode code)
 		finish(g, -EFBIG, shown);
 		return;
 	}
-	text_escape(shown, sizeof(shown),
-		    str_of(g->error[0] ? g->error : curl_easy_strerror(code)));
-	finish(g, code ? -EIO : 0, code ? shown : NULL);
+	if (!code) {
+		finish(g, 0, NULL);
+		return;
+	}
+	if (!refused_by_parent(g, shown, sizeof(shown))) {
+		if (g->parent)
+			n = (size_t)snprintf(shown, sizeof(shown), "by the parent proxy: ");
+		text_escape(shown + n, sizeof(shown) - n,
+			    str_of(g->error[0] ? g->error : curl_easy_strerror(code)));
+	}
+	finish(g, -EIO, shown);
 }
 
 static void on_late(struct timer *t)
@@ -342,7 +374,7 @@ static bool is_literal(const char *host)
 {
 	unsigned char to[16];
 
-	return host[0] == '[' || inet_pton(AF_INET, host, to) == 1;
+	return strchr(host, ':') || inet_pton(AF_INET, host, to) == 1;
 }
 
 /* ---- an ask ---- */
@@ -383,7 +415,14 @@ static void ask_options(struct fetching *g, CURL *c)
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(c, CURLOPT_RESOLVE, g->names);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	/* Nothing of the environment. A parent sees the name and the port: what is asked, and the
+	 * fields that hold secrets, go to the server alone. */
+	curl_easy_setopt(c, CURLOPT_PROXY, g->parent ? g->parent : "");
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(c, CURLOPT_PROXYTYPE, (long)CURLPROXY_HTTP);
+	curl_easy_setopt(c, CURLOPT_HTTPPROXYTUNNEL, g->parent ? 1L : 0L);
+	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -430,7 +469,7 @@ static void dial(struct fetching *g, const struct buf *line)
 static int line_begin(const struct fetching *g, struct buf *line)
 {
 	buf_init(line, 4096);
-	return buf_addf(line, "%s:%s:", g->host, g->port);
+	return buf_addf(line, "%s:%s:", g->dialled, g->dport);
 }
 
 static void on_found(void *owner, int err, const uint8_t (*addrs)[16], unsigned n)
@@ -443,7 +482,9 @@ static void on_found(void *owner, int err, const uint8_t (*addrs)[16], unsigned 
 		finish(g, err, "the nameservers did not answer");
 	} else if (err < 0) {
 		finish(g, err,
-		       err == -ENOENT ? "there is no such name" : "the nameservers did not help");
+		       err != -ENOENT ? "the nameservers did not help"
+		       : g->parent    ? "there is no such name as the parent proxy's"
+				      : "there is no such name");
 	} else {
 		err = line_begin(g, &line);
 		for (unsigned i = 0; i < n && err == 0; i++)
@@ -469,22 +510,56 @@ static int look_up(struct fetching *g)
 		if (r < 0)
 			return r;
 	}
-	g->looking = resolve_get(f->resolve, str_of(g->host), on_found, g);
+	g->looking = resolve_get(f->resolve, str_of(g->dialled), on_found, g);
+	return 0;
+}
+
+/* 0 or -EINVAL. Addresses, names of the configuration and of no_proxy are dialled from here. */
+static int choose_way(struct fetching *g)
+{
+	const struct fetch_names *f = g->f->names;
+	struct str name = str_of(g->host), host;
+	char dport_text[8];
+	struct buf line;
+	uint64_t port;
+	uint16_t dport;
+	bool named;
+
+	buf_init(&line, 4096);
+	named = is_literal(g->host) || from_hosts(f, name, &line) != 0;
+	buf_done(&line);
+	if (str_u64(str_of(g->port), &port) < 0 || port > 65535)
+		return -EINVAL;
+	for (unsigned i = 0; i < f->nno_proxy && !named; i++)
+		named = no_proxy_covers(f->no_proxy[i], name, (uint16_t)port);
+	if (named || !f->proxy.n) {
+		g->dialled = mem_dup(name);
+		g->dport = mem_dup(str_of(g->port));
+		return 0;
+	}
+	if (proxy_url_split(f->proxy, &host, &dport) < 0)
+		return -EINVAL;
+	g->dialled = mem_dup(host);
+	snprintf(dport_text, sizeof(dport_text), "%u", dport);
+	g->dport = mem_dup(str_of(dport_text));
+	g->parent = mem_dup(f->proxy);
 	return 0;
 }
 
 static int find_addresses(struct fetching *g)
 {
 	struct buf line = { 0 };
-	int r;
+	int r = choose_way(g);
 
-	if (is_literal(g->host)) {
+	if (r < 0)
+		return r;
+	if (is_literal(g->dialled)) {
 		dial(g, &line);
 		return 0;
 	}
 	r = line_begin(g, &line);
 	if (r == 0)
-		r = from_hosts(g->f->names, str_of(g->host), &line);
+		r = from_hosts(g->f->names, str_of(g->dialled), &line);
 	if (r == 1) {
 		r = buf_add(&line, "", 1);
 		if (r == 0)
@@ -554,47 +629,4 @@ int fetch_start(struct fetch *f, const struct fetch_ask *q, fetch_fn fn, void *o
 	}
 	timer_set(f->loop, &g->late, g->ms, on_late, g);
 	return 0;
-}
-
-struct waiting {
-	struct loop *loop;
-	struct buf *ret;
-	const char *shown;
-	char *why;
-	size_t n;
-};
-
-static void on_waited(void *owner, const struct fetch_answer *a)
-{
-	struct waiting *w = owner;
-	int r = a->err ? a->err : a->status == 200 ? 0 : -EIO;
-
-	if (r == 0)
-		r = buf_add_str(w->ret, a->body);
-	if (a->err)
-		snprintf(w->why, w->n, "%s: %s", w->shown, a->why);
-	else if (a->status >= 300 && a->status < 400)
-		snprintf(w->why, w->n, "%s: answered %ld, a redirect: these are not followed",
-			 w->shown, a->status);
-	else if (r < 0)
-		snprintf(w->why, w->n, "%s: answered %ld, not 200", w->shown, a->status);
-	loop_stop(w->loop, r);
-}
-
-int fetch_get(struct fetch *f, const char *url, uint64_t ms, struct buf *ret, char *why, size_t n)
-{
-	struct fetch_ask q = { .method = "GET", .url = url, .size_max = ret->limit, .ms = ms };
-	char shown[600];
-	struct waiting w = { f->loop, ret, shown, why, n };
-	int r;
-
-	text_escape(shown, sizeof(shown), str_of(url));
-	r = ms ? fetch_start(f, &q, on_waited, &w) : -ETIMEDOUT;
-	if (r == 0)
-		return loop_run(f->loop);
-	snprintf(why, n, "%s: %s", shown,
-		 r == -EINVAL	   ? "is not an https address"
-		 : r == -ETIMEDOUT ? "no answer within 10 s"
-				   : "the nameservers in the configuration cannot be used");
-	return r;
 }

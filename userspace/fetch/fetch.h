@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests over https, on our loop: TLS verified against the roots given, no redirect, no proxy, no
- * answer larger than was asked for, all of it before a deadline. Connections are kept for the next
- * request. Names are looked up here and given to libcurl, which would start a thread for it. Called
- * by egret-identity and egret-provider. Hostile bytes: what nameservers and servers answer.
+ * Requests over https, on our loop: TLS verified against the roots given, no redirect, no proxy but
+ * the configuration's (by CONNECT), no answer larger than was asked for, all of it before a
+ * deadline. Connections are kept for the next request. Names are looked up here and given to
+ * libcurl, which would start a thread for it. Called by egret-identity and egret-provider. Hostile
+ * bytes: what nameservers, a parent proxy and servers answer.
  */
 #ifndef EGRET_FETCH_FETCH_H
 #define EGRET_FETCH_FETCH_H
@@ -18,11 +19,14 @@
 struct fetch;
 struct fetching;
 
-/* What a process asks with; the texts must outlive it. */
+/* What a process asks with; the texts must outlive it. As proxies do it (proxy/parent.h), names go
+ * by the parent, and addresses, `hosts` and what no_proxy covers do not. */
 struct fetch_names {
 	const struct str *hosts;       /* "name=ip,ip": not looked up */
 	const struct str *nameservers; /* "ip", "ip:port" */
-	unsigned nhosts, nnameservers;
+	const struct str *no_proxy;
+	unsigned nhosts, nnameservers, nno_proxy;
+	struct str proxy; /* "http://HOST:PORT": a parent; n = 0: none */
 };
 /* Who is believed, and who we are. */
 struct fetch_trust {
@@ -54,9 +58,12 @@ struct fetch *fetch_free(struct fetch *f); /* NULL; accepts NULL; what is asked 
 int fetch_trust(struct fetch *f, const struct fetch_trust *t, char *why, size_t n) MUST_CHECK;
 /* All of the ask is copied. fn is never called from inside. 0, or -EINVAL: no https address. */
 int fetch_start(struct fetch *f, const struct fetch_ask *q, fetch_fn fn, void *owner) MUST_CHECK;
-/* One document, waited for on the loop: 0 with its bytes in ret, or -errno with a sentence that
- * begins with the address. */
-int fetch_get(struct fetch *f, const char *url, uint64_t ms, struct buf *ret, char *why,
-	      size_t n) MUST_CHECK;
+/* One document, waited for on f's loop: 0 with its bytes in ret and, unless it is NULL, its head's
+ * in head; or -errno with a sentence that begins with the address. */
+int fetch_get(struct loop *l, struct fetch *f, const char *url, uint64_t ms, struct buf *ret,
+	      struct buf *head, char *why, size_t n) MUST_CHECK;
+/* Walks the fields of this name (lower or upper case) in a head, without blanks around them. Start
+ * with *at = 0. */
+bool fetch_each_field(struct str head, const char *name, size_t *at, struct str *ret);
 
 #endif

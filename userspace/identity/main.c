@@ -15,6 +15,7 @@
 #include "base/proto.h"
 #include "fetch/fetch.h"
 #include "identity/claims.h"
+#include "identity/fresh.h"
 #include "identity/signature.h"
 #include "identity/token.h"
 
@@ -31,9 +32,9 @@
 
 struct question {
 	struct str issuer, audience, kind;
-	struct str hosts[LIST_MAX], nameservers[LIST_MAX];
-	unsigned nhosts, nnameservers, algs;
-	struct buf token, keys, roots;
+	struct str hosts[LIST_MAX], nameservers[LIST_MAX], no_proxy[LIST_MAX], proxy;
+	unsigned nhosts, nnameservers, nno_proxy, algs;
+	struct buf token, keys, head, roots; /* head: of the answer that had the keys */
 	bool have_keys;
 	int64_t now; /* seconds */
 };
@@ -125,8 +126,11 @@ static int read_keys_question(struct msg_in *m, struct question *q, char *why, s
 
 	if (msg_get_str(m, TAG_ISSUER, 512, &q->issuer) < 0 ||
 	    take_list(m, TAG_HOSTS, q->hosts, &q->nhosts) < 0 ||
-	    take_list(m, TAG_NAMESERVER, q->nameservers, &q->nnameservers) < 0)
+	    take_list(m, TAG_NAMESERVER, q->nameservers, &q->nnameservers) < 0 ||
+	    take_list(m, TAG_NO_PROXY, q->no_proxy, &q->nno_proxy) < 0)
 		return -EBADMSG;
+	if (msg_get(m, TAG_PARENT, &q->proxy) < 0)
+		q->proxy.n = 0;
 	while (msg_each(m, TAG_FD_ROOTS, &at, &field)) {
 		cleanup_close int fd = -1;
 
@@ -170,7 +174,13 @@ static uint64_t left(uint64_t until)
 /* The key set as it came: only who reads a token looks into it. */
 static int fetch_keys(struct question *q, struct arena *a, int *ret_fd, char *why, size_t n)
 {
-	const struct fetch_names names = { q->hosts, q->nameservers, q->nhosts, q->nnameservers };
+	const struct fetch_names names = { .hosts = q->hosts,
+					   .nameservers = q->nameservers,
+					   .no_proxy = q->no_proxy,
+					   .nhosts = q->nhosts,
+					   .nnameservers = q->nnameservers,
+					   .nno_proxy = q->nno_proxy,
+					   .proxy = q->proxy };
 	const struct fetch_trust trust = { .roots = buf_str(&q->roots) };
 	const uint64_t until = clock_now() + FETCH_MS; /* both documents together */
 	struct loop *loop = loop_new();
@@ -185,11 +195,12 @@ static int fetch_keys(struct question *q, struct arena *a, int *ret_fd, char *wh
 		 q->issuer.n && q->issuer.p[q->issuer.n - 1] == '/' ? "" : "/");
 	r = fetch_trust(f, &trust, why, n);
 	if (r == 0)
-		r = fetch_get(f, url, left(until), &document, why, n);
+		r = fetch_get(loop, f, url, left(until), &document, NULL, why, n);
 	if (r == 0)
 		r = discovery_keys(a, buf_str(&document), q->issuer, &uri, why, n);
 	if (r == 0)
-		r = fetch_get(f, arena_str(a, uri).p, left(until), &q->keys, why, n);
+		r = fetch_get(loop, f, arena_str(a, uri).p, left(until), &q->keys, &q->head, why,
+			      n);
 	if (r == 0) {
 		*ret_fd = memfd_create("egret-keys", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (*ret_fd < 0 || write(*ret_fd, q->keys.p, q->keys.n) != (ssize_t)q->keys.n ||
@@ -261,22 +272,27 @@ static int answer_keys(int sock, struct msg_in *m, struct arena *a, char *why, s
 	cleanup_close int fd = -1;
 	struct question q = { 0 };
 	struct msg_out out;
+	uint64_t ms;
 	int r;
 
 	buf_init(&q.roots, ROOTS_MAX);
 	buf_init(&q.keys, FETCH_SIZE_MAX);
+	buf_init(&q.head, FETCH_SIZE_MAX);
 	r = read_keys_question(m, &q, why, n);
 	if (r == 0)
 		r = fetch_keys(&q, a, &fd, why, n);
 	if (r == 0) {
 		msg_begin(&out, MSG_IDENTITY_KEYS, m->id);
 		msg_put_fd(&out, TAG_FD_KEYS, fd);
+		if (fresh_ms(buf_str(&q.head), &ms))
+			msg_put_u64(&out, TAG_TTL, ms);
 		r = send_answer(sock, &out);
 	} else if (r != -EBADMSG) {
 		r = refused(sock, m->id, r, why);
 	}
 	buf_done(&q.roots);
 	buf_done(&q.keys);
+	buf_done(&q.head);
 	return r;
 }
 

@@ -95,28 +95,11 @@ int http_refused(struct question *q, const struct http_ask *ask, const struct ht
 
 bool http_header(const struct http_answer *a, const char *name, struct str *ret)
 {
-	const struct str want = str_of(name);
-	struct str rest = a->head;
 	bool found = false;
+	size_t at = 0;
 
-	while (rest.n) {
-		const char *end = memchr(rest.p, '\n', rest.n);
-		struct str line = { rest.p, end ? (size_t)(end - rest.p) : rest.n };
-
-		rest = (struct str){ line.p + line.n, rest.n - line.n };
-		if (rest.n)
-			rest = (struct str){ rest.p + 1, rest.n - 1 };
-		if (line.n <= want.n || line.p[want.n] != ':' ||
-		    !str_eq_nocase((struct str){ line.p, want.n }, want))
-			continue;
-		line = (struct str){ line.p + want.n + 1, line.n - want.n - 1 };
-		while (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
-			line = (struct str){ line.p + 1, line.n - 1 };
-		while (line.n && (unsigned char)line.p[line.n - 1] <= ' ')
-			line.n--;
-		*ret = line;
+	while (fetch_each_field(a->head, name, &at, ret))
 		found = true;
-	}
 	return found;
 }
 

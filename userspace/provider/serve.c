@@ -31,7 +31,7 @@ struct serving {
 	struct loop *loop;
 	struct fetch *fetch;
 	struct buf roots;
-	struct str hosts[LIST_MAX], nameservers[LIST_MAX];
+	struct str hosts[LIST_MAX], nameservers[LIST_MAX], no_proxy[LIST_MAX];
 	struct fetch_names names;
 	struct watch egretd, broker;
 	struct timer late;
@@ -80,6 +80,14 @@ static int take_list(const struct msg_in *m, uint16_t tag, struct str *to, unsig
 	return 0;
 }
 
+static void take_parent(const struct msg_in *m, struct str *to)
+{
+	struct str field;
+
+	if (msg_get(m, TAG_PARENT, &field) == 0)
+		*to = (struct str){ mem_dup(field), field.n };
+}
+
 static int take_roots(struct msg_in *m, struct buf *to)
 {
 	struct str field;
@@ -118,10 +126,14 @@ static int start(struct serving *s, int sock, struct str kind, int *ret_peer)
 	if (r == 0)
 		r = take_list(&m, TAG_NAMESERVER, s->nameservers, &s->names.nnameservers);
 	if (r == 0)
+		r = take_list(&m, TAG_NO_PROXY, s->no_proxy, &s->names.nno_proxy);
+	if (r == 0)
 		r = take_roots(&m, &s->roots);
 	if (r == 0)
 		r = msg_take_fd(&m, TAG_FD_PEER, ret_peer);
+	take_parent(&m, &s->names.proxy);
 	s->names.hosts = s->hosts;
+	s->names.no_proxy = s->no_proxy;
 	s->names.nameservers = s->nameservers;
 	msg_in_done(&m);
 	return r;

@@ -5,6 +5,7 @@
  */
 #include "proxy/parent.h"
 
+#include "base/noproxy.h"
 #include "http/h1.h"
 #include <errno.h>
 #include <stdio.h>
@@ -27,38 +28,13 @@ struct parent_ask {
 
 /* ---- which names ---- */
 
-/* "host:port", "1.2.3.4:port" or "[v6]:port" */
-static int split(struct str s, struct str *ret_host, uint16_t *ret_port)
-{
-	const char *colon = memrchr(s.p, ':', s.n);
-	struct str host;
-	uint64_t port;
-
-	if (!colon || str_u64((struct str){ colon + 1, (size_t)(s.p + s.n - colon - 1) }, &port) ||
-	    !port || port > 65535)
-		return -EINVAL;
-	host = (struct str){ s.p, (size_t)(colon - s.p) };
-	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-		host = (struct str){ host.p + 1, host.n - 2 };
-	else if (memchr(host.p, ':', host.n))
-		return -EINVAL;
-	*ret_host = host;
-	*ret_port = (uint16_t)port;
-	return 0;
-}
-
 int parent_new(struct str url, const struct str *no_proxy, unsigned n, struct parent **ret)
 {
 	struct parent *p;
 	struct str host;
 	uint16_t port;
 
-	if (!str_starts(url, "http://"))
-		return -EINVAL;
-	url = (struct str){ url.p + 7, url.n - 7 };
-	if (url.n && url.p[url.n - 1] == '/')
-		url.n--;
-	if (split(url, &host, &port))
+	if (proxy_url_split(url, &host, &port))
 		return -EINVAL;
 	p = mem_new(sizeof(*p));
 	p->port = port;
@@ -85,40 +61,12 @@ struct parent *parent_free(struct parent *p)
 	return NULL;
 }
 
-/* "example.test": it and what is below; ".example.test" and "*.example.test": below alone; each
- * with or without a port; "*": all. Addresses and blocks name nothing here: no address is asked of
- * the parent. */
-static bool covers(struct str word, struct str name, uint16_t port)
-{
-	bool below = false;
-	struct str host;
-	uint16_t only;
-
-	if (str_is(word, "*"))
-		return true;
-	if (!split(word, &host, &only)) {
-		if (only != port)
-			return false;
-		word = host;
-	}
-	if (word.n && word.p[0] == '*')
-		word = (struct str){ word.p + 1, word.n - 1 };
-	if (word.n && word.p[0] == '.') {
-		word = (struct str){ word.p + 1, word.n - 1 };
-		below = true;
-	}
-	if (!word.n || name.n < word.n ||
-	    !str_eq_nocase((struct str){ name.p + name.n - word.n, word.n }, word))
-		return false;
-	return name.n == word.n ? !below : name.p[name.n - word.n - 1] == '.';
-}
-
 bool parent_takes(const struct parent *p, struct str name, uint16_t port)
 {
 	if (!p || !name.n)
 		return false;
 	for (unsigned i = 0; i < p->nexcept; i++)
-		if (covers(p->except[i], name, port))
+		if (no_proxy_covers(p->except[i], name, port))
 			return false;
 	return true;
 }
