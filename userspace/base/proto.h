@@ -106,8 +106,9 @@ enum proto_type {
 	 * "key=" and the bytes (ca_file's too). */
 	MSG_PROVIDE,  /* NAME, KIND (provider's name), PARAM*, SECRET*, TOKEN? (the job's own ID
 		       * token), TTL? (ms wanted), NOW? -> MSG_PROVIDED or FAILED (TEXT, CODE:
-		       * -EAGAIN  if it is worth asking again) */
-	MSG_PROVIDED, /* VALUE, EXPIRES (wall, us; 0: never), STATIC (0|1), HANDLE? (opaque: what
+		       * EAGAIN if it is worth asking again, ENOKEY if it never is) */
+	MSG_PROVIDED, /* VALUE, EXPIRES (wall, us; 0: never), RENEW_BY? (wall, us: from then on it
+		       * cannot be made anew), STATIC (0|1), HANDLE? (opaque: what
 		       * MSG_PROVIDER_RENEW and MSG_PROVIDER_REVOKE need), RENEWABLE (0|1), CERT?,
 		       * ACCESS_KEY?, SESSION? (as MSG_CRED; VALUE is the secret key here) */
 	MSG_PROVIDER_RENEW,  /* as MSG_PROVIDE with HANDLE, VALUE -> MSG_PROVIDED */
@@ -363,6 +364,7 @@ enum proto_tag {
 	TAG_RENEWABLE,
 	TAG_TOKEN_AUDIENCE,
 	TAG_REVOKED,
+	TAG_RENEW_BY,
 
 	/* descriptors */
 	TAG_FD_TCP = 256,

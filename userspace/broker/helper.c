@@ -136,7 +136,11 @@ static void answered(struct helper *h, struct msg_in *m)
 			text = STR("the provider failed without a reason");
 		text_escape(why, sizeof(why), text);
 		(void)!msg_get_u64(m, TAG_CODE, &code);
-		finish(h->b, a, code == EAGAIN ? -EAGAIN : -EIO, NULL, why);
+		finish(h->b, a,
+		       code == EAGAIN	? -EAGAIN
+		       : code == ENOKEY ? -ENOKEY
+					: -EIO,
+		       NULL, why);
 	}
 }
 

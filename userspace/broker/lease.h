@@ -40,7 +40,8 @@ struct lease {
 	unsigned generation;	 /* values that it had before */
 	bool replaced; /* a newer value took its place: revoked with its job, never renewed */
 	uint64_t minted_us, renewed_us, expires_us, revoked_us; /* wall; 0: not, or never */
-	uint64_t ends_us; /* by itself, as its provider said; a ttl makes expires_us earlier */
+	uint64_t ends_us;     /* by itself, as its provider said; a ttl makes expires_us earlier */
+	uint64_t renew_by_us; /* then it cannot be made anew any more; 0: always, or not known */
 	uint64_t requests;
 	struct secret value, cert, access_key, session, handle;
 	struct lease_ask *ask; /* under way */

@@ -19,6 +19,7 @@
 #define AGAIN_MS 1000u	    /* doubled each time, */
 #define AGAIN_MAX_MS 60000u /* up to this */
 #define SOON_MS 1000u	    /* no lease is renewed more often */
+#define AHEAD_MS 30000u	    /* of the end of what it is made with */
 #define HANDLE_MAX 16384u
 
 struct lease_ask {
@@ -74,6 +75,7 @@ static int take(struct lease *l, const struct msg_in *m, struct lease *ret, char
 		       msg_get_u64(m, TAG_STATIC, &is_static) < 0))
 		r = -EBADMSG;
 	(void)!msg_get_u64(m, TAG_RENEWABLE, &renewable);
+	(void)!msg_get_u64(m, TAG_RENEW_BY, &ret->renew_by_us);
 	if (r == 0 && ret->value.n + ret->cert.n + ret->session.n + ret->handle.n > LEASE_VALUE_MAX)
 		r = -EMSGSIZE;
 	if (r == 0 && ret->expires_us && ret->expires_us <= now)
@@ -169,10 +171,11 @@ static uint64_t backoff(unsigned tries)
 	return ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
 }
 
-/* At two thirds of its life, not all of one moment's at one moment. */
+/* At two thirds of its life, not all of one moment's at one moment; but once more ahead of the end
+ * of what it is made with (a job's ID token), as it cannot be had later. */
 void lease_plan(struct lease *l)
 {
-	uint64_t now = clock_wall_us(), life_ms;
+	uint64_t now = clock_wall_us(), life_ms, left_ms;
 
 	timer_del(&l->timer);
 	if (!l->expires_us)
@@ -183,6 +186,9 @@ void lease_plan(struct lease *l)
 		return;
 	}
 	life_ms = life_ms * 2 / 3 - random_below(life_ms / 15 + 1);
+	left_ms = l->renew_by_us > now && !l->renewable ? (l->renew_by_us - now) / 1000 : 0;
+	if (left_ms > 2 * AHEAD_MS && left_ms - AHEAD_MS < life_ms)
+		life_ms = left_ms - AHEAD_MS - random_below(AHEAD_MS);
 	timer_set(l->b->loop, &l->timer, life_ms < SOON_MS ? SOON_MS : life_ms, on_timer, l);
 }
 
@@ -258,6 +264,8 @@ static void mint_failed(struct lease *l, int err, const char *why)
 		return;
 	}
 	/* What there is goes on until it ends; then it is asked for when it is needed. */
+	if (err == -ENOKEY)
+		return;
 	left_ms = l->expires_us > now ? (l->expires_us - now) / 1000 : 0;
 	if (left_ms > AGAIN_MS)
 		again_in(l, backoff(l->tries) < left_ms ? backoff(l->tries) : left_ms);
@@ -293,6 +301,7 @@ static void minted(struct lease *l, const struct ask *a, const struct msg_in *m)
 					   fresh.expires_us > l->expires_us + SOON_MS * 1000);
 	l->expires_us = fresh.expires_us;
 	l->ends_us = fresh.ends_us;
+	l->renew_by_us = fresh.renew_by_us;
 	l->is_static = fresh.is_static;
 	l->state = LEASE_LIVE;
 	l->tries = 0;

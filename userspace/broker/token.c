@@ -84,7 +84,8 @@ int token_put(const struct job *j, const struct credential *c, struct msg_out *m
 	if (!t) {
 		snprintf(why, size,
 			 "the job has no ID token for %.*s: its CI system gives one to jobs that "
-			 "may have it (GitHub: permissions: id-token: write), --token-for by hand",
+			 "may have it (GitHub: permissions: id-token: write), --token-for by hand; "
+			 "an egret-broker that was started anew has none of its jobs' any more",
 			 STR_ARG(audience));
 		return -ENOKEY;
 	}

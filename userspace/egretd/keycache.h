@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEYCACHE_LEAST_MS 60000	  /* also when it says not to keep them */
-#define KEYCACHE_USUAL_MS 600000  /* it says nothing */
+#define KEYCACHE_LEAST_MS 60000	 /* also when it says not to keep them */
+#define KEYCACHE_USUAL_MS 600000 /* it says nothing */
 #define KEYCACHE_MOST_MS 3600000
-#define KEYCACHE_AGAIN_MS 60000	  /* between two questions while there are keys */
+#define KEYCACHE_AGAIN_MS 60000 /* between two questions while there are keys */
 #define KEYCACHE_UNSAID UINT64_MAX
 
 struct keycache {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How those dial who ask something outside on egret's own behalf (egret-provider, egret-identity). */
+/* How those dial who ask something outside on egret's own behalf (egret-provider, egret-identity).
+ */
 #ifndef EGRET_EGRETD_OUTSIDE_H
 #define EGRET_EGRETD_OUTSIDE_H
 

@@ -32,8 +32,8 @@ static void on_waited(void *owner, const struct fetch_answer *a)
 	loop_stop(w->loop, r);
 }
 
-int fetch_get(struct loop *l, struct fetch *f, const char *url, uint64_t ms, struct buf *ret, struct buf *head,
-	      char *why, size_t n)
+int fetch_get(struct loop *l, struct fetch *f, const char *url, uint64_t ms, struct buf *ret,
+	      struct buf *head, char *why, size_t n)
 {
 	struct fetch_ask q = { .method = "GET", .url = url, .size_max = ret->limit, .ms = ms };
 	char shown[600];

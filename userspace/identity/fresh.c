@@ -39,11 +39,11 @@ static void directive(struct str word, bool *said, uint64_t *s)
 	uint64_t v = 0;
 
 	if (str_eq_nocase(name, STR("max-age"))) {
-		if (!eq || !seconds(trimmed((struct str){ eq + 1, word.n - (size_t)(eq + 1 - word.p) }),
-				    &v))
+		if (!eq ||
+		    !seconds(trimmed((struct str){ eq + 1, word.n - (size_t)(eq + 1 - word.p) }),
+			     &v))
 			return;
-	} else if (!str_eq_nocase(name, STR("no-store")) &&
-		   !str_eq_nocase(name, STR("no-cache"))) {
+	} else if (!str_eq_nocase(name, STR("no-store")) && !str_eq_nocase(name, STR("no-cache"))) {
 		return;
 	}
 	*s = *said && *s < v ? *s : v;

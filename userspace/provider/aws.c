@@ -7,6 +7,7 @@
  */
 #include "provider/aws.h"
 
+#include "provider/jobtoken.h"
 #include "provider/table.h"
 #include "provider/xml.h"
 #include <errno.h>
@@ -27,58 +28,6 @@ struct str aws_endpoint(struct question *q, const char *service, struct str regi
 }
 
 /* ---- the session's name ---- */
-
-static bool base64url_decode(struct question *q, struct str in, struct str *ret)
-{
-	char *to = arena_new(&q->arena, in.n / 4 * 3 + 4);
-	uint32_t v = 0;
-	unsigned bits = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
-		int d;
-
-		if (c >= 'A' && c <= 'Z')
-			d = c - 'A';
-		else if (c >= 'a' && c <= 'z')
-			d = c - 'a' + 26;
-		else if (c >= '0' && c <= '9')
-			d = c - '0' + 52;
-		else if (c == '-' || c == '_')
-			d = c == '-' ? 62 : 63;
-		else
-			return false;
-		v = v << 6 | (uint32_t)d;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			to[n++] = (char)(v >> bits & 0xff);
-		}
-	}
-	*ret = (struct str){ to, n };
-	return true;
-}
-
-/* The claims of the job's token, as names to be read in AWS's own log: who checks them is STS. */
-static const struct node *claims(struct question *q)
-{
-	const char *dot = memchr(q->token.p, '.', q->token.n), *end;
-	const struct node *root;
-	struct diag_file f = { STR("token"), { NULL, 0 } };
-	struct diag d;
-
-	if (!dot)
-		return NULL;
-	dot++;
-	end = memchr(dot, '.', (size_t)(q->token.p + q->token.n - dot));
-	if (!end || !base64url_decode(q, (struct str){ dot, (size_t)(end - dot) }, &f.text))
-		return NULL;
-	diag_init(&d);
-	root = json_load_loose(&q->arena, &f, &d);
-	diag_done(&d);
-	return root && root->kind == NODE_OBJECT ? root : NULL;
-}
 
 static struct str claim(struct question *q, const struct node *c, const char *key)
 {
@@ -104,7 +53,7 @@ static struct str session_name(struct question *q)
 
 	if (own.n)
 		return own;
-	c = claims(q);
+	c = job_token_claims(q);
 	for (size_t i = 0; c && !s.n && i < ARRAY_SIZE(pairs); i++) {
 		struct str a = claim(q, c, pairs[i][0]), b = claim(q, c, pairs[i][1]);
 
@@ -170,6 +119,8 @@ static int refused(struct question *q, const struct http_ask *ask, const struct 
 
 	if (xml_read(got->body, &q->arena, w, ARRAY_SIZE(w)) < 0)
 		w[0].text = w[1].text = STR("");
+	if (str_is(w[0].text, "ExpiredTokenException"))
+		return job_token_over(q, "sts says that it has ended");
 	return http_refused(q, ask, got,
 			    question_printf(q, "%.*s%s%.*s", STR_ARG(w[0].text),
 					    w[0].text.n && w[1].text.n ? ": " : "",
@@ -186,8 +137,8 @@ static bool plain(struct str s, size_t min, size_t max)
 	return true;
 }
 
-static int read_answer(struct question *q, const struct http_answer *got, int64_t duration,
-		       struct aws_keys *ret)
+static int read_keys(struct question *q, const struct http_answer *got, int64_t duration,
+		     struct aws_keys *ret)
 {
 	enum { ACCESS_KEY, SECRET, SESSION, EXPIRATION };
 	struct xml_want w[] = { [ACCESS_KEY] = { .path = RESULT "AccessKeyId" },
@@ -217,6 +168,12 @@ static int read_answer(struct question *q, const struct http_answer *got, int64_
 	return 0;
 }
 
+int aws_answer(struct question *q, const struct http_ask *ask, const struct http_answer *got,
+	       int64_t duration, struct aws_keys *ret)
+{
+	return got->status == 200 ? read_keys(q, got, duration, ret) : refused(q, ask, got);
+}
+
 int aws_assume(struct question *q, struct aws_keys *ret)
 {
 	struct str url = question_param(q, PARAM_STS_URL);
@@ -225,10 +182,9 @@ int aws_assume(struct question *q, struct aws_keys *ret)
 	struct http_answer got;
 	int r;
 
-	if (!q->token.n)
-		return question_fail(q, -ENOENT,
-				     "the job brought no ID token of its CI system to assume the "
-				     "role with");
+	r = job_token_need(q);
+	if (r < 0)
+		return r;
 	if (q->ttl_ms)
 		duration = (int64_t)(q->ttl_ms / 1000);
 	if (duration < DURATION_MIN)
@@ -247,9 +203,7 @@ int aws_assume(struct question *q, struct aws_keys *ret)
 					      { "WebIdentityToken", q->token },
 					      { NULL, { NULL, 0 } } });
 	r = http_ask(q, &ask, &got);
-	if (r < 0)
-		return r;
-	return got.status == 200 ? read_answer(q, &got, duration, ret) : refused(q, &ask, &got);
+	return r < 0 ? r : aws_answer(q, &ask, &got, duration, ret);
 }
 
 static int provide(struct question *q, struct answer *ret)
@@ -263,6 +217,7 @@ static int provide(struct question *q, struct answer *ret)
 	ret->access_key = keys.access_key;
 	ret->session = keys.session;
 	ret->expires_ms = keys.expires_ms;
+	ret->renew_by_ms = job_token_ends(q) * 1000;
 	return 0;
 }
 

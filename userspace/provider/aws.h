@@ -12,6 +12,10 @@ struct aws_keys {
 
 /* AssumeRoleWithWebIdentity with the job's own token. 0 or -errno with a sentence. */
 int aws_assume(struct question *q, struct aws_keys *ret) MUST_CHECK;
+/* What it comes to when sts has answered, whatever it said; duration: seconds that were asked for.
+ */
+int aws_answer(struct question *q, const struct http_ask *ask, const struct http_answer *got,
+	       int64_t duration, struct aws_keys *ret) MUST_CHECK;
 /* "https://SERVICE.REGION.amazonaws.com/", in that region's partition. */
 struct str aws_endpoint(struct question *q, const char *service, struct str region);
 

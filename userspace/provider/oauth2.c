@@ -2,6 +2,7 @@
 /* See oauth2.h: what an authorisation server's answer means. Every byte of it is hostile. */
 #include "provider/oauth2.h"
 
+#include "provider/jobtoken.h"
 #include "provider/table.h"
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +109,7 @@ static int provide(struct question *q, struct answer *ret)
 		r = http_ask(q, &ask, &got);
 	if (r == 0)
 		r = oauth2_answer(q, &ask, &got, ret);
+	ret->renew_by_ms = job_token_ends(q) * 1000;
 	/* RFC 7009 wants the token itself. */
 	if (r == 0 && ends.revoke.n)
 		ret->handle = ret->value;

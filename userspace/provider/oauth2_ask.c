@@ -3,6 +3,7 @@
  * comes from a network but the addresses, which oauth2_find.c has looked at. */
 #include "provider/oauth2.h"
 
+#include "provider/jobtoken.h"
 #include "provider/sign.h"
 #include <errno.h>
 #include <openssl/rand.h>
@@ -65,15 +66,6 @@ static int assertion(struct question *q, const struct oauth2_ends *ends, struct 
 	return r;
 }
 
-static int need_token(struct question *q)
-{
-	if (q->token.n)
-		return 0;
-	return question_fail(q, -EACCES,
-			     "the job has no ID token of its own: its hook gets one where the "
-			     "credential says token_audience");
-}
-
 static int prove_client(struct question *q, const struct oauth2_ends *ends, struct form *f,
 			struct http_ask *ask)
 {
@@ -87,7 +79,7 @@ static int prove_client(struct question *q, const struct oauth2_ends *ends, stru
 	if (str_is(how, "private_key_jwt") || str_is(how, "job-token")) {
 		bool own = str_is(how, "private_key_jwt");
 
-		r = own ? assertion(q, ends, &value) : need_token(q);
+		r = own ? assertion(q, ends, &value) : job_token_need(q);
 		add(f, "client_id", id);
 		add(f, "client_assertion_type", STR(URN "client-assertion-type:jwt-bearer"));
 		if (r == 0)
@@ -162,14 +154,14 @@ int oauth2_ask_token(struct question *q, const struct oauth2_ends *ends, struct 
 		add(&f, "requested_token_type", STR(URN "token-type:access_token"));
 		add(&f, "subject_token", q->token);
 		add(&f, "subject_token_type", token_type(q));
-		r = need_token(q);
+		r = job_token_need(q);
 	} else if (str_is(grant, "jwt-bearer")) {
 		add(&f, "grant_type", STR(URN "grant-type:jwt-bearer"));
 		add(&f, "assertion", q->token);
 		add(&f, "scope", scopes(q));
 		add(&f, "audience", question_param(q, PARAM_AUDIENCE));
 		add(&f, "resource", question_param(q, PARAM_RESOURCE));
-		r = need_token(q);
+		r = job_token_need(q);
 	} else {
 		add(&f, "grant_type", STR("client_credentials"));
 		add(&f, "scope", scopes(q));

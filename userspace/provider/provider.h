@@ -42,11 +42,13 @@ struct answer {
 	struct str access_key, session;
 	struct str handle;  /* what renew and revoke need: opaque to the broker, journalled by it */
 	int64_t expires_ms; /* wall clock; 0: never */
-	bool is_static;	    /* was not made for this job, and is not revoked */
+	int64_t renew_by_ms; /* wall clock: then it cannot be made anew any more; 0: always */
+	bool is_static;	     /* was not made for this job, and is not revoked */
 	bool renewable;
 };
 
-/* 0; or -errno with a sentence in q->why (question_fail). -EAGAIN: worth asking again. */
+/* 0; or -errno with a sentence in q->why (question_fail). -EAGAIN: worth asking again. -ENOKEY:
+ * what the job brought is good for nothing more, and asking again is in vain. */
 struct provider_ops {
 	const char *name;
 	int (*provide)(struct question *q, struct answer *ret);

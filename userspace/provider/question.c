@@ -243,6 +243,8 @@ void answer_put(struct msg_out *m, const struct answer *a)
 {
 	msg_put_str(m, TAG_VALUE, a->value);
 	msg_put_u64(m, TAG_EXPIRES, a->expires_ms > 0 ? (uint64_t)a->expires_ms * 1000 : 0);
+	if (a->renew_by_ms > 0)
+		msg_put_u64(m, TAG_RENEW_BY, (uint64_t)a->renew_by_ms * 1000);
 	msg_put_u64(m, TAG_STATIC, a->is_static);
 	msg_put_u64(m, TAG_RENEWABLE, a->renewable);
 	put(m, TAG_HANDLE, a->handle);

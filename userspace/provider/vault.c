@@ -18,6 +18,7 @@
 #include "base/secret.h"
 #include "provider/fiber.h"
 #include "provider/http.h"
+#include "provider/jobtoken.h"
 #include "provider/vault_form.h"
 #include <errno.h>
 #include <stdio.h>
@@ -125,8 +126,10 @@ static int log_in(struct question *q, struct login *ret)
 {
 	struct said s = { .method = "POST", .path = vault_login_path(q) };
 	struct vault_answer a;
-	int r = vault_login_body(q, &s.body);
+	int r = q->token.n ? job_token_need(q) : 0;
 
+	if (r == 0)
+		r = vault_login_body(q, &s.body);
 	if (r == 0)
 		r = asked(q, &s, &a, NULL);
 	if (r < 0)

@@ -2,8 +2,9 @@
 /*
  * A day of 30 jobs with leases of an hour, on a clock of the test's: at no minute of it a lease
  * that lives has no value that is good, though the provider is down for ten minutes of each three
- * hours and cannot renew half of them. The broker's own code, its loop and its journal; the test is
- * the provider and the clock.
+ * hours and cannot renew half of them. And a job whose own token ends before it does: what is made
+ * with it is made once more ahead of that, ends, and is refused. The broker's own code, its loop
+ * and its journal; the test is the provider and the clock.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,6 +27,7 @@
 #define JOBS 30u
 #define MINUTES (24u * 60)
 #define LIFE_MS 3600000u
+#define SECOND 1000000ull
 
 static uint64_t now_us = 1800000000000000u;
 
@@ -53,7 +55,28 @@ void clock_text(uint64_t wall_us, char *to)
 static struct broker_part b;
 static struct job jobs[JOBS];
 static int egretd = -1, provider = -1;
-static unsigned made, renewed;
+static unsigned made, renewed, in_vain, fails;
+static uint64_t token_ends_us; /* 0: what is made needs no token of the job's */
+
+/* As STS does: keys for a quarter of an hour, while the token is good. */
+static void answer_by_token(const struct msg_in *m)
+{
+	struct msg_out out;
+
+	assert_int_equal(m->type, MSG_PROVIDE);
+	if (now_us >= token_ends_us) {
+		in_vain++;
+		provider_says(provider, m->id, MSG_FAILED, "the job's ID token has ended", ENOKEY);
+		return;
+	}
+	made++;
+	msg_begin(&out, MSG_PROVIDED, m->id);
+	msg_put_str(&out, TAG_VALUE, STR("keys"));
+	msg_put_u64(&out, TAG_EXPIRES, now_us + 900 * SECOND);
+	msg_put_u64(&out, TAG_RENEW_BY, token_ends_us);
+	msg_put_u64(&out, TAG_STATIC, 0);
+	assert_int_equal(msg_send(provider, &out), 0);
+}
 
 static void play(bool down)
 {
@@ -74,6 +97,11 @@ static void play(bool down)
 			msg_in_done(&m);
 			assert_true(msg_recv(b.egretd.fd, &m) == 0);
 			assert_true(helper_answer(&b, &m));
+		} else if (m.type == MSG_EVENT) {
+			struct str record;
+
+			assert_int_equal(msg_get(&m, TAG_RECORD, &record), 0);
+			fails += (unsigned char)record.p[0] == EVENT_CREDENTIAL_FAIL;
 		}
 		msg_in_done(&m);
 	}
@@ -95,6 +123,8 @@ static void play(bool down)
 			provider_says(provider, m.id, MSG_FAILED, "503", EAGAIN);
 		} else if (m.type == MSG_PROVIDER_REVOKE) {
 			provider_says(provider, m.id, MSG_OK, NULL, 0);
+		} else if (token_ends_us) {
+			answer_by_token(&m);
 		} else {
 			made += m.type == MSG_PROVIDE;
 			renewed += m.type == MSG_PROVIDER_RENEW;
@@ -122,17 +152,12 @@ static bool has_good(const struct job *j)
 	return false;
 }
 
-static void test_day(void **state)
+static void up(void)
 {
-	const struct source s[] = {
-		{ SOURCE_CREDENTIAL, STR("token.json"), STR(CREDENTIAL_TOKEN("token")) },
-	};
-	struct compiled c;
-	unsigned lost = 0;
 	char why[256];
 	int pair[2];
 
-	assert_int_equal(secret_arena_init(4 << 20), 0);
+	b = (struct broker_part){ 0 };
 	b.store.dir = store_fd;
 	b.journal.fd = -1;
 	assert_int_equal(secret_dup("0123456789abcdef0123456789abcdef", 32, &b.store.key), 0);
@@ -145,29 +170,66 @@ static void test_day(void **state)
 	egretd = pair[0];
 	outbox_init(&b.egretd, pair[1]);
 	b.loop = loop_new();
-	assert_int_equal(policy_compile(s, 1, 0, &c), 0);
-	for (unsigned i = 0; i < JOBS; i++) {
-		struct job *j = &jobs[i];
+}
 
-		j->broker_part = &b;
-		j->id = i + 1;
-		j->peer_fd = -1;
-		j->defs = mem_new(sizeof(*j->defs));
-		j->defs[0] = definition_get(&b, c.credentials[0]);
-		j->ndefs = 1;
-		assert_non_null(j->defs[0]);
-		lease_want(j, 1, 0, STR(""));
+static void down(unsigned njobs)
+{
+	leases_done(&b);
+	helpers_done(&b);
+	for (unsigned i = 0; i < njobs; i++) {
+		definition_put(&b, jobs[i].defs[0]);
+		free(jobs[i].defs);
+	}
+	close(egretd);
+	close(b.egretd.fd);
+	outbox_done(&b.egretd);
+	loop_free(b.loop);
+	journal_done(&b.journal);
+	secret_done(&b.store.key);
+	if (provider >= 0)
+		close(provider);
+	provider = -1;
+}
+
+static void begin(struct job *j, uint64_t id, struct str image)
+{
+	*j = (struct job){ .broker_part = &b, .id = id, .peer_fd = -1, .ndefs = 1 };
+	j->defs = mem_new(sizeof(*j->defs));
+	j->defs[0] = definition_get(&b, image);
+	assert_non_null(j->defs[0]);
+	lease_want(j, 1, 0, STR(""));
+}
+
+static void compile(struct compiled *c)
+{
+	const struct source s[] = {
+		{ SOURCE_CREDENTIAL, STR("token.json"), STR(CREDENTIAL_TOKEN("token")) },
+	};
+
+	assert_int_equal(policy_compile(s, 1, 0, c), 0);
+}
+
+static void test_day(void **state)
+{
+	struct compiled c;
+	unsigned lost = 0;
+
+	assert_int_equal(secret_arena_init(4 << 20), 0);
+	up();
+	compile(&c);
+	for (unsigned i = 0; i < JOBS; i++) {
+		begin(&jobs[i], i + 1, c.credentials[0]);
 		now_us += 7000000;
 		settle(false);
 	}
 	compiled_done(&c);
 	for (unsigned minute = 0; minute < MINUTES; minute++) {
-		bool down = minute % 180 < 10;
+		bool away = minute % 180 < 10;
 
 		/* In steps, as its retries are a second apart at first. */
 		for (unsigned i = 0; i < 6; i++) {
 			now_us += 10000000;
-			settle(down);
+			settle(away);
 		}
 		for (unsigned i = 0; i < JOBS; i++)
 			lost += !has_good(&jobs[i]);
@@ -186,26 +248,62 @@ static void test_day(void **state)
 		settle(false);
 	for (const struct lease *l = b.leases; l; l = l->next)
 		assert_int_equal(l->state, LEASE_OVER);
-	leases_done(&b);
-	helpers_done(&b);
-	for (unsigned i = 0; i < JOBS; i++) {
-		definition_put(&b, jobs[i].defs[0]);
-		free(jobs[i].defs);
+	down(JOBS);
+}
+
+/* A token of five minutes, keys of fifteen. */
+static void test_token_ends(void **state)
+{
+	const uint64_t begun = now_us;
+	struct job *j = &jobs[0];
+	struct compiled c;
+
+	up();
+	compile(&c);
+	made = in_vain = fails = 0;
+	token_ends_us = now_us + 300 * SECOND;
+	begin(j, 1, c.credentials[0]);
+	settle(false);
+	assert_int_equal(made, 1);
+	while (now_us < token_ends_us) {
+		now_us += SECOND;
+		settle(false);
 	}
-	outbox_done(&b.egretd);
-	loop_free(b.loop);
-	journal_done(&b.journal);
-	secret_done(&b.store.key);
-	close(pair[0]);
-	close(pair[1]);
-	if (provider >= 0)
-		close(provider);
+	assert_int_equal(made, 2); /* once more, while it could be */
+	assert_int_equal(in_vain, 0);
+	/* Good for longer than the first keys were; the failure to renew is told once, and nobody
+	 * is asked each minute. */
+	while (now_us < begun + 1120 * SECOND) {
+		now_us += 5 * SECOND;
+		settle(false);
+		assert_true(has_good(j));
+	}
+	assert_int_equal(in_vain, 1);
+	assert_int_equal(fails, 1);
+	/* Over: nothing old is given to who asks. */
+	while (now_us < begun + 1200 * SECOND) {
+		now_us += 5 * SECOND;
+		settle(false);
+	}
+	assert_false(has_good(j));
+	lease_want(j, 2, 0, STR(""));
+	settle(false);
+	assert_int_equal(in_vain, 2);
+	assert_int_equal(fails, 1);
+	assert_false(has_good(j));
+	assert_int_equal(made, 2);
+	token_ends_us = 0;
+	compiled_done(&c);
+	leases_job_ended(j);
+	settle(false);
+	down(1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_day, test_over),
+		cmocka_unit_test(test_day),
+		cmocka_unit_test_teardown(test_token_ends, test_over),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -89,7 +89,7 @@ static void test_token_exchange(void **state)
 	question_done(&q);
 
 	ASKED(&q, MSG_PROVIDE, "oauth2", "grant=token-exchange");
-	assert_int_equal(oauth2_ask_token(&q, &ends, &ask), -EACCES);
+	assert_int_equal(oauth2_ask_token(&q, &ends, &ask), -ENOKEY);
 	assert_string_equal(q.why, "oauth2: the job has no ID token of its own: its hook gets one "
 				   "where the credential says token_audience");
 	question_done(&q);
