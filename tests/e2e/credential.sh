@@ -69,6 +69,27 @@ rm -f "$TMP/pause" "$TMP/here"
 wait "$running"
 is "$(last_auth)" "Bearer file2-$token" "file: replaced by another, the running job gets that one"
 
+# A token as Kubernetes projects it: links in its own folder, exchanged whole. Changed in place where they lead, too.
+mkdir -p "$TMP/vol/..1" "$TMP/vol/..2" && chmod 1777 "$TMP/vol"
+echo "vol1-$token" >"$TMP/vol/..1/token" && echo "vol2-$token" >"$TMP/vol/..2/token"
+ln -s ..1 "$TMP/vol/..data" && ln -s ..data/token "$TMP/vol/token" && ln -s ..2 "$TMP/vol/..data_tmp"
+sed "s|$TMP/key.file|$TMP/vol/token|" "$CREDENTIAL" >"$TMP/vol.json"
+CREDENTIAL=$TMP/vol.json
+: >"$TMP/go"
+job bash -c "while [ -e '$TMP/go' ]; do ${get[*]} -o /dev/null https://api.test/hello.txt; sleep 0.05; done" >/dev/null 2>&1 &
+links=$!
+goes() { wait_for 20 "[ \"\$(last_auth)\" = 'Bearer $1-$token' ]"; }
+t "file: by links below its own folder" goes vol1
+mv -T "$TMP/vol/..data_tmp" "$TMP/vol/..data" && rm -r "$TMP/vol/..1"
+t "exchanged under a running job: the new one goes out" goes vol2
+echo "vol3-$token" >"$TMP/vol/..2/token"
+t "written anew where they lead" goes vol3
+is "$(origin_log | grep -o 'vol[123]-' | uniq | tr -d '\n')" vol1-vol2-vol3- "and never an old one behind a new one"
+ln -s ../key.file "$TMP/vol/out" && mv -T "$TMP/vol/out" "$TMP/vol/token"
+t "a link that leads out of its folder is refused, in words" wait_for 20 "grep -q 'vol/token: it is a symbolic link that leads out of its folder' '$TMP/events.ndjson'"
+rm "$TMP/go"
+wait $links
+
 # While a job with a lease still runs: every process of it, its files and its environment.
 cred '{ "header": "Authorization", "format": "Bearer {token}" }'
 : >"$TMP/pause"

@@ -3,6 +3,7 @@
  * of the compiler; names in inotify's events are only compared. */
 #include "egretd/files.h"
 
+#include "egretd/files_open.h"
 #include "egretd/job.h"
 
 #include "base/log.h"
@@ -23,7 +24,9 @@
 struct file {
 	struct file *next;
 	char *path;
-	int wd;	     /* of its folder; -1 */
+	int wd;	      /* of its folder; -1 */
+	int wd_below; /* of the one below it where links lead; -1 */
+	struct file_way way;
 	bool untold; /* the socket was full */
 };
 
@@ -40,34 +43,40 @@ static const char *base_name(const struct file *f)
 	return strrchr(f->path, '/') + 1;
 }
 
-/* Never through a link, never a device; the broker reads what it is given. */
-static int open_file(const char *path, int *ret, char *why, size_t n)
-{
-	cleanup_close int fd =
-		open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int r;
+static void on_again(struct timer *t);
 
-	if (fd < 0) {
-		r = -errno;
-		snprintf(why, n, "%s",
-			 r == -ELOOP ? "it is a symbolic link; name the file itself"
-				     : strerror(-r));
-		return r;
-	}
-	r = config_trusted(fd, path, why, n);
-	if (r == 0)
-		*ret = TAKE_FD(fd);
-	return r;
+static bool is_watched(const struct files *fs, int wd)
+{
+	for (const struct file *f = fs->list; f; f = f->next)
+		if (f->wd == wd || f->wd_below == wd)
+			return true;
+	return false;
 }
 
-static void on_again(struct timer *t);
+/* Opened, and watched where it lies now. */
+static int reopen(struct daemon *d, struct file *f, int *ret, char *why, size_t n)
+{
+	int r, before = f->wd_below;
+	char below[64];
+
+	r = file_open(f->path, &f->way, ret, why, n);
+	f->wd_below = -1;
+	if (f->way.dir >= 0) {
+		snprintf(below, sizeof(below), "/proc/self/fd/%d", f->way.dir);
+		f->wd_below = inotify_add_watch(d->files->inotify, below, WATCHED | IN_ONLYDIR);
+	}
+	file_way_done(&f->way);
+	if (before >= 0 && !is_watched(d->files, before))
+		(void)inotify_rm_watch(d->files->inotify, before);
+	return r;
+}
 
 static void tell(struct daemon *d, struct file *f)
 {
 	cleanup_close int fd = -1;
 	char why[WHY_MAX];
 	struct msg_out m;
-	int r = open_file(f->path, &fd, why, sizeof(why));
+	int r = reopen(d, f, &fd, why, sizeof(why));
 
 	if (r < 0)
 		log_warn("%s, which a credential names, is not used: %s", f->path, why);
@@ -111,16 +120,37 @@ static void on_again(struct timer *t)
 		timer_set(d->loop, t, AGAIN_MS, on_again, d);
 }
 
+/* Does it lead to another file now, or is it another? */
+static bool is_of(const struct file *f, const struct inotify_event *e)
+{
+	if (e->mask & IN_Q_OVERFLOW)
+		return true;
+	if (f->wd == e->wd && (e->mask & IN_IGNORED))
+		return true;
+	if (f->wd_below == e->wd)
+		return e->mask & IN_IGNORED || (e->len && !strcmp(f->way.name, e->name));
+	if (f->wd != e->wd || !e->len)
+		return false;
+	for (unsigned i = 0; i < f->way.nlinks; i++)
+		if (!strcmp(f->way.links[i], e->name))
+			return true;
+	return !strcmp(base_name(f), e->name);
+}
+
 static void on_event(struct daemon *d, const struct inotify_event *e)
 {
-	bool gone = e->mask & IN_IGNORED;
+	bool gone = false;
 
 	for (struct file *f = d->files->list; f; f = f->next) {
-		if (!(e->mask & IN_Q_OVERFLOW) && f->wd != e->wd)
-			continue;
-		if (gone)
+		bool mine = is_of(f, e);
+
+		if (e->mask & IN_IGNORED && f->wd == e->wd) {
 			f->wd = -1;
-		if (gone || (e->mask & IN_Q_OVERFLOW) || (e->len && !strcmp(base_name(f), e->name)))
+			gone = true;
+		}
+		if (e->mask & IN_IGNORED && f->wd_below == e->wd)
+			f->wd_below = -1;
+		if (mine)
 			tell(d, f);
 	}
 	if (gone)
@@ -158,6 +188,7 @@ static void add(struct daemon *d, struct str path)
 	}
 	f = mem_new(sizeof(*f));
 	f->path = mem_dup(path);
+	f->wd_below = f->way.dir = -1;
 	f->next = fs->list;
 	fs->list = f;
 	fs->n++;

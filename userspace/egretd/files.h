@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files of root's that credentials name ("file {path}", "file:/PATH",
- * ca_file): opened here, since the broker may open none, never read here (P5), and handed to it as
- * descriptors, again whenever one changed. Those of credentials that came with a job are opened if
- * an administrator gave them.
+ * ca_file; by links only as files_open.h says): opened here, since the broker may open none, never
+ * read here (P5), and handed to it as descriptors, again whenever one changed. Those of credentials
+ * that came with a job are opened if an administrator gave them.
  */
 #ifndef EGRET_EGRETD_FILES_H
 #define EGRET_EGRETD_FILES_H

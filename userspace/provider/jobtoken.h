@@ -15,7 +15,8 @@ const struct node *job_token_claims(struct question *q);
 int64_t job_token_ends(struct question *q);
 /* 0 if there is one that has not ended, by more than clocks may differ; else -ENOKEY. */
 int job_token_need(struct question *q) MUST_CHECK;
-/* -ENOKEY with the sentence for one that has: nothing more can be made with it. how: who says so. */
+/* -ENOKEY with the sentence for one that has: nothing more can be made with it. how: who says so.
+ */
 int job_token_over(struct question *q, const char *how);
 
 #endif

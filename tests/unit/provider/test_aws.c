@@ -8,15 +8,15 @@
 #include <errno.h>
 
 #define NOW ASKED_NOW
-#define KEYS(expires)                                                                             \
-	"<AssumeRoleWithWebIdentityResponse "                                                     \
-	"xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>"   \
-	"<Credentials><AccessKeyId>ASIAEXAMPLEEXAMPLE00</AccessKeyId><SecretAccessKey>"           \
-	"s3cret-of-the-role-0123456789</SecretAccessKey><SessionToken>session-0123456789abcdef"   \
-	"</SessionToken><Expiration>" expires "</Expiration></Credentials>"                       \
+#define KEYS(expires)                                                                           \
+	"<AssumeRoleWithWebIdentityResponse "                                                   \
+	"xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>" \
+	"<Credentials><AccessKeyId>ASIAEXAMPLEEXAMPLE00</AccessKeyId><SecretAccessKey>"         \
+	"s3cret-of-the-role-0123456789</SecretAccessKey><SessionToken>session-0123456789abcdef" \
+	"</SessionToken><Expiration>" expires "</Expiration></Credentials>"                     \
 	"</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
-#define REFUSED(code, text)                                                                       \
-	"<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender"  \
+#define REFUSED(code, text)                                                                      \
+	"<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender" \
 	"</Type><Code>" code "</Code><Message>" text "</Message></Error></ErrorResponse>"
 
 /* ASKED_NOW is 2023-11-14T22:13:20Z. */
@@ -137,15 +137,16 @@ static void test_token(void **state)
 	/* Nobody is asked: there is no loop and no socket here. */
 	ASKED(&q, MSG_PROVIDE, "aws", "role_arn=arn", with_exp(-300));
 	assert_int_equal(aws_assume(&q, &(struct aws_keys){ 0 }), -ENOKEY);
-	assert_string_equal(q.why,
-			    "aws: the job's ID token has ended (at 2023-11-14T22:08:20Z), and a job "
-			    "that runs is given no other: nothing more can be made with it; what it "
-			    "made lasts longer with a longer ttl");
+	assert_string_equal(
+		q.why, "aws: the job's ID token has ended (at 2023-11-14T22:08:20Z), and a job "
+		       "that runs is given no other: nothing more can be made with it; what it "
+		       "made lasts longer with a longer ttl");
 	question_done(&q);
 	ASKED(&q, MSG_PROVIDE, "aws", "role_arn=arn");
 	assert_int_equal(aws_assume(&q, &(struct aws_keys){ 0 }), -ENOKEY);
-	assert_string_equal(q.why, "aws: the job has no ID token of its own: its hook gets one where "
-				   "the credential says token_audience");
+	assert_string_equal(q.why,
+			    "aws: the job has no ID token of its own: its hook gets one where "
+			    "the credential says token_audience");
 	question_done(&q);
 }
 
