@@ -32,6 +32,10 @@
 	(EGRET_CG_SERVICES | EGRET_CG_PUBLISHED | EGRET_CG_INBOUND | EGRET_CG_DIRECT | \
 	 EGRET_CG_DIALS)
 
+/* The verifier takes such a function by itself, once, and not anew for each way that leads to it:
+ * inlined, they made loading egret take twice as long. What they are given can be NULL to it. */
+#define ONCE __attribute__((noinline))
+
 struct arp {
 	__u8 dest[6], source[6], type[2];
 	__u8 hardware[2], proto[2], hlen, plen, op[2];
@@ -80,13 +84,13 @@ static __always_inline bool is_zero(const __u8 *a, int n)
 }
 
 /* As the kernel makes them, so that a frame carries nothing but whom it asks for. */
-static __always_inline bool arp_passes(struct __sk_buff *skb, const struct egret_link *link)
+ONCE bool egret_arp_passes(struct __sk_buff *skb, const struct egret_link *link)
 {
 	__u32 from[4] = { 0, 0, ADDR_MAPPED_WORD, 0 }, to[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
 	__u64 form; /* ARP, of Ethernet, for IPv4, lengths 6 and 4 */
 	struct arp a;
 
-	if (skb->len != sizeof(a) || bpf_skb_load_bytes(skb, 0, &a, sizeof(a)))
+	if (!link || skb->len != sizeof(a) || bpf_skb_load_bytes(skb, 0, &a, sizeof(a)))
 		return false;
 	__builtin_memcpy(&form, a.type, sizeof(form));
 	if (form != bpf_cpu_to_be64(0x0806000108000604ull) || !same(a.source, a.from_mac, 6) ||
@@ -105,13 +109,16 @@ static __always_inline bool arp_passes(struct __sk_buff *skb, const struct egret
 
 /* Solicitations to the group of their target or to the target itself; advertisements of the job's
  * own addresses. Not those before an address is in use (from ::): nobody needs to hear them. */
-static __always_inline bool nd_passes(struct __sk_buff *skb, const struct egret_link *link,
-				      const struct packet *p)
+ONCE bool egret_nd_passes(struct __sk_buff *skb, const struct egret_link *link,
+			  const struct packet *p)
 {
 	__u32 rest = skb->len - ETH_HEAD - sizeof(struct ip6_head), target[4];
-	bool asks = p->first == ND_SOLICIT;
 	struct nd n = {};
+	bool asks;
 
+	if (!link || !p)
+		return false;
+	asks = p->first == ND_SOLICIT;
 	if (!p->plain || p->hops != 255 || (!asks && p->first != ND_ADVERT))
 		return false;
 	if (rest == sizeof(n)) {
@@ -186,11 +193,11 @@ static __always_inline bool is_to_one(struct __sk_buff *skb)
 	       skb->pkt_type != FRAME_MULTICAST;
 }
 
-static __always_inline enum passes ip_passes(const struct egret_link *link, const struct packet *p)
+ONCE enum passes egret_ip_passes(const struct egret_link *link, const struct packet *p)
 {
 	enum passes direct;
 
-	if (!p->plain)
+	if (!link || !p || !p->plain)
 		return PASS_NO;
 	if (p->far.proto != IPPROTO_TCP && p->far.proto != IPPROTO_UDP)
 		return PASS_NO;
@@ -255,6 +262,13 @@ static __always_inline struct egret_seen_flow *seen_frame(struct __sk_buff *skb,
 	return f;
 }
 
+ONCE int egret_frame_read(struct __sk_buff *skb, struct packet *p)
+{
+	if (p)
+		packet_read(skb, ETH_HEAD, true, p);
+	return 0;
+}
+
 SEC("tc")
 int egret_link(struct __sk_buff *skb)
 {
@@ -279,11 +293,11 @@ int egret_link(struct __sk_buff *skb)
 	}
 	/* A tag is taken off the frame before it comes here. */
 	if (type == ETH_IP || type == ETH_IP6) {
-		packet_read(skb, ETH_HEAD, true, &p);
+		egret_frame_read(skb, &p);
 		if ((p.far.family == AF_INET) != (type == ETH_IP))
 			p.plain = false;
 		if (is_to_one(skb)) {
-			passes = ip_passes(link, &p);
+			passes = egret_ip_passes(link, &p);
 			if (!passes && is_dialled(sk, link, &p))
 				passes = PASS_NOW;
 		}
@@ -292,9 +306,9 @@ int egret_link(struct __sk_buff *skb)
 			*(volatile __u64 *)&f->link = (since & ~(__u64)0xffffffff) | ifindex;
 		if (!passes && type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
 		    !skb->vlan_present)
-			passes = nd_passes(skb, link, &p);
+			passes = egret_nd_passes(skb, link, &p);
 	} else if (type == ETH_ARP && !skb->vlan_present) {
-		passes = arp_passes(skb, link);
+		passes = egret_arp_passes(skb, link);
 	}
 	if (passes)
 		return PASS;
