@@ -78,6 +78,10 @@ like "$(gate_log)" '^s3 eu-west-1 STREAMING-UNSIGNED-PAYLOAD-TRAILER PUT' "and o
 out=$(job curl -sS --max-time 20 --aws-sigv4 "aws:amz:$R:sts" --user any:thing -d 'Action=GetCallerIdentity&Version=2011-06-15' "https://sts.$R.amazonaws.com/" 2>&1)
 like "$out" 'assumed-role/deploy' "curl --aws-sigv4"
 is "$(gate_log | grep -c REFUSED)" 1 "the gate has refused nothing that egret signed"
+out=$(job curl -sS --max-time 20 --aws-sigv4 "aws:amz:$R:sts" --user any:thing "https://sts.$R.amazonaws.com/echo" 2>&1)
+session=$(tail -n 1 "$TMP/aws/keys" | cut -d' ' -f3)
+like "$(gate_log)" "^echo of a session token of ${#session}$" "an origin that writes the session token back"
+is "$(tr -d '*' <<<"$out" | tr -d '\n' | wc -c) $(wc -c <<<"$out")" "0 $((4 * ${#session} + 1))" "and the job gets asterisks, also of its bytes in hexadecimal"
 
 asked() { gate_log | grep -vc '^assume'; }
 before=$(asked)

@@ -110,6 +110,11 @@ int credential_open(struct str image, struct credential *ret)
 	return 0;
 }
 
+bool credential_same(const struct credential *a, const struct credential *b)
+{
+	return a->n == b->n && memcmp(a->p, b->p, a->n) == 0;
+}
+
 static struct img_credential head_of(const struct credential *c)
 {
 	struct img_credential h;

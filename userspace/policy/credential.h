@@ -59,7 +59,8 @@ struct credential_inject {
 	struct str format; /* holds {token} */
 };
 
-int credential_open(struct str image, struct credential *ret) MUST_CHECK; /* 0 or -EBADMSG */
+int credential_open(struct str image, struct credential *ret) MUST_CHECK;     /* 0 or -EBADMSG */
+bool credential_same(const struct credential *a, const struct credential *b); /* in every byte */
 struct str credential_name(const struct credential *c);
 enum provider credential_provider(const struct credential *c);
 /* Walks the params, in the order of load_provider.c's table. Start with *at = 0. */

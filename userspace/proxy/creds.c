@@ -13,6 +13,7 @@
 #include "base/proto.h"
 #include "proxy/creds_fit.h"
 #include "proxy/derived.h"
+#include "proxy/kept.h"
 #include "sigv4/sigv4.h"
 
 #include <errno.h>
@@ -21,10 +22,8 @@
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
 
-#define LEASES_MAX 64	      /* for one host, and as many derived ones */
-#define OLD_VALUES 4	      /* of one credential, replaced by newer ones */
-#define OLD_MS (3600u * 1000) /* so long they are still taken out of answers */
-#define SCRUBS 8	      /* hosts that are spoken to at a time */
+#define LEASES_MAX 64 /* for one host, and as many derived ones */
+#define SCRUBS 8      /* hosts that are spoken to at a time */
 
 struct creds_want {
 	struct creds_want *next, **back;
@@ -43,11 +42,7 @@ struct entry {
 	int index;
 	char scope[SIGV4_SCOPE_MAX + 1];
 	struct lease lease;
-	struct {
-		struct secret value;
-		uint64_t until;
-	} old[OLD_VALUES];
-	unsigned next_old;
+	struct kept kept; /* what the lease was; of one that signs its session tokens */
 	bool have, asked;
 	uint64_t renew_us; /* wall; 0: never */
 	uint32_t ask_id;
@@ -114,8 +109,7 @@ static void entry_done(struct entry *e)
 	secret_done(&e->lease.access_key);
 	secret_done(&e->lease.session);
 	client_cert_free(e->lease.cert);
-	for (unsigned k = 0; k < OLD_VALUES; k++)
-		secret_done(&e->old[k].value);
+	kept_done(&e->kept);
 }
 
 /* The one of this scope, or NULL. */
@@ -182,13 +176,41 @@ void creds_free(struct credentials *c)
 	free(c);
 }
 
+void creds_adopt(struct credentials *c, struct credentials *before)
+{
+	int *to;
+
+	if (!c || !before)
+		return;
+	to = mem_new((size_t)before->n * sizeof(*to) + 1);
+	for (int i = 0; i < before->n; i++) {
+		struct entry *e = &before->entries[i];
+		int k = 0;
+
+		while (k < c->n && !credential_same(&e->lease.cred, &c->entries[k].lease.cred))
+			k++;
+		to[i] = k < c->n ? k : -1;
+		if (to[i] < 0)
+			continue;
+		kept_move(&c->entries[k].kept, &e->kept);
+		if (e->have && e->lease.value.n)
+			kept_add(&c->entries[k].kept, &e->lease.value, clock_now() + KEPT_MS);
+	}
+	derived_move(c->derived, before->derived, to);
+	c->leased |= before->leased;
+	free(to);
+}
+
 bool creds_opaque(const struct credentials *c, struct str host)
 {
 	for (int i = 0; i < c->n; i++) {
-		const struct lease *l = &c->entries[i].lease;
+		const struct entry *e = &c->entries[i];
+		struct str kept;
 
-		if (c->entries[i].have && credential_host(&l->cred, host) &&
-		    !credential_opaque_pass(&l->cred))
+		if ((e->have || (credential_provider(&e->lease.cred) != PROVIDER_AWS &&
+				 kept_list(&e->kept, &kept, 1))) &&
+		    credential_host(&e->lease.cred, host) &&
+		    !credential_opaque_pass(&e->lease.cred))
 			return false;
 	}
 	return true;
@@ -233,36 +255,32 @@ const struct lease *creds_now_scope(const struct credentials *c, int index, stru
 	return e && good(e) ? &e->lease : NULL;
 }
 
-/* A value that was replaced may come back as long as somebody has it. */
-static size_t old_values(const struct entry *e, struct str *to, size_t room)
-{
-	size_t n = 0;
-
-	for (unsigned k = 0; k < OLD_VALUES && n < room; k++)
-		if (e->old[k].value.p && e->old[k].until > clock_now())
-			to[n++] = (struct str){ (char *)e->old[k].value.p, e->old[k].value.n };
-	return n;
-}
-
 static int make_scrub(const struct credentials *c, struct str host, struct scrub **ret)
 {
 	struct str values[2 * LEASES_MAX];
-	size_t n = 0, plain, at = 0;
+	size_t n = 0, plain, sessions = 0, at = 0;
+	int r;
 
 	for (int i = 0; i < c->n; i++) {
-		const struct lease *l = &c->entries[i].lease;
+		const struct entry *e = &c->entries[i];
 
-		if (!c->entries[i].have || !credential_host(&l->cred, host))
+		if (!credential_host(&e->lease.cred, host))
 			continue;
 		if (n == LEASES_MAX)
 			return -ENOMEM;
-		values[n++] = (struct str){ (char *)l->value.p, l->value.n };
-		n += old_values(&c->entries[i], values + n, LEASES_MAX - n);
+		if (e->have)
+			values[n++] = (struct str){ (char *)e->lease.value.p, e->lease.value.n };
+		plain = kept_list(&e->kept, values + n, LEASES_MAX - n);
+		sessions += credential_provider(&e->lease.cred) == PROVIDER_AWS ? plain : 0;
+		n += plain;
 	}
 	plain = n;
 	while (n < ARRAY_SIZE(values) && derived_each(c, host, &at, &values[n]))
 		n++;
-	return scrub_new(values, n, plain, ret);
+	r = scrub_new(values, n, plain, ret);
+	if (r == 0 && sessions == n)
+		scrub_set_loose(*ret);
+	return r;
 }
 
 int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
@@ -369,20 +387,33 @@ static void refused_by_broker(struct entry *e, struct str why)
 static void keep_old(struct entry *e, struct secret value)
 {
 	struct str is = { (char *)e->lease.value.p, e->lease.value.n };
-	unsigned at = e->next_old % OLD_VALUES;
 
-	if (!e->have || secret_eq(is, (struct str){ (char *)value.p, value.n })) {
+	if (!e->have || secret_eq(is, (struct str){ (char *)value.p, value.n }))
 		secret_done(&e->lease.value);
-		return;
-	}
-	secret_done(&e->old[at].value);
-	e->old[at].value = e->lease.value;
-	e->old[at].until = clock_now() + OLD_MS;
-	e->next_old++;
+	else
+		kept_add(&e->kept, &e->lease.value, clock_now() + KEPT_MS);
+}
+
+/* A session token signs nothing without its key, which never leaves the broker; still an origin may
+ * write it back, as S3 does when it finds a signature wrong. Kept once a credential, whatever its
+ * scopes, as long as it is good. */
+static int keep_session(struct entry *e, struct str token, uint64_t expires_us)
+{
+	uint64_t now = clock_wall_us();
+	size_t most = e->creds->px->limits.scrub_window / 3;
+	struct secret copy;
+
+	/* Of a longer one the front: what is left then is no token. */
+	if (secret_dup(token.p, token.n < most ? token.n : most, &copy) < 0)
+		return -ENOMEM;
+	kept_add(&e->creds->entries[e->index].kept, &copy,
+		 clock_now() + (expires_us > now ? (expires_us - now) / 1000 : KEPT_MS));
+	return 0;
 }
 
 /* What stands beside a signing key: both go out in fields of a head. */
-static const char *take_signer(struct entry *e, const struct msg_in *m, struct str key)
+static const char *take_signer(struct entry *e, const struct msg_in *m, struct str key,
+			       uint64_t expires_us)
 {
 	struct secret access = { 0 }, session = { 0 };
 	struct str a, t;
@@ -392,8 +423,10 @@ static const char *take_signer(struct entry *e, const struct msg_in *m, struct s
 		return "the broker's answer is not complete";
 	if (!creds_plain(a) || !creds_plain(t))
 		return "its session token cannot stand in a header";
-	if (secret_dup(a.p, a.n, &access) < 0 || secret_dup(t.p, t.n, &session) < 0) {
+	if (secret_dup(a.p, a.n, &access) < 0 || secret_dup(t.p, t.n, &session) < 0 ||
+	    keep_session(e, t, expires_us) < 0) {
 		secret_done(&access);
+		secret_done(&session);
 		return "there is no room left in locked memory";
 	}
 	secret_done(&e->lease.access_key);
@@ -427,7 +460,7 @@ static void leased(struct entry *e, const struct msg_in *m)
 		v.n = 0;
 	}
 	why = cert	    ? NULL
-	      : e->scope[0] ? take_signer(e, m, v)
+	      : e->scope[0] ? take_signer(e, m, v, expires)
 			    : creds_unfit(v, &e->creds->px->limits);
 	if (why) {
 		fail(e, why);

@@ -25,6 +25,10 @@ struct lease {
 typedef void (*creds_fn)(void *owner, const struct lease *l, const char *fault);
 struct creds_want;
 int creds_new(struct proxy *px, struct pack creds, struct credentials **ret) MUST_CHECK;
+/* What these need of those that were in force until now, whose credentials may be others: the
+ * values to search for and what origins handed out, of each credential that is the same still.
+ * Either may be NULL. */
+void creds_adopt(struct credentials *c, struct credentials *before);
 /* px->broker is another socket now: the broker was started anew. Accepts NULL. */
 void creds_broker_changed(struct credentials *c);
 void creds_free(struct credentials *c);

@@ -18,7 +18,7 @@
 
 #define DERIVED_MAX 1024
 #define VALUE_MAX 16384u
-#define KEPT_MS (3600u * 1000)
+#define GOOD_MS (3600u * 1000)
 #define REALMS 32
 
 #define MARK "egret_d_"
@@ -141,7 +141,7 @@ int derived_put(struct derived *d, const struct derived_want *w, struct str *ret
 		if (o->credential != w->credential || o->encoded != w->encoded ||
 		    !str_eq(host_of(o), w->host) || !secret_eq(value_of(o), w->value))
 			continue;
-		o->until = clock_now() + KEPT_MS;
+		o->until = clock_now() + GOOD_MS;
 		*ret = (struct str){ o->mark, MARK_N };
 		return 0;
 	}
@@ -161,12 +161,34 @@ int derived_put(struct derived *d, const struct derived_want *w, struct str *ret
 	if (w->host.n)
 		memcpy(o->host, w->host.p, w->host.n);
 	o->host_n = w->host.n;
-	o->until = clock_now() + KEPT_MS;
+	o->until = clock_now() + GOOD_MS;
 	mark_make(o->mark);
 	d->list[d->n++] = o;
 	d->version++;
 	*ret = (struct str){ o->mark, MARK_N };
 	return 0;
+}
+
+void derived_move(struct derived *d, struct derived *from, const int *to)
+{
+	size_t stays = 0;
+
+	if (from->n && !d->list)
+		d->list = mem_new(DERIVED_MAX * sizeof(struct one *));
+	for (size_t i = 0; i < from->n; i++) {
+		struct one *o = from->list[i];
+
+		if (to[o->credential] < 0 || d->n == DERIVED_MAX) {
+			from->list[stays++] = o;
+			continue;
+		}
+		o->credential = to[o->credential];
+		d->list[d->n++] = o;
+	}
+	from->n = stays;
+	d->version += from->version + 1;
+	memcpy(d->realms, from->realms, sizeof(d->realms));
+	d->nrealms = from->nrealms;
 }
 
 /* ---- in a request ---- */
@@ -333,7 +355,7 @@ static int swap_all(const struct credentials *creds, struct str host, struct str
 		secret_done(&out);
 		out = more;
 		v = (struct str){ (char *)out.p, out.n };
-		o->until = clock_now() + KEPT_MS;
+		o->until = clock_now() + GOOD_MS;
 	}
 	if (o) {
 		secret_done(&out);

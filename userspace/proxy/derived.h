@@ -26,6 +26,9 @@ struct derived_want {
 /* The mark, good as long as the table; the same for the same value, host and credential. 0;
  * -ENOMEM: no locked memory; -E2BIG: too long. */
 int derived_put(struct derived *d, const struct derived_want *w, struct str *ret) MUST_CHECK;
+/* What `from` has, by the credentials' new numbers; to[n] < 0: it is gone, and what came of it too.
+ */
+void derived_move(struct derived *d, struct derived *from, const int *to);
 /* Grows with each value: what is made of all of them is stale then. */
 unsigned derived_version(const struct derived *d);
 

@@ -118,7 +118,8 @@ static bool write_request(struct session *s)
 		memcpy(h->fields, fields, n * sizeof(*fields));
 	h->room = n + 8;
 	/* What signs a request anew is worth nothing to who reads it back. */
-	if ((exchange_credential(x) >= 0 && !x->resign.scope[0]) || s->down.scrub) {
+	if ((exchange_credential(x) >= 0 && !x->resign.scope[0]) ||
+	    (s->down.scrub && !scrub_loose(s->down.scrub))) {
 		head_drop(h, "accept-encoding");
 		head_drop(h, "range");
 		head_drop(h, "if-range");

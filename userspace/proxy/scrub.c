@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORMS 14u /* a value gives at most that many patterns */
+#define FORMS 15u /* a value gives at most that many patterns */
 #define SHIFTS 4096u
 
 struct pattern {
@@ -19,6 +19,7 @@ struct pattern {
 
 struct scrub {
 	unsigned held;
+	bool loose;
 	struct secret bytes; /* all patterns, one behind the other */
 	struct pattern *patterns;
 	size_t n;
@@ -64,6 +65,18 @@ static size_t form_hex(char *to, struct str v, const char *digits)
 		to[2 * i + 1] = digits[(uint8_t)v.p[i] & 15];
 	}
 	return 2 * v.n;
+}
+
+/* As S3 writes the bytes of what it signed. */
+static size_t form_hex_apart(char *to, struct str v)
+{
+	size_t n = form_hex(to, v, "0123456789abcdef");
+
+	for (size_t i = v.n; i-- > 1;) {
+		memmove(to + 3 * i, to + 2 * i, 2);
+		to[3 * i - 1] = ' ';
+	}
+	return n + v.n - 1;
 }
 
 static bool unreserved(char c)
@@ -153,6 +166,7 @@ static void add_forms(struct scrub *s, char **to, struct str v, bool plain)
 	}
 	add(s, to, form_hex(*to, v, "0123456789abcdef"));
 	add(s, to, form_hex(*to, v, "0123456789ABCDEF"));
+	add(s, to, form_hex_apart(*to, v));
 	add(s, to, form_url(*to, v, "0123456789ABCDEF"));
 	add(s, to, form_url(*to, v, "0123456789abcdef"));
 	add(s, to, form_json(*to, v, false));
@@ -188,8 +202,8 @@ int scrub_new(const struct str *values, size_t n, size_t plain, struct scrub **r
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		/* 1 + 6 * 4/3 + 2 * 2 + 2 * 3 + 2 * 2 + 6, and room to try one */
-		size += i < plain ? values[i].n * 36 + 64 : values[i].n + 64;
+		/* 1 + 6 * 4/3 + 2 * 2 + 3 + 2 * 3 + 2 * 2 + 6, and room to try one */
+		size += i < plain ? values[i].n * 39 + 64 : values[i].n + 64;
 	r = secret_new(size, &s->bytes);
 	if (r < 0) {
 		free(s);
@@ -223,6 +237,16 @@ struct scrub *scrub_free(struct scrub *s)
 	wipe(s, sizeof(*s));
 	free(s);
 	return NULL;
+}
+
+void scrub_set_loose(struct scrub *s)
+{
+	s->loose = true;
+}
+
+bool scrub_loose(const struct scrub *s)
+{
+	return s->loose;
 }
 
 bool scrub_empty(const struct scrub *s)

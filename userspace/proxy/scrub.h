@@ -21,6 +21,10 @@ int scrub_new(const struct str *values, size_t n, size_t plain, struct scrub **r
 struct scrub *scrub_hold(struct scrub *s); /* one more who frees it */
 struct scrub *scrub_free(struct scrub *s); /* NULL; wiped when nobody holds it any more */
 bool scrub_empty(const struct scrub *s);
+/* What it looks for is worth nothing by itself: an answer that cannot be searched, or a part of
+ * one, may pass. */
+void scrub_set_loose(struct scrub *s);
+bool scrub_loose(const struct scrub *s);
 
 /* Overwrites whole occurrences in p. *ret_sure: so many bytes from the front can be passed on; what
  * follows could be the start of an occurrence and is to be given again, with more bytes behind it.

@@ -351,6 +351,7 @@ static void reload(struct msg_in *m)
 	if (swap) {
 		/* Requests under way hold indexes into the old ones. */
 		conns_end_sessions(px);
+		creds_adopt(creds, before);
 		px->creds = creds;
 		creds_free(before);
 	}

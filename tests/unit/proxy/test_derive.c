@@ -330,6 +330,69 @@ static void test_renewed(void **state)
 	assert_says(got, "\r\n\r\n**********************");
 }
 
+/* Another set of credentials comes into force between two requests. */
+static void reload(const char *first, const char *second)
+{
+	static char bytes[2][65536];
+	static unsigned next;
+	struct source src[3] = { { SOURCE_POLICY, STR("p.json"), str_of(policy_text) },
+				 { SOURCE_CREDENTIAL, STR("1.json"), str_of(first) },
+				 { SOURCE_CREDENTIAL, STR("2.json"), str_of(second) } };
+	struct credentials *before = rig.px.creds;
+	char *to = bytes[next++ % 2];
+	struct msg_in told;
+	struct compiled c;
+	struct pack pack;
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(policy_compile(src, 3, 0, &c), 0);
+	assert_int_equal(pack_write(c.credentials, c.ncredentials, &fd), 0);
+	n = pread(fd, to, sizeof(bytes[0]), 0);
+	assert_true(n > 0);
+	assert_int_equal(pack_open(to, (size_t)n, &pack), 0);
+	assert_int_equal(creds_new(&rig.px, pack, &rig.px.creds), 0);
+	creds_adopt(rig.px.creds, before);
+	creds_free(before);
+	while (msg_recv(rig.broker, &told) >= 0) /* how often they were used */
+		msg_in_done(&told);
+	compiled_done(&c);
+	close(fd);
+}
+
+#define BESIDE                                                                  \
+	"{ \"name\": \"beside\", \"provider\": \"store\", \"value\": \"b\", "   \
+	"\"for\": \"any\", \"hosts\": [\"b.test\"], \"inject\": { \"header\": " \
+	"\"x-b\", \"format\": \"{token}\" } }"
+
+/* What came of a credential that is the same afterwards is good, and searched for; of another one
+ * it is not. */
+static void test_reload(void **state)
+{
+	char mark[MARK_N + 1];
+
+	rig.secret = "first-value-0123456789";
+	ask("auth.test", "POST /token HTTP/1.1\r\nContent-Length: 0",
+	    JSON "{\"access_token\":\"" TOKEN "\"}");
+	copy(mark, mark_behind("{\"access_token\":\""));
+	reload(BESIDE, CREDENTIAL(""));
+	ask("hub.reg.test", "GET /x HTTP/1.1",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 63\r\n\r\nfirst-value-0123456789 " TOKEN);
+	assert_null(strstr(got, "first-value"));
+	assert_null(strstr(got, TOKEN));
+	sends("hub.reg.test", "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer %s", mark,
+	      "Authorization: Bearer " TOKEN "\r\n");
+	reload(CREDENTIAL(""), BESIDE);
+	sends("hub.reg.test", "GET /v2/x HTTP/1.1\r\nAuthorization: Bearer %s", mark,
+	      "Authorization: Bearer " TOKEN "\r\n");
+	assert_string_equal(rig.last_credential, "gh");
+	/* A change of the credential takes it away, also when it comes back. */
+	reload(CREDENTIAL(", \"opaque_answers\": \"pass\""), BESIDE);
+	sends("hub.reg.test", "GET /v2/x HTTP/1.1\r\nX-Token: %s", mark, mark);
+	reload(CREDENTIAL(""), BESIDE);
+	sends("hub.reg.test", "GET /v2/x HTTP/1.1\r\nX-Token: %s", mark, mark);
+}
+
 static void test_opaque(void **state)
 {
 	static const char zipped[] =
@@ -369,6 +432,7 @@ int main(void)
 		T(test_lfs),
 		T(test_ecr),
 		T(test_renewed),
+		T(test_reload),
 		T(test_opaque),
 		cmocka_unit_test_setup_teardown(test_opaque_pass, up_opaque, down),
 	};

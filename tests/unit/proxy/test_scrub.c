@@ -73,7 +73,7 @@ static void base64(char *to, const char *before, const char *after)
 static void test_every_split(void **state)
 {
 	struct scrub *s = made(VALUE, NULL);
-	char forms[12][512], text[1024], want[1024];
+	char forms[13][512], text[1024], want[1024];
 	size_t n = 0;
 
 	copy(forms[n++], VALUE);
@@ -91,6 +91,8 @@ static void test_every_split(void **state)
 		}
 		*p = 0;
 	}
+	for (char *p = forms[n++], *v = forms[0]; *v; v++)
+		p += sprintf(p, "%02x%s", (unsigned char)*v, v[1] ? " " : "");
 	copy(forms[n++], "ghs_16C7e42F%2F%22292c%2B6912E7710c838347Ae178B4a");
 	copy(forms[n++], "ghs_16C7e42F%2f%22292c%2b6912E7710c838347Ae178B4a");
 	copy(forms[n++], "ghs_16C7e42F/\\\"292c+6912E7710c838347Ae178B4a");
