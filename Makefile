@@ -21,14 +21,19 @@ ifneq ($(findstring clang,$(CC)),)
 endif
 HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing -D_FORTIFY_SOURCE=2
 OPT ?= -O2 -g
+# Kernel programs are the same in each tree: they are made in one.
+KERN := $(BUILD)
 ifeq ($(ASAN),1)
-  # The sanitizers' own tree, so that both builds can stand side by side.
+  # The sanitizers' own tree, so that both builds can stand side by side. By clang, since the fuzzers are made of it too: what their engine
+  # wants to know of an input's way (fuzzer-no-link) is a few counters that nobody else reads.
   override BUILD := build/asan
-  OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DEGRET_ASAN=1
+  override CC := $(CLANG)
+  WARN += -Wno-unknown-warning-option
+  OPT := -O1 -gline-tables-only -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DEGRET_ASAN=1
   HARDEN := -fPIE -fno-strict-aliasing
   LDSAN := -fsanitize=address,undefined
 endif
-CPPFLAGS += -D_GNU_SOURCE -DEGRET_VERSION='"$(VERSION)"' -DEGRET_PREFIX='"$(PREFIX)"' -DOPENSSL_API_COMPAT=30000 -Iuserspace -Ibpf -I$(BUILD)/gen -I/usr/share/include/llhttp -I/usr/include/libnl3
+CPPFLAGS += -D_GNU_SOURCE -DEGRET_VERSION='"$(VERSION)"' -DEGRET_PREFIX='"$(PREFIX)"' -DOPENSSL_API_COMPAT=30000 -Iuserspace -Ibpf -I$(KERN)/gen -I/usr/share/include/llhttp -I/usr/include/libnl3
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections $(LDSAN)
 LDLIBS := -lnghttp2 -lcurl -lcjose -lbpf -lnl-route-3 -lnl-3 -lcjson -lssl -lcrypto -lcares -lseccomp -lcap-ng -lsystemd -lpsl -lidn2 -lz
@@ -117,19 +122,19 @@ $(BUILD)/lib/libllhttp.a: $(patsubst %,$(BUILD)/obj/llhttp/%.o,llhttp api http)
 # bpf/kernel.h names the few kernel fields that are read, relocated at load (CO-RE).
 # The maps' definitions come first: bpftool 7.1 gets the offsets wrong when an extern is seen before its definition.
 BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
-BPF_OBJ := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(BPF_SRC))
+BPF_OBJ := $(patsubst bpf/%.bpf.c,$(KERN)/bpf/%.bpf.o,$(BPF_SRC))
 BPF_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+$(KERN)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
 	$(if $(filter 0,$(V)),@echo "  BPF     $<")
 	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -I/usr/include/$(shell uname -m)-linux-gnu -O2 -g -Wall -Werror -c $< -o $@
 	$(Q)llvm-strip -g $@ 2>/dev/null || true
-$(BUILD)/bpf/egret.bpf.o: $(BPF_OBJ)
+$(KERN)/bpf/egret.bpf.o: $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen object $@ $^
-$(BUILD)/gen/egret.skel.h: $(BUILD)/bpf/egret.bpf.o
+$(KERN)/gen/egret.skel.h: $(KERN)/bpf/egret.bpf.o
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name egret_bpf > $@
-$(call objs,egretd) $(BUILD)/obj/egretd/main.o: | $(BUILD)/gen/egret.skel.h
+$(call objs,egretd) $(BUILD)/obj/egretd/main.o: | $(KERN)/gen/egret.skel.h
 
 include tests/tests.mk
 

@@ -44,22 +44,17 @@ $(MISBEHAVE_ALLOC): tests/misbehave/alloc.c $(BUILD)/obj/proxy/main.o $(call arc
 
 -include $(addsuffix .d,$(MISBEHAVE) $(MISBEHAVE_ALLOC))
 
-# Fuzzers: clang's libFuzzer, in a tree of their own; tests/fuzz/corpus/NAME is replayed by `make check`.
+# Fuzzers: clang's libFuzzer, in the sanitizers' tree (`make ASAN=1 fuzzers`); tests/fuzz/corpus/NAME is replayed by `make check`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
-FUZZ_BUILD := build/fuzz
-FUZZ_OBJ := $(patsubst userspace/%.c,$(FUZZ_BUILD)/obj/%.o,$(foreach l,$(LIBS) $(PROGRAMS),$(call srcs,$(l))))
-$(FUZZ_BUILD)/obj/%.o: userspace/%.c | $(BUILD)/gen/egret.skel.h
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -w -MMD -MP -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -c $< -o $@
-$(FUZZ_BUILD)/lib/libeverything.a: $(FUZZ_OBJ)
-	@mkdir -p $(@D)
-	@rm -f $@
-	$(Q)$(AR) rcsD $@ $^
-$(FUZZ_BUILD)/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_BUILD)/lib/libeverything.a $(LLHTTP)
-	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $^ -Wl,--as-needed $(LDLIBS)
--include $(shell find $(FUZZ_BUILD)/obj -name '*.d' 2>/dev/null)
+	$(if $(filter 0,$(V)),@echo "  FUZZER  $@")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDLIBS)
+-include $(wildcard $(BUILD)/fuzz/*.d)
+fuzzers: $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ_NAMES))
+fuzz-build: deps-build
+	@$(MAKE) --no-print-directory ASAN=1 fuzzers
 
 # Two more egretds, for tests/chaos/upgrade.sh: one with places where it can be killed (handover_point), and one of the next EGRET_ABI
 # whose tables are of another shape. Libraries and the other programs are those of the first build.
@@ -69,7 +64,7 @@ POINTS_FLAGS := -DEGRET_TEST_POINTS
 ABI3 := $(BUILD)/abi3
 ABI3_OBJ := $(patsubst userspace/egretd/%.c,$(ABI3)/obj/%.o,$(wildcard userspace/egretd/*.c))
 ABI3_FLAGS := -DEGRET_TEST_POINTS -DEGRET_ABI=3 -DEGRET_TEST_SHAPE
-$(POINTS)/obj/%.o: userspace/egretd/%.c $(BUILD)/gen/egret.skel.h
+$(POINTS)/obj/%.o: userspace/egretd/%.c $(KERN)/gen/egret.skel.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(POINTS_FLAGS) $(CFLAGS) -c $< -o $@
 $(POINTS)/bin/egretd: $(POINTS_OBJ) $(call archive,egretd) $(LIBARCH)
@@ -80,7 +75,7 @@ $(ABI3)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) $(ABI3_FLAGS) -I/usr/include/$(shell uname -m)-linux-gnu -O2 -g -Wall -Werror -c $< -o $@
 	$(Q)llvm-strip -g $@ 2>/dev/null || true
-$(ABI3)/bpf/egret.bpf.o: $(BPF_OBJ:$(BUILD)/bpf/%=$(ABI3)/bpf/%)
+$(ABI3)/bpf/egret.bpf.o: $(BPF_OBJ:$(KERN)/bpf/%=$(ABI3)/bpf/%)
 	$(Q)$(BPFTOOL) gen object $@ $^
 $(ABI3)/gen/egret.skel.h: $(ABI3)/bpf/egret.bpf.o
 	@mkdir -p $(@D)
@@ -110,9 +105,11 @@ $(OIDC):
 	else echo 'oidc-provider was not fetched'; rm -rf build/oidc.new; fi
 client-build: $(VERDACCIO) $(OIDC)
 
-.PHONY: test-build fuzz-build upgrade-build client-build
-test-build: $(MISBEHAVE) $(if $(filter 1,$(ASAN)),,$(MISBEHAVE_ALLOC)) $(UNIT_BIN) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(HELPER_BIN) $(BYPASS_BIN) ## compile all tests
-fuzz-build: $(patsubst %,$(FUZZ_BUILD)/bin/%,$(FUZZ_NAMES))
+.PHONY: test-build fuzzers fuzz-build upgrade-build client-build
+test-build: $(UNIT_BIN) $(HELPER_BIN) ## compile all tests
+ifneq ($(ASAN),1) # whose tree has what its suite runs
+test-build: $(MISBEHAVE) $(MISBEHAVE_ALLOC) $(KERNEL_BIN) $(BENCH_BIN) $(CHAOS_BIN) $(BYPASS_BIN)
+endif
 
 test: ## everything, test packages included (root)
 	@deploy/deps.sh build test
@@ -132,7 +129,7 @@ soak: build test-build upgrade-build client-build ## 2,000 jobs, 1,000 rounds of
 	@VM_FULL=1 VM_LIMIT=5000 tests/vm/run.sh
 	@BLOB_MB=1024 tests/run e2e/registry e2e/registries e2e/rebundle e2e/direct_container
 fuzz: fuzz-build ## fuzz each parser for FUZZ_SECONDS (60)
-	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; $(FUZZ_BUILD)/bin/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
+	@for f in $(FUZZ_NAMES); do mkdir -p tests/fuzz/corpus/$$f; build/asan/fuzz/$$f -max_total_time=$${FUZZ_SECONDS:-60} -timeout=10 tests/fuzz/corpus/$$f || exit 1; done
 lint: ## clang-format, cppcheck, file sizes, banned calls
 	@tests/lint.sh
 install: build ## into $(DESTDIR)$(PREFIX)

@@ -141,7 +141,7 @@ static void listen_to(void)
 	buf_init(&b, 1 << 22);
 	while (h2_pull(rig.h, &b))
 		;
-	for (const char *p = b.p; p < b.p + b.n; p += 9 + n) {
+	for (const char *p = b.p, *end = b.n ? p + b.n : p; p < end; p += 9 + n) {
 		unsigned type = (unsigned char)p[3];
 		uint32_t id = u32(p + 5);
 
@@ -333,7 +333,7 @@ static size_t body_bytes(void)
 	do {
 		b.n = 0;
 		more = h2_pull(rig.h, &b);
-		for (const char *p = b.p; p < b.p + b.n; p += 9 + n) {
+		for (const char *p = b.p, *end = b.n ? p + b.n : p; p < end; p += 9 + n) {
 			n = u32(p) >> 8;
 			assert_true(n <= 16384);
 			if (p[3] == DATA)
