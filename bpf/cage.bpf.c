@@ -73,8 +73,10 @@ static __always_inline bool is_of_netns(const __u32 addr[4])
 }
 
 /* In a namespace of the job's own, before the rest is asked. */
-static __always_inline int judge_there(const struct ask *a, __u32 name, __u64 job)
+ONCE int judge_there(const struct ask *a, __u32 name, __u64 job)
 {
+	if (!a)
+		return EGRET_R_CAGE_ADDRESS;
 	if (a->proto == IPPROTO_UDP)
 		return EGRET_R_CAGE_UDP;
 	if (is_of_netns(a->addr))
@@ -82,11 +84,13 @@ static __always_inline int judge_there(const struct ask *a, __u32 name, __u64 jo
 	return !name && is_member(job, a->addr) ? EGRET_R_HOST_ADDRESS : EGRET_OK;
 }
 
-static __always_inline int judge(const struct ask *a, __u32 name)
+ONCE int judge(const struct ask *a, __u32 name)
 {
 	__u32 ip[2] = { 0, 0 };
 	int n, reason;
 
+	if (!a)
+		return EGRET_R_CAGE_ADDRESS;
 	if (a->proto == IPPROTO_UDP)
 		return name & EGRET_CAGE_UDP ? EGRET_OK : EGRET_R_CAGE_UDP;
 	if (a->proto != IPPROTO_TCP)

@@ -48,13 +48,13 @@ static __always_inline enum passes range_passes(const struct egret_direct_range 
 }
 
 /* flags, policy: of the cgroup, or of the link. a->proto is TCP or UDP. */
-static __always_inline enum passes is_direct(__u32 flags, __u32 policy, const struct ask *a)
+ONCE enum passes is_direct(__u32 flags, __u32 policy, const struct ask *a)
 {
 	struct egret_direct_key key = { .prefixlen = 32 + 128 };
 	struct egret_direct_entry *e;
 	enum passes passes;
 
-	if (!(flags & EGRET_CG_DIRECT) || !policy ||
+	if (!a || !(flags & EGRET_CG_DIRECT) || !policy ||
 	    (a->proto != IPPROTO_TCP && a->proto != IPPROTO_UDP))
 		return PASS_NO;
 	__builtin_memcpy(key.policy, &policy, sizeof(key.policy));

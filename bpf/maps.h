@@ -23,6 +23,11 @@
 #define ENTRIES(n) (n)
 #endif
 
+/* The verifier goes through such a function by itself, once, and not anew for each way that leads
+ * to it: inlined, they made it take ten times as long to load egret. What is pointed to may be NULL
+ * to it, and it has to answer something. Weak: several objects have it, and one is kept. */
+#define ONCE __attribute__((noinline, weak))
+
 /* Depth of the cgroup where the programs of jobs are attached; set before loading. */
 extern const volatile __u32 egret_attach_level;
 extern const volatile __u64 egret_attach_id; /* that cgroup's id */

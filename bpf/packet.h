@@ -77,9 +77,8 @@ static __always_inline void packet_ports(struct __sk_buff *skb, __u32 up, __u32 
 	p->near_port = bpf_ntohs(leaves ? l4.source : l4.dest);
 }
 
-/* at: where the address's header begins. */
-static __always_inline void packet_read(struct __sk_buff *skb, __u32 at, bool leaves,
-					struct packet *p)
+/* at: where the address's header begins. Answers 0. */
+ONCE int packet_read(struct __sk_buff *skb, __u32 at, bool leaves, struct packet *p)
 {
 	__u32 whole = skb->len - at, up, said;
 	union {
@@ -87,8 +86,8 @@ static __always_inline void packet_read(struct __sk_buff *skb, __u32 at, bool le
 		struct ip6_head six;
 	} h = {};
 
-	if (bpf_skb_load_bytes(skb, at, &h.four, sizeof(h.four)))
-		return;
+	if (!p || bpf_skb_load_bytes(skb, at, &h.four, sizeof(h.four)))
+		return 0;
 	if (h.four.version_len >> 4 == 4) {
 		p->far.family = AF_INET;
 		p->far.addr[2] = p->near[2] = ADDR_MAPPED_WORD;
@@ -104,11 +103,11 @@ static __always_inline void packet_read(struct __sk_buff *skb, __u32 at, bool le
 			   (said == whole || (!said && whole > 0xffff));
 		/* What a later fragment has there is no header. */
 		if (h.four.frag & bpf_htons(IP_OFFSET))
-			return;
+			return 0;
 	} else {
 		p->far.family = AF_INET6;
 		if (bpf_skb_load_bytes(skb, at, &h.six, sizeof(h.six)))
-			return;
+			return 0;
 		if (leaves) {
 			__builtin_memcpy(p->far.addr, h.six.dest, 16);
 			__builtin_memcpy(p->near, h.six.source, 16);
@@ -127,6 +126,7 @@ static __always_inline void packet_read(struct __sk_buff *skb, __u32 at, bool le
 		packet_ports(skb, at + up, whole - up, leaves, p);
 	else if (bpf_skb_load_bytes(skb, at + up, &p->first, 1))
 		p->plain = false;
+	return 0;
 }
 
 #endif

@@ -32,10 +32,6 @@
 	(EGRET_CG_SERVICES | EGRET_CG_PUBLISHED | EGRET_CG_INBOUND | EGRET_CG_DIRECT | \
 	 EGRET_CG_DIALS)
 
-/* The verifier takes such a function by itself, once, and not anew for each way that leads to it:
- * inlined, they made loading egret take twice as long. What they are given can be NULL to it. */
-#define ONCE __attribute__((noinline))
-
 struct arp {
 	__u8 dest[6], source[6], type[2];
 	__u8 hardware[2], proto[2], hlen, plen, op[2];
@@ -84,7 +80,7 @@ static __always_inline bool is_zero(const __u8 *a, int n)
 }
 
 /* As the kernel makes them, so that a frame carries nothing but whom it asks for. */
-ONCE bool egret_arp_passes(struct __sk_buff *skb, const struct egret_link *link)
+ONCE bool arp_passes(struct __sk_buff *skb, const struct egret_link *link)
 {
 	__u32 from[4] = { 0, 0, ADDR_MAPPED_WORD, 0 }, to[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
 	__u64 form; /* ARP, of Ethernet, for IPv4, lengths 6 and 4 */
@@ -109,8 +105,7 @@ ONCE bool egret_arp_passes(struct __sk_buff *skb, const struct egret_link *link)
 
 /* Solicitations to the group of their target or to the target itself; advertisements of the job's
  * own addresses. Not those before an address is in use (from ::): nobody needs to hear them. */
-ONCE bool egret_nd_passes(struct __sk_buff *skb, const struct egret_link *link,
-			  const struct packet *p)
+ONCE bool nd_passes(struct __sk_buff *skb, const struct egret_link *link, const struct packet *p)
 {
 	__u32 rest = skb->len - ETH_HEAD - sizeof(struct ip6_head), target[4];
 	struct nd n = {};
@@ -193,7 +188,7 @@ static __always_inline bool is_to_one(struct __sk_buff *skb)
 	       skb->pkt_type != FRAME_MULTICAST;
 }
 
-ONCE enum passes egret_ip_passes(const struct egret_link *link, const struct packet *p)
+ONCE enum passes ip_passes(const struct egret_link *link, const struct packet *p)
 {
 	enum passes direct;
 
@@ -262,13 +257,6 @@ static __always_inline struct egret_seen_flow *seen_frame(struct __sk_buff *skb,
 	return f;
 }
 
-ONCE int egret_frame_read(struct __sk_buff *skb, struct packet *p)
-{
-	if (p)
-		packet_read(skb, ETH_HEAD, true, p);
-	return 0;
-}
-
 SEC("tc")
 int egret_link(struct __sk_buff *skb)
 {
@@ -293,11 +281,11 @@ int egret_link(struct __sk_buff *skb)
 	}
 	/* A tag is taken off the frame before it comes here. */
 	if (type == ETH_IP || type == ETH_IP6) {
-		egret_frame_read(skb, &p);
+		packet_read(skb, ETH_HEAD, true, &p);
 		if ((p.far.family == AF_INET) != (type == ETH_IP))
 			p.plain = false;
 		if (is_to_one(skb)) {
-			passes = egret_ip_passes(link, &p);
+			passes = ip_passes(link, &p);
 			if (!passes && is_dialled(sk, link, &p))
 				passes = PASS_NOW;
 		}
@@ -306,9 +294,9 @@ int egret_link(struct __sk_buff *skb)
 			*(volatile __u64 *)&f->link = (since & ~(__u64)0xffffffff) | ifindex;
 		if (!passes && type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
 		    !skb->vlan_present)
-			passes = egret_nd_passes(skb, link, &p);
+			passes = nd_passes(skb, link, &p);
 	} else if (type == ETH_ARP && !skb->vlan_present) {
-		passes = egret_arp_passes(skb, link);
+		passes = arp_passes(skb, link);
 	}
 	if (passes)
 		return PASS;
