@@ -122,9 +122,13 @@ enum h1_event flow_parse(struct flow *f)
 int flow_flush(struct flow *f)
 {
 	ssize_t r;
+	int e;
 
 	if (f->to_lane)
 		return h2_lane_flush(f->to_lane);
+	e = stream_flush(f->to);
+	if (e < 0)
+		return e;
 	while (f->out_at < f->out.n) {
 		r = stream_write(f->to, f->out.p + f->out_at, f->out.n - f->out_at);
 		if (r < 0)
@@ -329,7 +333,7 @@ static enum flow_state parse(struct flow *f)
 	return FLOW_WRITE;
 }
 
-static enum flow_state pump(struct flow *f, bool may_read, bool *corked)
+static enum flow_state pump(struct flow *f, bool may_read, struct stream **gathers)
 {
 	enum flow_state st;
 	ssize_t r;
@@ -362,21 +366,24 @@ static enum flow_state pump(struct flow *f, bool may_read, bool *corked)
 		/* A short read has emptied the socket: do not ask it again. */
 		if (r > 0 && r < READ_SIZE / 2)
 			may_read = false;
-		/* The second whole record of a turn: bulk. From here on whole packets of the
-		 * stack's go through it and wake the reader, not one for each record. */
+		/* The second whole record of a turn: bulk. From here on many leave at once and wake
+		 * the reader once. */
 		if (r >= (ssize_t)READ_SIZE && reads == 2 && f->to) {
-			stream_cork(f->to, true);
-			*corked = true;
+			*gathers = f->to;
+			stream_gather(f->to);
 		}
 	}
 }
 
 enum flow_state flow_pump(struct flow *f, bool may_read)
 {
-	bool corked = false;
-	enum flow_state st = pump(f, may_read, &corked);
+	struct stream *gathers = NULL;
+	enum flow_state st = pump(f, may_read, &gathers);
+	int e = gathers ? stream_send(gathers) : 0;
 
-	if (corked)
-		stream_cork(f->to, false);
-	return st;
+	/* Who cannot go on ends the connection: what is not sent of it then is lost like what lies
+	 * in its socket. */
+	if (e == 0 || st == FLOW_FAULT || st == FLOW_REFUSED || st == FLOW_READ_LOST)
+		return st;
+	return e == -EAGAIN ? FLOW_WRITE : FLOW_WRITE_LOST;
 }

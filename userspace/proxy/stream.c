@@ -6,6 +6,8 @@
  */
 #include "proxy/stream.h"
 
+#include "proxy/gather.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,6 +21,7 @@ struct stream {
 	struct loop *loop;
 	int fd;
 	SSL *ssl;
+	struct gather *gather; /* of ssl's, once it was asked for */
 	struct watch watch;
 	struct timer kick;
 	stream_fn on_read, on_write;
@@ -186,11 +189,33 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	return r ? r : -EPIPE;
 }
 
-void stream_cork(struct stream *s, bool on)
+static void cork(const struct stream *s, int on)
 {
-	int value = on;
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
 
-	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+void stream_gather(struct stream *s)
+{
+	if (!s->ssl) {
+		cork(s, 1);
+		return;
+	}
+	if (!s->gather)
+		s->gather = gather_new(s->ssl, s->fd);
+	if (s->gather) /* else records leave one by one */
+		gather_begin(s->gather);
+}
+
+int stream_send(struct stream *s)
+{
+	if (!s->ssl)
+		cork(s, 0);
+	return s->gather ? gather_end(s->gather) : 0;
+}
+
+int stream_flush(struct stream *s)
+{
+	return s->gather ? gather_flush(s->gather) : 0;
 }
 
 int stream_shutdown(struct stream *s)

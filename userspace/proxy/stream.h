@@ -29,9 +29,12 @@ int stream_detach(struct stream *s, int *ret_fd) MUST_CHECK;
  * message: the caller judges); -EAGAIN; -ECONNRESET, -EPROTO (TLS fault), -errno. */
 ssize_t stream_read(struct stream *s, void *p, size_t n);
 ssize_t stream_write(struct stream *s, const void *p, size_t n);
-/* on: the kernel keeps what does not fill a packet until off, which the same turn of the loop must
- * say. */
-void stream_cork(struct stream *s, bool on);
+/* What is written from here on leaves by stream_send, which the same turn of the loop must call. Of
+ * that: 0; -EAGAIN: the socket did not take all. The rest leaves before what is written next, and
+ * by stream_flush, for which on_write is to be asked for until it says 0; -errno. */
+void stream_gather(struct stream *s);
+int stream_send(struct stream *s) MUST_CHECK;
+int stream_flush(struct stream *s) MUST_CHECK;
 /* Ends our side: close_notify and shutdown(SHUT_WR). 0, -EAGAIN, -errno. */
 int stream_shutdown(struct stream *s) MUST_CHECK;
 

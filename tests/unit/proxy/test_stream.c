@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Streams in clear and in TLS over real sockets: bytes, buffered bytes, orderly and broken ends,
- * stale ones, detaching, freeing inside callbacks. */
+ * stale ones, detaching, freeing inside callbacks, records that are gathered. */
 #include "proxy/stream.h"
 
+#include "proxy/flow.h"
+#include "proxy/gather.h"
 #include "proxy/hand.h"
 #include "unit/proxy/certs.h"
 #include "unit/proxy/pairs.h"
@@ -261,6 +263,249 @@ static void bulk(void **state)
 	}
 }
 
+/* A pair whose sockets hold little. */
+static void narrow_pair(struct stream **ret_a, struct stream **ret_b, int few)
+{
+	tls_pair(ret_a, ret_b);
+	setsockopt(stream_fd(*ret_a), SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+	setsockopt(stream_fd(*ret_b), SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
+}
+
+/* Bytes of which each place says where it is. */
+static void number(char *p, size_t n, size_t from)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)((from + i) % 251);
+}
+
+#define RECORD 16384
+
+/* Writes records until the stream takes no more, or n bytes are written. */
+static size_t fill(struct stream *s, size_t from, size_t n)
+{
+	static char record[RECORD];
+	size_t put = 0;
+
+	while (put < n) {
+		ssize_t r;
+
+		number(record, RECORD, from + put);
+		r = stream_write(s, record, n - put < RECORD ? n - put : RECORD);
+		if (r < 0) {
+			assert_int_equal(r, -EAGAIN);
+			break;
+		}
+		put += (size_t)r;
+	}
+	return put;
+}
+
+/* Reads what is there; each byte is the one that belongs there. */
+static size_t drain(struct stream *s, size_t from, ssize_t *ret_last)
+{
+	static char got[20000], want[20000];
+	size_t n = 0;
+
+	while ((*ret_last = stream_read(s, got, sizeof(got))) > 0) {
+		number(want, (size_t)*ret_last, from + n);
+		assert_memory_equal(got, want, (size_t)*ret_last);
+		n += (size_t)*ret_last;
+	}
+	return n;
+}
+
+static void gathered(void **state)
+{
+	struct stream *a, *b, *c, *d;
+	char one;
+	size_t got = 0;
+	ssize_t last;
+
+	tls_pair(&a, &b);
+	tls_pair(&c, &d);
+	while (drain(b, 0, &last) || drain(a, 0, &last) || drain(c, 0, &last))
+		;
+	stream_gather(a);
+	assert_int_equal(fill(a, 0, 5 * RECORD), 5 * RECORD);
+	/* Nothing has left; what another stream writes does, and that one cannot gather, too. */
+	assert_int_equal(recv(stream_fd(b), &one, 1, MSG_PEEK), -1);
+	assert_int_equal(errno, EAGAIN);
+	stream_gather(d);
+	assert_int_equal(stream_write(d, "x", 1), 1);
+	assert_int_equal(recv(stream_fd(c), &one, 1, MSG_PEEK), 1);
+	assert_int_equal(stream_send(d), 0);
+	assert_int_equal(stream_flush(a), 0); /* not what is being gathered */
+	assert_int_equal(recv(stream_fd(b), &one, 1, MSG_PEEK), -1);
+	assert_int_equal(stream_send(a), 0);
+	for (int i = 0; i < 1000 && got < 5 * RECORD; i++)
+		got += drain(b, got, &last);
+	assert_int_equal(got, 5 * RECORD);
+	/* More than the buffer holds, in one go, and bytes one by one. */
+	got = 0;
+	stream_gather(a);
+	for (size_t at = 0; at < 40; at++)
+		assert_int_equal(fill(a, at, 1), 1);
+	assert_int_equal(fill(a, 40, 12 * RECORD), 12 * RECORD);
+	assert_int_equal(stream_send(a), 0);
+	for (int i = 0; i < 1000 && got < 40 + 12 * RECORD; i++)
+		got += drain(b, got, &last);
+	assert_int_equal(got, 40 + 12 * RECORD);
+	assert_int_equal(gather_kept(), 0);
+	/* A peer that is gone. */
+	stream_reset(b);
+	stream_free(b);
+	stream_gather(a);
+	(void)stream_write(a, "x", 1);
+	assert_true(stream_send(a) < -1);
+	assert_true(stream_write(a, "x", 1) < 0);
+	/* Freed while it gathers: nobody else gets its bytes. */
+	stream_gather(c);
+	assert_int_equal(fill(c, 0, RECORD), RECORD);
+	stream_free(c);
+	stream_free(d);
+	stream_free(a);
+	tls_pair(&a, &b);
+	stream_gather(a);
+	assert_int_equal(fill(a, 0, 10), 10);
+	assert_int_equal(stream_send(a), 0);
+	turns(loop, 2);
+	assert_int_equal(drain(b, 0, &last), 10);
+	stream_free(a);
+	stream_free(b);
+}
+
+/* A reader that does not read: what is kept is bounded, comes first, and an end waits for it. */
+static void gathered_and_stuck(void **state)
+{
+	enum { MANY = 64, TOTAL = 20 * RECORD };
+	struct stream *a[MANY], *b[MANY];
+	size_t put = 0, got = 0;
+	ssize_t last = -EAGAIN;
+	int r = -EAGAIN, turns_n = 0;
+
+	narrow_pair(&a[0], &b[0], 16384);
+	stream_gather(a[0]);
+	put = fill(a[0], 0, TOTAL);
+	assert_true(put > 100000 && put < TOTAL);
+	assert_int_equal(stream_send(a[0]), -EAGAIN);
+	assert_true(gather_kept() > 0 && gather_kept() < 128 << 10);
+	assert_int_equal(stream_flush(a[0]), -EAGAIN);
+	/* Gathers nothing while it has something kept. */
+	stream_gather(a[0]);
+	assert_int_equal(fill(a[0], put, RECORD), 0);
+	assert_int_equal(stream_send(a[0]), -EAGAIN);
+	while (r == -EAGAIN && turns_n++ < 10000) {
+		got += drain(b[0], got, &last);
+		turns(loop, 1);
+		r = stream_flush(a[0]);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(gather_kept(), 0);
+	/* And all but nothing is lost on the way to an orderly end. */
+	stream_gather(a[0]);
+	put += fill(a[0], put, TOTAL - put);
+	(void)!stream_send(a[0]);
+	for (turns_n = 0; last != 0 && turns_n < 10000; turns_n++) {
+		if (put < TOTAL)
+			put += fill(a[0], put, TOTAL - put);
+		else if (r != 1 && stream_shutdown(a[0]) == 0)
+			r = 1;
+		got += drain(b[0], got, &last);
+		turns(loop, 1);
+	}
+	assert_int_equal(got, TOTAL);
+	stream_free(a[0]);
+	stream_free(b[0]);
+	for (int i = 0; i < MANY; i++) {
+		narrow_pair(&a[i], &b[i], 1);
+		stream_gather(a[i]);
+		fill(a[i], 0, TOTAL);
+		(void)!stream_send(a[i]);
+		assert_true(gather_kept() < (4u << 20) + (128 << 10));
+	}
+	assert_true(gather_kept() > 4u << 20);
+	for (int i = 0; i < MANY; i++) {
+		stream_free(a[i]);
+		stream_free(b[i]);
+	}
+	assert_int_equal(gather_kept(), 0);
+}
+
+static bool on_head(struct flow *f, void *owner)
+{
+	return true;
+}
+
+/* A message is over when its last byte has left, not when it was gathered. */
+static void flow_and_stuck(void **state)
+{
+	static const struct h1_limits limits = { 65536, 100, 8192, 256 };
+	enum { TOTAL = 2 << 20 };
+	static char part[60000];
+	struct stream *source, *from, *to, *reader;
+	struct arena arena;
+	struct flow f;
+	struct h1 h1;
+	size_t sent = 0, got = 0;
+	enum flow_state st = FLOW_READ;
+	ssize_t r, last;
+	bool kept = false;
+
+	clear_pair(&source, &from);
+	narrow_pair(&to, &reader, 32768);
+	flow_init(&f, 65536, 65536);
+	arena_init(&arena, 1 << 20);
+	h1_init(&h1, true, &limits);
+	f.parser = &h1;
+	f.arena = &arena;
+	f.from = from;
+	f.to = to;
+	f.kind = BODY_LENGTH;
+	f.on_head = on_head;
+	r = snprintf(part, sizeof(part), "PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
+		     TOTAL);
+	assert_int_equal(stream_write(source, part, (size_t)r), r);
+	for (int i = 0; i < 100000 && st != FLOW_DONE; i++) {
+		do {
+			size_t n = TOTAL - sent < sizeof(part) ? TOTAL - sent : sizeof(part);
+
+			number(part, n, sent);
+			r = n ? stream_write(source, part, n) : 0;
+			sent += r > 0 ? (size_t)r : 0;
+		} while (r > 0);
+		if (st == FLOW_WRITE)
+			turns(loop, 1);
+		st = flow_pump(&f, true);
+		assert_true(st == FLOW_READ || st == FLOW_WRITE || st == FLOW_DONE);
+		if (gather_kept()) {
+			assert_int_equal(st, FLOW_WRITE);
+			kept = true;
+		}
+		/* Not before it is stuck, and then a little. */
+		if (st == FLOW_WRITE && (r = stream_read(reader, part, sizeof(part))) > 0) {
+			static char want[sizeof(part)];
+
+			number(want, (size_t)r, got);
+			assert_memory_equal(part, want, (size_t)r);
+			got += (size_t)r;
+		}
+	}
+	assert_int_equal(st, FLOW_DONE);
+	assert_true(kept);
+	assert_int_equal(gather_kept(), 0);
+	for (int i = 0; i < 10000 && got < TOTAL; i++) {
+		got += drain(reader, got, &last);
+		turns(loop, 1);
+	}
+	assert_int_equal(got, TOTAL);
+	flow_done(&f);
+	arena_done(&arena);
+	stream_free(source);
+	stream_free(from);
+	stream_free(to);
+	stream_free(reader);
+}
+
 static int setup(void **state)
 {
 	static const struct cert_form form = LEAF_FORM("x", "DNS:x.test");
@@ -289,9 +534,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_clear),	cmocka_unit_test(in_tls),
-		cmocka_unit_test(broken_ends),	cmocka_unit_test(stale),
-		cmocka_unit_test(freed_inside), cmocka_unit_test(bulk)
+		cmocka_unit_test(in_clear),	 cmocka_unit_test(in_tls),
+		cmocka_unit_test(broken_ends),	 cmocka_unit_test(stale),
+		cmocka_unit_test(freed_inside),	 cmocka_unit_test(bulk),
+		cmocka_unit_test(gathered),	 cmocka_unit_test(gathered_and_stuck),
+		cmocka_unit_test(flow_and_stuck)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
