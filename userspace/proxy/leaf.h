@@ -32,5 +32,7 @@ bool leaf_chose_h2(const SSL *ssl); /* after it */
 /* The leaf alone, borrowed: valid until the next call. */
 int leaves_cert(struct leaves *l, struct str name, const uint8_t *addr, X509 **ret) MUST_CHECK;
 size_t leaves_count(const struct leaves *l); /* in the cache */
+/* That a client could resume: a bounded number, the oldest go first. All go with l. */
+size_t leaves_sessions(const struct leaves *l);
 
 #endif

@@ -68,6 +68,10 @@ struct stream *stream_free(struct stream *s)
 	if (!s)
 		return NULL;
 	stream_unwatch(s);
+	/* OpenSSL forgets the session of a connection that ended without a word, as TLS 1.0 had it;
+	 * many clients do that. */
+	if (s->ssl && !s->failed && SSL_is_server(s->ssl))
+		SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN);
 	SSL_free(s->ssl);
 	close(s->fd);
 	stream_release(s);

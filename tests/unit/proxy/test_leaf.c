@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Leaves: the profile that strict clients want, the cache, and a handshake in both TLS versions. */
+/* Leaves: the profile that strict clients want, the cache, a handshake in both TLS versions, and
+ * whose sessions are resumed. */
 #include "proxy/leaf.h"
 
 #include "proxy/address.h"
 #include "unit/proxy/certs.h"
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -217,7 +219,8 @@ static void chain(void **state)
 }
 
 /* Both ends in memory: 1 when the handshake ended well. */
-static bool prefer; /* leaf_prefer_h2 */
+static bool prefer;	   /* leaf_prefer_h2 */
+static SSL_SESSION *offer; /* by the client */
 
 static int shake(struct leaves *l, SSL_CTX *ctx, const char *host, const char *alpn,
 		 SSL **ret_client)
@@ -237,14 +240,86 @@ static int shake(struct leaves *l, SSL_CTX *ctx, const char *host, const char *a
 	if (alpn)
 		SSL_set_alpn_protos(client, (const unsigned char *)alpn, (unsigned)strlen(alpn));
 	SSL_set_connect_state(client);
+	if (offer)
+		assert_int_equal(SSL_set_session(client, offer), 1);
 	for (int i = 0; i < 10 && !r; i++) {
 		int c = SSL_do_handshake(client), s = SSL_do_handshake(server);
 
 		r = c == 1 && s == 1;
 	}
+	if (r) /* the ticket of TLS 1.3 comes behind the handshake */
+		(void)SSL_read(client, &(char){ 0 }, 1);
+	SSL_set_shutdown(server, SSL_SENT_SHUTDOWN); /* as stream_free does it */
 	SSL_free(server);
 	*ret_client = client;
 	return r;
+}
+
+/* A handshake that offers `with` (a copy: OpenSSL spoils it); what it could resume next time. */
+static SSL_SESSION *session_of(struct leaves *l, SSL_CTX *ctx, const SSL_SESSION *with,
+			       bool resumes)
+{
+	SSL_SESSION *s;
+	SSL *client;
+
+	offer = with ? SSL_SESSION_dup(with) : NULL;
+	assert_int_equal(shake(l, ctx, "api.shop.test", NULL, &client), 1);
+	assert_int_equal(SSL_session_reused(client), resumes);
+	s = SSL_get1_session(client);
+	(void)SSL_shutdown(client); /* or the client takes it for broken */
+	SSL_free(client);
+	SSL_SESSION_free(offer);
+	offer = NULL;
+	return s;
+}
+
+static void resumed(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	enum { KEPT = 128 }; /* leaf.c: SESSIONS */
+	struct leaves *l, *other;
+	SSL_SESSION *first, *second;
+	const unsigned char *ticket;
+	size_t before, n;
+	SSL_CTX *ctx;
+
+	for (size_t v = 0; v < ARRAY_SIZE(versions); v++) {
+		l = make(8);
+		other = make(8);
+		ctx = SSL_CTX_new(TLS_client_method());
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), root.cert);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_min_proto_version(ctx, versions[v]);
+		SSL_CTX_set_max_proto_version(ctx, versions[v]);
+		first = session_of(l, ctx, NULL, false);
+		assert_int_equal(SSL_SESSION_is_resumable(first), 1);
+		/* A number, not the session. */
+		SSL_SESSION_get0_ticket(first, &ticket, &n);
+		assert_true(n <= 32);
+		/* Again and again, until it is old; each time with a number that is new. */
+		second = session_of(l, ctx, first, true);
+		SSL_SESSION_free(session_of(l, ctx, first, true));
+		SSL_SESSION_free(session_of(l, ctx, second, true));
+		/* Another job, or this one with another CA, knows neither. */
+		SSL_SESSION_free(session_of(other, ctx, first, false));
+		SSL_SESSION_free(session_of(other, ctx, second, false));
+		/* A flood of handshakes: no more than so many, so many bytes, and the oldest go. */
+		before = mallinfo2().uordblks;
+		for (int i = 0; i < KEPT; i++) {
+			SSL_SESSION_free(second);
+			second = session_of(l, ctx, NULL, false);
+		}
+		assert_true(mallinfo2().uordblks < before + (size_t)KEPT * 1536);
+		assert_in_range(leaves_sessions(l), KEPT - 1, KEPT);
+		SSL_SESSION_free(session_of(l, ctx, first, false));
+		SSL_SESSION_free(session_of(l, ctx, second, true));
+		assert_in_range(leaves_sessions(l), KEPT - 1, KEPT);
+		SSL_SESSION_free(first);
+		SSL_SESSION_free(second);
+		SSL_CTX_free(ctx);
+		leaves_free(l);
+		leaves_free(other);
+	}
 }
 
 static void handshakes(void **state)
@@ -310,9 +385,10 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(profile), cmocka_unit_test(cache),
-					    cmocka_unit_test(refused), cmocka_unit_test(chain),
-					    cmocka_unit_test(handshakes) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(profile), cmocka_unit_test(cache),	 cmocka_unit_test(refused),
+		cmocka_unit_test(chain),   cmocka_unit_test(handshakes), cmocka_unit_test(resumed)
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -9,6 +9,7 @@
 #include "unit/proxy/certs.h"
 #include "unit/proxy/pairs.h"
 #include <errno.h>
+#include <limits.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -201,6 +202,27 @@ static void stale(void **state)
 }
 
 static int freed;
+
+/* However a connection ends, but not of a fault, its session is still good. */
+static void session_stays(void **state)
+{
+	struct stream *a, *b;
+	char c;
+
+	for (int fault = 0; fault < 2; fault++) {
+		SSL_CTX_flush_sessions(server_ctx, LONG_MAX);
+		tls_pair(&a, &b);
+		assert_int_equal(SSL_CTX_sess_number(server_ctx), 1);
+		if (fault)
+			assert_int_equal(send(stream_fd(a), "no record of TLS", 16, 0), 16);
+		turns(loop, 2);
+		assert_int_equal(stream_read(b, &c, 1), fault ? -EPROTO : -EAGAIN);
+		stream_reset(a);
+		stream_free(a);
+		stream_free(b);
+		assert_int_equal(SSL_CTX_sess_number(server_ctx), !fault);
+	}
+}
 
 static void free_self(void *owner)
 {
@@ -517,6 +539,8 @@ static int setup(void **state)
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_use_certificate(server_ctx, m.cert);
 	SSL_CTX_use_PrivateKey(server_ctx, m.key);
+	SSL_CTX_set_options(server_ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_num_tickets(server_ctx, 1);
 	SSL_CTX_set_read_ahead(server_ctx, 1);
 	SSL_CTX_set_read_ahead(client_ctx, 1);
 	cert_free(&m);
@@ -534,11 +558,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_clear),	 cmocka_unit_test(in_tls),
-		cmocka_unit_test(broken_ends),	 cmocka_unit_test(stale),
-		cmocka_unit_test(freed_inside),	 cmocka_unit_test(bulk),
-		cmocka_unit_test(gathered),	 cmocka_unit_test(gathered_and_stuck),
-		cmocka_unit_test(flow_and_stuck)
+		cmocka_unit_test(in_clear),	  cmocka_unit_test(in_tls),
+		cmocka_unit_test(broken_ends),	  cmocka_unit_test(stale),
+		cmocka_unit_test(freed_inside),	  cmocka_unit_test(bulk),
+		cmocka_unit_test(gathered),	  cmocka_unit_test(gathered_and_stuck),
+		cmocka_unit_test(flow_and_stuck), cmocka_unit_test(session_stays)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
