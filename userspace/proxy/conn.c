@@ -37,6 +37,7 @@ struct conn {
 	int fd; /* -1 once a session or tunnel has it */
 	struct origin o;
 	uint64_t began_us;
+	uint64_t place;	    /* upstream_client */
 	enum scheme scheme; /* it was decided as */
 	char rule[128];
 	size_t rule_n;
@@ -96,6 +97,8 @@ static void conn_free(struct conn *c)
 		c->prev->next = c->next;
 	else
 		conns = c->next;
+	if (c->place)
+		upstream_client_gone(c->px, c->place);
 	peek_cancel(c->peek);
 	hand_cancel(c->hand);
 	if (c->wait)
@@ -449,6 +452,10 @@ static void begin(struct conn *c)
 		}
 		silent_ms = AUDIT_SILENT_MS;
 	}
+	if (c->o.name_n && decide(c, SCHEME_HTTPS, &v, &decided) == CONN_OPEN &&
+	    v.verdict == VERDICT_ALLOW)
+		c->place = upstream_client(c->px, (struct str){ c->o.name, c->o.name_n }, c->o.port,
+					   sockets_from(c->o.netns));
 	c->peek = peek_start(c->px->loop, c->fd, silent_ms, l->peek_ms, l->hello_bytes, peeked, c);
 }
 

@@ -59,7 +59,7 @@ static void fail(struct dial *d, const struct upstream_fault *fault)
 	dial_fn fn = d->fn;
 	void *owner = d->owner;
 
-	d->over = true;
+	d->over = !d->want.ahead;
 	dial_cancel(d);
 	fn(owner, NULL, NULL, fault);
 }

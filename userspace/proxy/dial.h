@@ -23,6 +23,7 @@ struct dial_want {
 	enum shape_h2 h2;		 /* what ALPN offers */
 	const struct client_cert *cert;	 /* to be shown, or NULL. Outlives the dial */
 	bool recorded;			 /* the record of what it is for is written already */
+	bool ahead;			 /* nobody asked for it yet: its failure is told here */
 	uint64_t connect_ms, handshake_ms;
 };
 

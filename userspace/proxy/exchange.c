@@ -123,6 +123,7 @@ static void on_recorded(void *owner, int err, uint64_t n)
 		return;
 	}
 	s->x.recorded = true;
+	upstream_recorded(s->px, s->x.up, s->x.rq.origin.shape);
 	forward_start(s);
 }
 

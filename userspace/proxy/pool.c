@@ -6,6 +6,8 @@
 #include "proxy/pool.h"
 
 #include "http/h2.h"
+#include "proxy/ahead.h"
+#include "proxy/told.h"
 
 #include <stdlib.h>
 
@@ -28,6 +30,9 @@ struct pool *pool_new(struct loop *l, size_t max, uint64_t idle_ms)
 
 void pooled_free(struct pooled *c)
 {
+	if (c->ahead)
+		told_given_up(c->ahead, (struct str){ c->key.host, c->key.host_n }, c->u.addr,
+			      c->key.port);
 	if (c->u.lane)
 		h2_lane_close(c->u.lane);
 	else
@@ -113,6 +118,8 @@ static void on_idle(struct timer *t)
 
 void pool_put(struct pool *p, struct pooled *c)
 {
+	uint64_t idle_ms = c->ahead && p->idle_ms > AHEAD_UNUSED_MS ? AHEAD_UNUSED_MS : p->idle_ms;
+
 	/* What is in the socket by now is told by on_bytes; only what TLS has read already is not.
 	 */
 	if (!p->max || !p->idle_ms ||
@@ -131,7 +138,7 @@ void pool_put(struct pool *p, struct pooled *c)
 		p->oldest = c;
 	p->newest = c;
 	p->count++;
-	timer_set(p->loop, &c->idle, p->idle_ms, on_idle, c);
+	timer_set(p->loop, &c->idle, idle_ms, on_idle, c);
 	stream_want(c->u.stream, on_bytes, NULL, c);
 }
 
@@ -149,4 +156,13 @@ void pool_leave(struct pool *p, uint64_t netns)
 size_t pool_count(const struct pool *p)
 {
 	return p->count;
+}
+
+unsigned pool_count_of(const struct pool *p, const struct pool_key *key)
+{
+	unsigned n = 0;
+
+	for (const struct pooled *c = p->newest; c; c = c->older)
+		n += pool_same(&c->key, key);
+	return n;
 }

@@ -24,6 +24,8 @@ struct pooled {
 	struct pool *pool; /* while it waits */
 	struct pooled *older, *newer;
 	struct timer idle;
+	struct proxy *ahead; /* dialled ahead, and no request had it yet; else NULL */
+	uint64_t place;	     /* ahead_place.id, while it is in use there */
 };
 
 struct pool;
@@ -35,5 +37,6 @@ void pooled_free(struct pooled *c);
 void pool_leave(struct pool *p, uint64_t netns); /* closes those that were dialled from there */
 bool pool_same(const struct pool_key *a, const struct pool_key *b);
 size_t pool_count(const struct pool *p);
+unsigned pool_count_of(const struct pool *p, const struct pool_key *key);
 
 #endif

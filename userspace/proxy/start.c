@@ -357,6 +357,7 @@ static void reload(struct msg_in *m)
 	}
 	self.old[self.nold++] = self.current;
 	adopt(&s);
+	upstreams_forget(px->upstreams);
 	conns_judge(px);
 	(void)answer(MSG_OK, m->id, NULL);
 }

@@ -7,47 +7,32 @@
 #include "proxy/upstream.h"
 
 #include "proxy/address.h"
+#include "proxy/ahead.h"
 #include "proxy/dial.h"
 #include "proxy/hello.h"
 #include "proxy/h2pool.h"
+#include "proxy/hosts.h"
 #include "proxy/parent.h"
 #include "proxy/pool.h"
+#include "proxy/speaks.h"
 #include "base/resolve.h"
+#include "proxy/told.h"
 #include "proxy/uptls.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define HOST_ADDRS 8
-#define LEARNED 256 /* hosts, of which it is known what they speak */
-
-struct host {
-	char name[HOST_MAX + 1];
-	size_t n;
-	uint8_t addrs[HOST_ADDRS][16];
-	unsigned naddrs;
-};
-
-struct learned {
-	char host[HOST_MAX + 1];
-	size_t n;
-	uint16_t port;
-	enum upstream_speaks speaks;
-};
 
 struct upstreams {
 	struct resolve *resolve;
 	struct uptls *tls;
 	struct pool *pool;
 	struct h2pool *h2;
-	struct learned learned[LEARNED];
-	unsigned learned_at;
+	struct speaks speaks;
 	struct upstream_want *dialling; /* that could become connections for others too */
-	struct parent *parent;		/* NULL: none */
-	struct host *hosts;
-	size_t nhosts;
-	struct address_block *blocks; /* allow, local, synthetic */
-	struct address_rules rules;
+	struct ahead places;
+	struct upstream_want *ahead; /* dials that nobody asked for yet */
+	struct parent *parent;	     /* NULL: none */
+	struct hosts hosts;
 };
 
 struct upstream_want {
@@ -59,9 +44,12 @@ struct upstream_want {
 	struct pooled *ready;
 	struct upstream_fault fault;
 	bool recorded, h2, fresh;
+	bool ahead; /* for who will ask: fn is NULL */
 	enum shape_h2 offer;
-	/* Asks of one key wait for the first one's dial: it may serve them all. */
-	struct upstream_want *next; /* in dialling, or among those that wait for one of these */
+	/* Asks of one key wait for the first one's dial: it may serve them all. One waits for each
+	 * that was dialled ahead. */
+	struct upstream_want
+		*next; /* in dialling or ahead, or among those that wait for one of these */
 	struct upstream_want *leader, *waiting;
 	bool by_parent, shaped;
 	struct hello_shape shape;
@@ -69,56 +57,6 @@ struct upstream_want {
 	upstream_fn fn;
 	void *owner;
 };
-
-static int read_host(struct str s, struct host *ret)
-{
-	const char *equals = memchr(s.p, '=', s.n), *end = s.p + s.n, *at, *comma;
-
-	if (!equals ||
-	    host_canonical((struct str){ s.p, (size_t)(equals - s.p) }, ret->name, &ret->n))
-		return -EINVAL;
-	for (at = equals + 1; at < end; at = comma + 1) {
-		comma = memchr(at, ',', (size_t)(end - at));
-		if (!comma)
-			comma = end;
-		if (ret->naddrs == HOST_ADDRS ||
-		    address_parse((struct str){ at, (size_t)(comma - at) },
-				  ret->addrs[ret->naddrs]))
-			return -EINVAL;
-		ret->naddrs++;
-	}
-	return ret->naddrs ? 0 : -EINVAL;
-}
-
-static int read_blocks(const struct str *list, unsigned n, struct address_block *to)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (address_block_parse(list[i], &to[i]))
-			return -EINVAL;
-	return 0;
-}
-
-static int read_setup(struct upstreams *u, const struct upstream_setup *s)
-{
-	unsigned n = s->nallow_private + s->nlocal + s->nsynthetic;
-	struct address_block *allow, *local, *synthetic;
-
-	u->hosts = mem_new((s->nhosts + 1) * sizeof(*u->hosts));
-	for (unsigned i = 0; i < s->nhosts; i++)
-		if (read_host(s->hosts[i], &u->hosts[u->nhosts++]))
-			return -EINVAL;
-	u->blocks = mem_new((n + 1) * sizeof(*u->blocks));
-	allow = u->blocks;
-	local = allow + s->nallow_private;
-	synthetic = local + s->nlocal;
-	u->rules = (struct address_rules){ allow,     s->nallow_private, local,
-					   s->nlocal, synthetic,	 s->nsynthetic };
-	if (read_blocks(s->allow_private, s->nallow_private, allow) ||
-	    read_blocks(s->local, s->nlocal, local) ||
-	    read_blocks(s->synthetic, s->nsynthetic, synthetic))
-		return -EINVAL;
-	return 0;
-}
 
 static const struct h2pool_times h2_times = {
 	.rest = 5000, .quiet = 10000, .answer = 15000, .doubt = 2000
@@ -132,7 +70,7 @@ int upstreams_new(struct proxy *px, const struct upstream_setup *s, struct upstr
 	u->tls = uptls_new(s->root_fds, s->nroots, px->limits.chain_bytes);
 	u->h2 = h2pool_new(px, &h2_times);
 	u->pool = pool_new(px->loop, px->limits.upstream_idle, px->limits.upstream_idle_ms);
-	r = read_setup(u, s);
+	r = hosts_read(&u->hosts, s);
 	if (!r && s->parent.n)
 		r = parent_new(s->parent, s->no_proxy, s->nno_proxy, &u->parent);
 	if (!r)
@@ -150,29 +88,28 @@ void upstreams_free(struct upstreams *u)
 {
 	if (!u)
 		return;
+	while (u->ahead)
+		upstream_cancel(u->ahead);
 	pool_free(u->pool);
 	h2pool_free(u->h2);
 	resolve_free(u->resolve);
 	uptls_free(u->tls);
 	parent_free(u->parent);
-	free(u->hosts);
-	free(u->blocks);
+	hosts_done(&u->hosts);
 	free(u);
 }
 
 void upstreams_leave(struct upstreams *u, uint64_t netns)
 {
+	struct upstream_want *w, *next;
+
+	for (w = u->ahead; w; w = next) {
+		next = w->next;
+		if (w->key.netns == netns)
+			upstream_cancel(w);
+	}
 	pool_leave(u->pool, netns);
 	h2pool_leave(u->h2, netns);
-}
-
-/* NULL: the configuration gives it no address. */
-static const struct host *host_of(const struct upstreams *u, struct str name)
-{
-	for (size_t i = 0; name.n && i < u->nhosts; i++)
-		if (str_eq((struct str){ u->hosts[i].name, u->hosts[i].n }, name))
-			return &u->hosts[i];
-	return NULL;
 }
 
 static struct str parent_name(const struct upstreams *u)
@@ -182,43 +119,12 @@ static struct str parent_name(const struct upstreams *u)
 
 bool upstreams_host(const struct upstreams *u, struct str name)
 {
-	return host_of(u, name) != NULL;
-}
-
-/* ---- what a host speaks ---- */
-
-static struct learned *find_learned(const struct upstreams *u, struct str host, uint16_t port)
-{
-	/* They fill up from the first on. */
-	for (unsigned i = 0; i < LEARNED && u->learned[i].n; i++) {
-		const struct learned *l = &u->learned[i];
-
-		if (l->port == port && str_eq((struct str){ l->host, l->n }, host))
-			return (struct learned *)l;
-	}
-	return NULL;
+	return hosts_find(&u->hosts, name) != NULL;
 }
 
 enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host, uint16_t port)
 {
-	const struct learned *l = host.n ? find_learned(u, host, port) : NULL;
-
-	return l ? l->speaks : SPEAKS_UNKNOWN;
-}
-
-static void learn(struct upstreams *u, const struct pool_key *key, enum upstream_speaks speaks)
-{
-	struct str host = { key->host, key->host_n };
-	struct learned *l = host.n ? find_learned(u, host, key->port) : NULL;
-
-	if (!l && host.n) {
-		l = &u->learned[u->learned_at++ % LEARNED];
-		memcpy(l->host, host.p, host.n);
-		l->n = host.n;
-		l->port = key->port;
-	}
-	if (l && (speaks != SPEAKS_H2 || l->speaks != SPEAKS_H2_ONLY))
-		l->speaks = speaks;
+	return speaks_of(&u->speaks, host, port);
 }
 
 static bool offers_h2(const struct upstream_want *w)
@@ -245,7 +151,7 @@ static void release(struct upstream_want *w, bool failed)
 {
 	struct upstream_want *one;
 
-	leave(&w->px->upstreams->dialling, w);
+	leave(w->ahead ? &w->px->upstreams->ahead : &w->px->upstreams->dialling, w);
 	while ((one = w->waiting)) {
 		w->waiting = one->next;
 		one->next = one->leader = NULL;
@@ -265,6 +171,32 @@ static void want_free(struct upstream_want *w)
 	free(w);
 }
 
+static void out_of_use(struct upstreams *u, struct pooled *c)
+{
+	struct ahead_place *p = ahead_of(&u->places, c->place);
+
+	c->place = 0;
+	if (p)
+		p->in_use--;
+}
+
+/* To the pool, where the one that waits for it looks first. */
+static void finish_ahead(struct upstream_want *w)
+{
+	struct upstreams *u = w->px->upstreams;
+	bool failed = w->fault.reason != REASON_NONE;
+
+	if (w->ready) {
+		w->ready->ahead = w->px;
+		pool_put(u->pool, TAKE_PTR(w->ready));
+	}
+	if (failed)
+		ahead_forget(&u->places, &w->key);
+	/* That no protocol is common is what who asks may have an answer to. */
+	release(w, failed && !w->fault.alpn);
+	want_free(w);
+}
+
 static void finish(struct upstream_want *w)
 {
 	struct pooled *ready = w->ready;
@@ -272,6 +204,12 @@ static void finish(struct upstream_want *w)
 	upstream_fn fn = w->fn;
 	void *owner = w->owner;
 
+	if (w->ahead) {
+		finish_ahead(w);
+		return;
+	}
+	if (ready)
+		ready->ahead = NULL;
 	release(w, !ready);
 	want_free(w);
 	fn(owner, ready ? &ready->u : NULL, ready ? NULL : &fault);
@@ -288,9 +226,9 @@ static void look(struct upstream_want *w, bool fresh);
  * and what is to be sent can go by HTTP/2. */
 static bool refused_for_h2(struct upstream_want *w, const struct upstream_fault *fault)
 {
-	if (!fault->alpn || !w->h2 || offers_h2(w))
+	if (!fault->alpn || !w->h2 || w->ahead || offers_h2(w))
 		return false;
-	learn(w->px->upstreams, &w->key, SPEAKS_H2_ONLY);
+	speaks_learn(&w->px->upstreams->speaks, &w->key, SPEAKS_H2_ONLY);
 	w->offer = SHAPE_H2_ALWAYS;
 	look(w, w->fresh);
 	return true;
@@ -311,14 +249,18 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 	w->dial = NULL;
 	if (s && w->key.tls && uptls_verified(stream_ssl(s)) && offers_h2(w) &&
 	    uptls_chose_h2(stream_ssl(s))) {
-		learn(w->px->upstreams, &w->key, SPEAKS_H2);
+		speaks_learn(&w->px->upstreams->speaks, &w->key, SPEAKS_H2);
 		h2pool_add(w->px->upstreams->h2, s, &w->key, addr);
-		w->ready = h2pool_take(w->px->upstreams->h2, &w->key);
-		if (!w->ready)
+		if (w->ahead) /* that pool keeps no account of who asked */
+			told_given_up(w->px, (struct str){ w->key.host, w->key.host_n }, addr,
+				      w->key.port);
+		else
+			w->ready = h2pool_take(w->px->upstreams->h2, &w->key);
+		if (!w->ready && !w->ahead)
 			fail(w, REASON_UPSTREAM_LOST, "it closed the connection");
 	} else if (s) {
 		if (offers_h2(w))
-			learn(w->px->upstreams, &w->key, SPEAKS_H1);
+			speaks_learn(&w->px->upstreams->speaks, &w->key, SPEAKS_H1);
 		c = mem_new(sizeof(*c));
 		c->u.stream = s;
 		memcpy(c->u.addr, addr, 16);
@@ -369,6 +311,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 			       .netns = w->key.netns,
 			       .cert = w->cert,
 			       .recorded = w->recorded,
+			       .ahead = w->ahead,
 			       .shape = w->shaped ? &w->shape : NULL,
 			       .h2 = w->offer,
 			       .connect_ms = px->limits.connect_ms,
@@ -376,12 +319,12 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 	enum address_class class, refused = ADDRESS_PUBLIC;
 	uint16_t port = w->by_parent ? u->parent->port : w->key.port;
 	/* The configuration's own word, and in the cage with its port: nothing is left to judge. */
-	bool named = w->by_parent && (!u->parent->host_n || host_of(u, parent_name(u)));
+	bool named = w->by_parent && (!u->parent->host_n || hosts_find(&u->hosts, parent_name(u)));
 	const uint8_t *bad = NULL;
 	char text[46];
 
 	for (unsigned i = 0; i < n && d.n < RESOLVE_MAX; i++) {
-		class = named ? ADDRESS_PUBLIC : address_judge(&u->rules, addrs[i]);
+		class = named ? ADDRESS_PUBLIC : address_judge(&u->hosts.rules, addrs[i]);
 		if (class != ADDRESS_PUBLIC &&
 		    (class == ADDRESS_SYNTHETIC || !named_by_rule(px, addrs[i], port))) {
 			refused = class;
@@ -431,7 +374,7 @@ static void find_addresses(struct upstream_want *w)
 	struct upstreams *u = w->px->upstreams;
 	struct str name = { w->key.host, w->key.host_n };
 	const uint8_t(*addrs)[16] = (const uint8_t(*)[16])w->key.addr;
-	const struct host *h = host_of(u, name);
+	const struct host *h = hosts_find(&u->hosts, name);
 	unsigned n = 1;
 
 	/* Addresses and the configuration's own hosts are dialled by us. */
@@ -439,7 +382,7 @@ static void find_addresses(struct upstream_want *w)
 		w->by_parent = true;
 		name = parent_name(u);
 		addrs = (const uint8_t(*)[16])u->parent->addr;
-		h = host_of(u, name);
+		h = hosts_find(&u->hosts, name);
 	}
 	if (h) {
 		addrs = (const uint8_t(*)[16])h->addrs;
@@ -468,6 +411,13 @@ static void look(struct upstream_want *w, bool fresh)
 	if (w->ready) {
 		timer_set(w->px->loop, &w->now, 0, finish_later, w);
 		return;
+	}
+	for (d = fresh ? NULL : u->ahead; d; d = d->next) {
+		if (!d->waiting && pool_same(&d->key, &w->key)) {
+			w->leader = d;
+			d->waiting = w;
+			return;
+		}
 	}
 	/* Who offers no HTTP/2 waits only if the other's dial is sure to serve it, and leads
 	 * nobody.
@@ -532,6 +482,68 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	return w;
 }
 
+/* ---- dialled ahead ---- */
+
+void upstream_recorded(struct proxy *px, struct upstream *up, const struct hello_shape *shape)
+{
+	struct pooled *c = (struct pooled *)up;
+	struct ahead_place *p;
+
+	/* One lane more is there at once, and a client certificate is for who asked. */
+	if (!shape || up->lane || !c->key.tls || !c->key.host_n || c->key.cert)
+		return;
+	p = ahead_learn(&px->upstreams->places, &c->key, shape);
+	c->place = p->id;
+	p->in_use++;
+}
+
+static void dial_ahead(struct proxy *px, const struct ahead_place *p)
+{
+	struct upstream_want *w = mem_new(sizeof(*w));
+	struct upstreams *u = px->upstreams;
+
+	w->px = px;
+	w->ahead = w->shaped = w->h2 = true;
+	w->key = p->key;
+	w->shape = p->shape;
+	w->offer = SHAPE_H2_FOLLOW;
+	w->next = u->ahead;
+	u->ahead = w;
+	find_addresses(w);
+}
+
+uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint64_t netns)
+{
+	struct upstreams *u = px->upstreams;
+	struct ahead_place *p = ahead_get(&u->places, host, port, netns);
+	enum upstream_speaks speaks = upstreams_speaks(u, host, port);
+	unsigned have;
+
+	p->clients++;
+	if (!p->learned || px->stopping || speaks == SPEAKS_H2 || speaks == SPEAKS_H2_ONLY)
+		return p->id;
+	/* A client that rests will want the one again that it had. */
+	have = p->in_use + pool_count_of(u->pool, &p->key);
+	for (struct upstream_want *w = u->ahead; w; w = w->next)
+		have += pool_same(&w->key, &p->key);
+	if (have < p->clients && have < AHEAD_MAX)
+		dial_ahead(px, p);
+	return p->id;
+}
+
+void upstream_client_gone(struct proxy *px, uint64_t place)
+{
+	struct ahead_place *p = ahead_of(&px->upstreams->places, place);
+
+	if (p)
+		p->clients--;
+}
+
+void upstreams_forget(struct upstreams *u)
+{
+	ahead_forget_all(&u->places);
+}
+
 void upstream_cancel(struct upstream_want *w)
 {
 	if (w->ask)
@@ -546,6 +558,7 @@ void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 {
 	struct pooled *c = (struct pooled *)u;
 
+	out_of_use(px->upstreams, c);
 	if (u->lane) {
 		pooled_free(c);
 		return;
@@ -570,6 +583,7 @@ struct stream *upstream_take(struct proxy *px, struct upstream *u)
 	struct pooled *c = (struct pooled *)u;
 	struct stream *s = c->u.stream;
 
+	out_of_use(px->upstreams, c);
 	free(c);
 	return s;
 }

@@ -60,6 +60,13 @@ void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, vo
 enum upstream_speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2, SPEAKS_H2_ONLY };
 /* What this host was last seen to speak at this port, by TLS. */
 enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host, uint16_t port);
+/* A request that goes by it is recorded: from now on who connects to its host is dialled for ahead
+ * (ahead.h). shape: of its client's hello. */
+void upstream_recorded(struct proxy *px, struct upstream *u, const struct hello_shape *shape);
+/* A client of the job has connected to this host, which a rule allows: what
+ * upstream_client_gone takes when it is gone. */
+uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint64_t netns);
+void upstream_client_gone(struct proxy *px, uint64_t place);
 /* Takes the stream out for a tunnel; the upstream itself is freed. */
 struct stream *upstream_take(struct proxy *px, struct upstream *u);
 
@@ -85,6 +92,8 @@ int upstreams_new(struct proxy *px, const struct upstream_setup *s,
 void upstreams_free(struct upstreams *u);
 /* Connections at rest that were dialled from there are closed. */
 void upstreams_leave(struct upstreams *u, uint64_t netns);
+/* The policy is another one: nothing is dialled ahead before a request is recorded under it. */
+void upstreams_forget(struct upstreams *u);
 /* Does the configuration itself give this canonical name an address? */
 bool upstreams_host(const struct upstreams *u, struct str name);
 

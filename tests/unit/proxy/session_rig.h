@@ -128,6 +128,10 @@ static void upstream_ready(struct timer *t)
 	fn(owner, u, NULL);
 }
 
+void upstream_recorded(struct proxy *px, struct upstream *u, const struct hello_shape *shape)
+{
+}
+
 struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,
 				   void *owner)
 {

@@ -8,6 +8,7 @@
 #include "base/msg.h"
 #include "base/proto.h"
 #include "event/ring.h"
+#include "event/rows.h"
 #include "policy/compile.h"
 #include "proxy/conn.h"
 #include "proxy/leaf.h"
@@ -234,14 +235,36 @@ static int job_connect(unsigned slot, uint16_t port)
 	return client;
 }
 
+/* Of dials, what was read of the ring: told, and told as given up. */
+static unsigned told, told_bad, given_up;
+
+static bool next_event(struct event *e)
+{
+	struct event_item item;
+	size_t at = 0;
+
+	if (ring_read(rig.reader, e) != 1)
+		return false;
+	ring_acked(rig.reader, ++rig.seq);
+	if (event_kind_of(e) != EVENT_DIAL)
+		return true;
+	if (event_reason_of(e) != REASON_NONE)
+		given_up++;
+	else
+		told++;
+	while (event_walk(e, &at, &item))
+		if (item.field == FIELD_DEST_PORT && load_le64(item.p) == rig.bad)
+			told_bad++;
+	return true;
+}
+
 /* Waits for an event of this kind; the others on the way are dropped. */
 static void expect(enum event_kind kind, enum event_verdict verdict, enum reason reason)
 {
 	struct event e;
 
 	for (int i = 0; i < 500; i++) {
-		while (ring_read(rig.reader, &e) == 1) {
-			ring_acked(rig.reader, ++rig.seq);
+		while (next_event(&e)) {
 			if (e.bytes[0] == kind && e.bytes[2] == verdict &&
 			    (e.bytes[4] | e.bytes[5] << 8) == (int)reason)
 				return;
@@ -298,8 +321,8 @@ static void request(SSL *ssl, const char *text, char *to, size_t size)
 
 	assert_int_equal(SSL_write(ssl, text, (int)strlen(text)), (int)strlen(text));
 	for (int i = 0; i < 300; i++) {
-		while (ring_read(rig.reader, &e) == 1)
-			ring_acked(rig.reader, ++rig.seq);
+		while (next_event(&e))
+			;
 		fcntl(SSL_get_fd(ssl), F_SETFL, O_NONBLOCK);
 		r = SSL_read(ssl, to + n, (int)(size - 1 - n));
 		if (r > 0)
@@ -338,9 +361,93 @@ static void opened(void **state)
 	close(fd);
 }
 
+static void ask(SSL *ssl)
+{
+	char answer[4096], text[128];
+
+	assert_non_null(ssl);
+	snprintf(text, sizeof(text), "GET /x HTTP/1.1\r\nHost: api.shop.test:%u\r\n\r\n", rig.tls);
+	request(ssl, text, answer, sizeof(answer));
+	assert_non_null(strstr(answer, "200 OK"));
+}
+
+static unsigned told_now(void)
+{
+	struct event e;
+
+	while (next_event(&e))
+		;
+	return told;
+}
+
+static void ends(SSL *ssl, int fd)
+{
+	SSL_free(ssl);
+	close(fd);
+}
+
+/* Where a request was recorded a client's connection is dialled for before it asks: one connection
+ * for each that is not there yet, and each is told as given up if nobody wants it. */
+static void ahead(void **state)
+{
+	enum { N = 3 };
+	SSL *ssl[N];
+	int fd[N];
+	int first = job_connect(API, rig.tls);
+
+	told = given_up = 0;
+	ssl[0] = job_tls(first, "api.shop.test");
+	assert_int_equal(told_now(), 0); /* no request yet: nobody was contacted */
+	ask(ssl[0]);
+	ends(ssl[0], first);
+	assert_int_equal(told_now(), 1);
+	for (int i = 0; i < N; i++)
+		fd[i] = job_connect(API, rig.tls);
+	/* Not a byte was said on them. One connection is at rest. */
+	for (int i = 1; i < N; i++)
+		expect(EVENT_DIAL, VERDICT_NONE, REASON_NONE);
+	assert_int_equal(told_now(), N);
+	for (int i = 0; i < N; i++)
+		ssl[i] = job_tls(fd[i], "api.shop.test");
+	for (int i = 0; i < N; i++)
+		ends(ssl[i], fd[i]);
+	/* Nobody asked. The one that was used before rests without a word. */
+	for (int i = 1; i < N; i++)
+		expect(EVENT_DIAL, VERDICT_NONE, REASON_CLIENT_LOST);
+	assert_int_equal(told_now(), N);
+}
+
+/* What is dialled ahead serves the requests that it was for, while it is still on its way too. */
+static void ahead_used(void **state)
+{
+	enum { N = 4 };
+	SSL *ssl[N];
+	int fd[N];
+	char text[128];
+
+	fd[0] = job_connect(API, rig.tls);
+	ssl[0] = job_tls(fd[0], "api.shop.test");
+	ask(ssl[0]);
+	ends(ssl[0], fd[0]);
+	told = given_up = 0;
+	for (int i = 0; i < N; i++)
+		fd[i] = job_connect(API, rig.tls);
+	for (int i = 0; i < N; i++)
+		ssl[i] = job_tls(fd[i], "api.shop.test");
+	snprintf(text, sizeof(text), "GET /x HTTP/1.1\r\nHost: api.shop.test:%u\r\n\r\n", rig.tls);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(SSL_write(ssl[i], text, (int)strlen(text)), (int)strlen(text));
+	for (int i = 0; i < N; i++)
+		ask(ssl[i]);
+	for (int i = 0; i < N; i++)
+		ends(ssl[i], fd[i]);
+	assert_int_equal(told_now(), N - 1);
+	assert_int_equal(given_up, 0);
+}
+
 static void upstream_faults(void **state)
 {
-	int fd = job_connect(BAD, rig.bad);
+	int fd = job_connect(BAD, rig.bad), other;
 	SSL *ssl = job_tls(fd, "bad.shop.test");
 	char answer[4096], text[128];
 
@@ -350,6 +457,15 @@ static void upstream_faults(void **state)
 	assert_non_null(strstr(answer, "502"));
 	assert_non_null(strstr(answer, "expired"));
 	SSL_free(ssl);
+	close(fd);
+	/* No request was recorded as sent: nothing is dialled ahead. */
+	told_bad = 0;
+	fd = job_connect(BAD, rig.bad);
+	other = job_connect(API, rig.tls);
+	ssl = job_tls(other, "api.shop.test");
+	ask(ssl);
+	ends(ssl, other);
+	assert_int_equal(told_bad, 0);
 	close(fd);
 	fd = job_connect(META, 443);
 	ssl = job_tls(fd, "meta.shop.test");
@@ -478,7 +594,9 @@ static void rest(const char *what, SSL *(*come)(void), size_t most)
 	before = heap_in_use();
 	for (unsigned i = 0; i < HELD; i++)
 		held[i] = come();
-	each = (heap_in_use() - before) / HELD;
+	/* What was dialled ahead for them, and nobody wanted, goes when it rested. */
+	for (int i = 0; (each = (heap_in_use() - before) / HELD) > most && i < 50; i++)
+		usleep(50000);
 	print_message("# %s: %zu bytes a connection\n", what, each);
 	for (unsigned i = 0; i <= HELD; i++) {
 		close(SSL_get_fd(held[i]));
@@ -583,9 +701,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(opened),  cmocka_unit_test(upstream_faults),
-		cmocka_unit_test(refused), cmocka_unit_test(rejected),
-		cmocka_unit_test(resting), cmocka_unit_test(passed)
+		cmocka_unit_test(ahead), /* while nothing is in the pool */
+		cmocka_unit_test(ahead_used),	   cmocka_unit_test(opened),
+		cmocka_unit_test(upstream_faults), cmocka_unit_test(refused),
+		cmocka_unit_test(rejected),	   cmocka_unit_test(resting),
+		cmocka_unit_test(passed)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
