@@ -20,7 +20,7 @@ test_packages="$demo_packages"' libcmocka-dev clang-format@clang-format cppcheck
 	qemu-system-x86@qemu-system-x86_64 busybox-static cpio@cpio xz-utils@xz zstd@zstd kmod@modprobe
 	docker.io@dockerd docker-cli@docker|docker.io containerd@containerd runc@runc crun@crun podman@podman netavark iptables@iptables
 	redis-server@redis-server postgresql openssh-server@/usr/sbin/sshd debootstrap@debootstrap docker-registry@docker-registry mandoc@mandoc
-	skopeo@skopeo python3-grpcio python3-httpx python3-aiohttp python3-hpack python3-websockets apache2-bin@apache2 haproxy@haproxy'
+	skopeo@skopeo twine@twine gh@gh git-lfs@git-lfs maven@mvn python3-grpcio python3-httpx python3-aiohttp python3-hpack python3-websockets apache2-bin@apache2 haproxy@haproxy'
 
 die() {
 	echo "deps: $*" >&2

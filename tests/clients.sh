@@ -212,9 +212,12 @@ suite=$(image_suite)
 		done
 		cat <<-'MD'
 
-			Elsewhere, by the same clients and real servers: image registries with large blobs (`e2e/registry`: skopeo, docker), cargo, go, maven and npm with
-			verdaccio (`e2e/registries`), events, long polls and uploads that take their time (`e2e/streams`), WebSockets (`e2e/websocket`), gRPC in all four kinds
-			(`e2e/grpc`). oras is in no Debian suite and was not tried.
+			Elsewhere, by the same clients and real servers: image registries with large blobs (`e2e/registry`: skopeo, oras 1.2.0 as Debian 13 has it, docker's daemon), cargo, go,
+			maven and npm with verdaccio (`e2e/registries`), git push and fetch with rules for refs (`e2e/git_push`), events, long polls and uploads that take their
+			time (`e2e/streams`), WebSockets (`e2e/websocket`), gRPC in all four kinds (`e2e/grpc`).
+
+			With credentials of which the job has none, each against a server that refuses who comes without: skopeo, git, git-lfs, npm publish, twine and gh
+			(`e2e/private`), docker's daemon (`e2e/registry`: push and pull), the AWS CLI, boto3 and curl --aws-sigv4 (`e2e/aws`, where moto is installed).
 		MD
 	fi
 	cat <<-'MD'

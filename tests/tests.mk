@@ -103,7 +103,12 @@ $(OIDC):
 	@rm -rf build/oidc build/oidc.new
 	@if timeout 120 npm install --silent --no-audit --no-fund --prefix build/oidc.new oidc-provider@9.13.3; then mv build/oidc.new build/oidc; \
 	else echo 'oidc-provider was not fetched'; rm -rf build/oidc.new; fi
-client-build: $(VERDACCIO) $(OIDC)
+# And oras, for tests/e2e/registry.sh.
+ORAS := build/oras/usr/bin/oras
+$(ORAS):
+	@rm -rf build/oras build/oras.new
+	@if timeout 120 tests/oras.sh build/oras.new; then mv build/oras.new build/oras; else echo 'oras was not fetched'; rm -rf build/oras.new; fi
+client-build: $(VERDACCIO) $(OIDC) $(ORAS)
 
 .PHONY: test-build fuzzers fuzz-build upgrade-build client-build
 test-build: $(UNIT_BIN) $(HELPER_BIN) ## compile all tests

@@ -8,7 +8,7 @@
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
 need aws python3 curl
-python3 -c 'import moto.server, boto3' 2>/dev/null || skip_all "moto and boto3 are not installed"
+python3 -c 'import moto.server, boto3' 2>/dev/null || skip_all "moto and boto3 are not installed (Debian 12 has no moto)"
 R=eu-west-1
 GATE=198.51.100.53
 EXTRA_HOSTS[jobs-bucket.s3.amazonaws.com]=$GATE

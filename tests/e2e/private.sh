@@ -4,21 +4,23 @@
 # not quick
 # timeout: 200
 # P2 with real clients: a job with nothing configured pulls from and pushes to a private registry (docker-registry, whose tokens come from a token
-# server), clones and pushes a private repository, publishes with npm to verdaccio, uploads with twine and asks GitHub's API. What the token
-# server hands out never reaches it either. twine and gh are used where they are (`make test` installs neither); else curl in their form.
+# server), clones and pushes a private repository, also with git-lfs, publishes with npm to verdaccio, uploads with twine and asks GitHub's API.
+# What token server and LFS hand out never reaches it either. Where twine or gh are missing curl speaks in their form. The docker daemon's own
+# pulls: registry.sh.
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/packages.sh"
 need skopeo docker-registry jq python3 git fcgiwrap
 AUTH=198.51.100.54 REG=198.51.100.55 VERD=198.51.100.56
-EXTRA_HOSTS[auth.test]=$AUTH EXTRA_HOSTS[up.test]=$AUTH EXTRA_HOSTS[api.github.com]=$AUTH EXTRA_HOSTS[reg.test]=$REG EXTRA_HOSTS[verd.test]=$VERD
+EXTRA_HOSTS[auth.test]=$AUTH EXTRA_HOSTS[up.test]=$AUTH EXTRA_HOSTS[store.test]=$AUTH EXTRA_HOSTS[api.github.com]=$AUTH EXTRA_HOSTS[reg.test]=$REG EXTRA_HOSTS[verd.test]=$VERD
 token=tok-$(openssl rand -hex 20)
 printf %s "$token" >"$TMP/secret"
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t.test \
 	GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t.test GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 NGINX_EXTRA="
 server { listen $GOOD:443 ssl; server_name git.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key;
+  location /web.git/info/lfs/ { proxy_pass https://$AUTH; }
   location / {
     if (\$http_authorization != 'Basic $(printf 'x-access-token:%s' "$token" | base64 -w0)') { add_header WWW-Authenticate 'Basic realm=\"git\"' always; return 401; }
     fastcgi_pass unix:$TMP/fcgi.sock; fastcgi_param SCRIPT_FILENAME $(git --exec-path)/git-http-backend; fastcgi_param GIT_PROJECT_ROOT $TMP/git;
@@ -42,7 +44,7 @@ cred() { # hosts, inject, [more members]
 }
 
 # ---- a registry of images, whose tokens come from elsewhere ----
-pki_leaf outside auth DNS:auth.test,DNS:up.test,DNS:api.github.com
+pki_leaf outside auth DNS:auth.test,DNS:up.test,DNS:api.github.com,DNS:store.test
 pki_leaf outside reg DNS:reg.test
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout "$TMP/tokens.key" -out "$TMP/tokens.pem" 2>/dev/null
 spawn in_origin python3 "$ROOT/tests/e2e/private_origins.py" "$TMP" $AUTH >"$TMP/auth.log" 2>&1
@@ -100,6 +102,27 @@ echo two >"$TMP/clone/file" && git -C "$TMP/clone" commit -qam two
 t "git: pushes to it" job git -C "$TMP/clone" push -q origin main
 is "$(git -C "$TMP/git/web.git" rev-parse main)" "$(git -C "$TMP/clone" rev-parse HEAD)" "git: it arrived"
 is "$(grep -rF "$token" "$TMP/clone" | wc -l)" 0 "git: nothing of the token is in the clone"
+
+if command -v git-lfs >/dev/null; then
+	policy '"allow": "GIT-FETCH https://git.test/web.git", "credential": "robot"' '"allow": "GIT-PUSH https://git.test/web.git", "credential": "robot"' \
+		'"allow": "POST https://git.test/web.git/info/lfs/**", "credential": "robot"' '"allow": "ANY https://store.test/lfs/**"'
+	lfs() { HOME=$TMP/home git -C "$TMP/clone" "$@"; }
+	head -c 300000 /dev/urandom >"$TMP/clone/large.bin"
+	oid=$(sha "$TMP/clone/large.bin")
+	lfs lfs install --local >/dev/null && lfs lfs track '*.bin' >/dev/null && lfs add . && lfs commit -qm large
+	is "$(lfs cat-file -p HEAD:large.bin | sed -n 2p)" "oid sha256:$oid" "git-lfs: the commit has a pointer"
+	t "git-lfs: pushes" job env HOME="$TMP/home" git -C "$TMP/clone" push -q origin main
+	is "$(sha "$TMP/lfs/$oid")" "$oid" "git-lfs: the store has the bytes"
+	ask="curl -sS --max-time 20 -d '{\"operation\":\"download\",\"objects\":[{\"oid\":\"$oid\",\"size\":300000}]}' https://git.test/web.git/info/lfs/objects/batch"
+	like "$(job bash -c "$ask")" "store.test/lfs/$oid\?X-Amz-Signature=egret_d_[a-z2-7]{32}&part=1\"" "git-lfs: of a signed link the job gets a mark"
+	is "$(job bash -c "$ask" | grep -cFf "$TMP/handed.out")" 0 "git-lfs: and nothing that was handed out"
+	t "git-lfs: clones" job env HOME="$TMP/home" git -c filter.lfs.smudge='git-lfs smudge -- %f' -c filter.lfs.process='git-lfs filter-process' -c filter.lfs.required=true \
+		clone -q https://git.test/web.git "$TMP/large"
+	is "$(sha "$TMP/large/large.bin")" "$oid" "git-lfs: and has the bytes"
+	is "$(grep -rFf "$TMP/handed.out" "$TMP/clone/.git" "$TMP/large/.git" "$TMP/home" | wc -l)" 0 "git-lfs: none of it is in the clones"
+else
+	skip "git-lfs" "not installed"
+fi
 
 # ---- twine ----
 make_pypi

@@ -4,8 +4,9 @@
 # not quick
 # timeout: 400
 # Image clients against a real registry (docker-registry, its own TLS, HTTP/2 by Go), opened and judged request by request: skopeo in a job, and docker
-# push and pull by a dockerd that is a managed unit. The image has one blob of BLOB_MB (256; 1024 in `make soak`), which comes back byte for byte.
-# oras is in no Debian suite; it speaks the same protocol with the same Go library as skopeo.
+# push and pull by a dockerd that is a managed unit. The image has one blob of BLOB_MB (256; 1024 in `make soak`), which comes back byte for byte;
+# oras (build/oras: `make client-build`) has one of 32 MiB, of 1024 in `make soak`. Then a private registry: the daemon, which has no login, pulls
+# and pushes by a credential of its unit's policy, and what was handed out outlives a reload.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
@@ -13,12 +14,13 @@
 . "$ROOT/tests/e2e/host.sh"
 need skopeo docker-registry jq python3
 BLOB_MB=${BLOB_MB:-256}
-REG=198.51.100.53
-EXTRA_HOSTS[reg.test]=$REG
+REG=198.51.100.53 PRIV=198.51.100.55 AUTH=198.51.100.54
+EXTRA_HOSTS[reg.test]=$REG EXTRA_HOSTS[priv.test]=$PRIV EXTRA_HOSTS[auth.test]=$AUTH
 HOST_MANAGED=$(host_managed)", { \"unit\": \"docker.service\", \"engine\": \"docker\", \"root\": \"$TMP/docker/data\", \"unregistered\": \"policy:docker-daemon\" }"
 mkdir -p "$TMP/policies"
 rules='{ "id": "ping", "allow": "READ https://reg.test/v2/" }, { "id": "app", "allow": "ANY https://reg.test/v2/app/**" }, { "id": "base", "allow": "READ https://reg.test/v2/base/**" }'
-echo "{ \"version\": 1, \"name\": \"docker-daemon\", \"rules\": [ $rules ] }" >"$TMP/policies/docker-daemon.json"
+daemon_policy() { echo "{ \"version\": 1, \"name\": \"docker-daemon\", \"rules\": [ $rules$1 ] }" >"$TMP/policies/docker-daemon.json"; }
+daemon_policy ', { "id": "private", "allow": "ANY https://priv.test/v2/**" }, { "id": "tokens", "allow": "GET https://auth.test/token" }'
 if enforced; then host_up '"ca": { "mode": "root" }'; else origins_up; fi
 POLICY=$TMP/policies/docker-daemon.json
 
@@ -84,6 +86,24 @@ diag "pull: $(($(now_ms) - start)) ms"
 is "$(sha "$TMP/got/$layer")" "$layer" "skopeo: the same bytes"
 like "$(skopeo_job list-tags docker://reg.test/app/big)" '"1"' "skopeo: list-tags"
 rm -rf "$TMP/got"
+
+# ---- oras, as a job ----
+oras=$(type -P oras || echo "$ROOT/build/oras/usr/bin/oras")
+if [ -x "$oras" ]; then
+	oras_job() { JOB_TIMEOUT=150 job env HOME="$TMP" bash -c 'cd "$0" && exec "$@"' "$TMP/oras" "$oras" "$@" 2>&1; }
+	mkdir -p "$TMP/oras"
+	if [ "$BLOB_MB" -ge 1024 ]; then ln "$TMP/image/blobs/sha256/$layer" "$TMP/oras/blob"; else head -c 33554432 /dev/urandom >"$TMP/oras/blob"; fi
+	blob=$(sha "$TMP/oras/blob")
+	t "oras: pushes an artifact of $(stat -c %s "$TMP/oras/blob") bytes" oras_job push reg.test/app/artifact:1 --artifact-type application/x.test blob:application/x.blob
+	is "$(sha "$(stored "$blob")")" "$blob" "oras: the registry has it whole"
+	t "oras: pulls it" oras_job pull -o got reg.test/app/artifact:1
+	is "$(sha "$TMP/oras/got/blob")" "$blob" "oras: the same bytes"
+	enforced && like "$(oras_job push reg.test/base/artifact:1 blob:application/x.blob)" '403' "oras: a push where reading is allowed is refused"
+	enforced && like "$(oras_job pull reg.test/other/artifact:1)" '403' "oras: and a pull that no rule names"
+	rm -rf "$TMP/oras"
+else
+	skip "oras" "build/oras is not there: make client-build"
+fi
 enforced || done_testing
 out=$(skopeo_job copy "oci:$TMP/image:1" docker://reg.test/base/big:1)
 isnt $? 0 "skopeo: a push to a repository that is for reading fails"
@@ -112,6 +132,53 @@ like "$(docker_says push reg.test/base/small:1)" 'Blocked by egret: no rule allo
 like "$(docker_says pull reg.test/other/small:1)" 'Blocked by egret: no rule allows GET' "docker: a pull that no rule names is refused, in words"
 like "$(stream | jq -r 'select(.kind=="http.request" and .verdict=="allow") | .policy.name + " " + .http.method + " " + .http.url' | sort -u)" 'docker-daemon (PUT|PATCH) https://reg.test/v2/app/small' \
 	"the daemon's own requests are in the log, judged one by one"
+
+# ---- a private registry, whose tokens come from elsewhere: dockerd knows no password ----
+printf 'pass-%s' "$(openssl rand -hex 20)" >"$TMP/secret"
+chmod 600 "$TMP/secret"
+for a in $PRIV $AUTH; do in_origin ip addr add $a/24 dev "vo$$"; done
+for n in priv auth; do pki_leaf outside $n DNS:$n.test; done
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout "$TMP/tokens.key" -out "$TMP/tokens.pem" 2>/dev/null
+cat >"$TMP/priv.yml" <<-YAML
+	version: 0.1
+	log: { level: error }
+	storage: { filesystem: { rootdirectory: $TMP/private } }
+	http: { addr: $PRIV:443, secret: x, tls: { certificate: $TMP/priv.pem, key: $TMP/priv.key } }
+	auth: { token: { realm: 'https://auth.test/token', service: reg.test, issuer: tokens, rootcertbundle: $TMP/tokens.pem } }
+YAML
+spawn in_origin python3 "$ROOT/tests/e2e/private_origins.py" "$TMP" $AUTH >"$TMP/auth.log" 2>&1
+spawn in_origin docker-registry serve "$TMP/priv.yml" >"$TMP/priv.log" 2>&1
+wait_port in_host $PRIV 443 && wait_port in_host $AUTH 443 || { diag "$(tail -n 5 "$TMP/priv.log" "$TMP/auth.log")"; exit 1; }
+docker tag egret-test/alpine:1 priv.test/app/small:1
+isnt "$(docker_says push priv.test/app/small:1 >/dev/null; echo $?)" 0 "the registry is private: without a credential there is no push"
+private=', { "id": "private", "allow": "ANY https://priv.test/v2/**" }, { "id": "tokens", "allow": "GET https://auth.test/token", "credential": "robot" }'
+printf '{ "name": "robot", "provider": "file", "path": "%s", "for": "any", "tier": "any", "hosts": ["auth.test", "priv.test"], "inject": { "hosts": ["auth.test"], "basic": "robot:{token}" } }' \
+	"$TMP/secret" >"$TMP/credentials/robot.json"
+daemon_policy "$private"
+installed private '"allow": "GET https://priv.test/v2/**"' '"allow": "GET https://auth.test/token", "credential": "robot"'
+kill -HUP "$DAEMON"
+t "docker: pushes to it, by a credential of its unit's policy" wait_for 20 "docker_says push priv.test/app/small:1 >'$TMP/push.log'" || diag "$(tail -n 3 "$TMP/push.log")"
+docker rmi priv.test/app/small:1 egret-test/alpine:1 reg.test/app/small:1 reg.test/base/small:1 >/dev/null 2>&1
+t "docker: pulls from it" docker_says pull -q priv.test/app/small:1
+like "$(cat "$TMP/served.log")" 'token repository:app/small:pull$' "docker: the scopes are the client's"
+is "$(printf %s "$(cat "$TMP/secret")" | "$(helper scan)" $DOCKER_PID >/dev/null 2>&1; echo $?)" 0 "the password is not in dockerd's memory"
+is "$(tail -n 1 "$TMP/handed.out" | tr -d '\n' | "$(helper scan)" $DOCKER_PID >/dev/null 2>&1; echo $?)" 0 "nor the last token"
+
+# ---- what was handed out before a reload of credentials is good after it ----
+JOB_OPTS=(--label repo=private --label event=push)
+daemon_job bash -c "m=\$(curl -sS --max-time 20 'https://auth.test/token?service=reg.test&scope=repository:app/small:pull' | jq -r .token)
+	tags() { curl -sS --max-time 20 -o /dev/null -w '%{http_code} ' -H \"Authorization: Bearer \$m\" https://priv.test/v2/app/small/tags/list; }
+	tags; touch '$TMP/here'; while [ ! -e '$TMP/reloaded' ]; do sleep 0.05; done; tags" >"$TMP/tags" 2>&1 &
+running=$!
+wait_for 20 "[ -e '$TMP/here' ]"
+asked=$(wc -l <"$TMP/served.log")
+sed 's/"robot"/"beside"/; s/auth.test/beside.test/g' "$TMP/credentials/robot.json" >"$TMP/credentials/beside.json"
+kill -HUP "$DAEMON"
+wait_for 20 "grep -q 'reload: .* 2 credentials' '$TMP/egretd.log'"
+touch "$TMP/reloaded"
+wait $running
+is "$(cat "$TMP/tags")" '200 200 ' "a mark outlives a reload that adds another credential"
+is "$(wc -l <"$TMP/served.log")" "$asked" "without another token"
 docker_down >/dev/null
 daemon_stop
 is $? 0 "egretd ends cleanly"

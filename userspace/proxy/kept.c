@@ -14,8 +14,7 @@ void kept_add(struct kept *k, struct secret *value, uint64_t until)
 	unsigned at;
 
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		if (!k->list[i].value.p ||
-		    !secret_eq(value_of(&k->list[i].value), value_of(value)))
+		if (!k->list[i].value.p || !secret_eq(value_of(&k->list[i].value), value_of(value)))
 			continue;
 		k->list[i].until = until;
 		secret_done(value);

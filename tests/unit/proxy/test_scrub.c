@@ -92,7 +92,7 @@ static void test_every_split(void **state)
 		*p = 0;
 	}
 	for (char *p = forms[n++], *v = forms[0]; *v; v++)
-		p += sprintf(p, "%02x%s", (unsigned char)*v, v[1] ? " " : "");
+		p += snprintf(p, 4, "%02x%s", (unsigned char)*v, v[1] ? " " : "");
 	copy(forms[n++], "ghs_16C7e42F%2F%22292c%2B6912E7710c838347Ae178B4a");
 	copy(forms[n++], "ghs_16C7e42F%2f%22292c%2b6912E7710c838347Ae178B4a");
 	copy(forms[n++], "ghs_16C7e42F/\\\"292c+6912E7710c838347Ae178B4a");
