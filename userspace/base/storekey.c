@@ -249,8 +249,8 @@ int storekey_next(const char *state_dir, bool make, int *ret_fd, char *why, size
 		if (r == 0 && fd < 0) {
 			snprintf(why, size,
 				 "the store's key is the systemd credential egret-store-key: give "
-				 "egretd the new one as egret-store-key-next and restart it, jobs "
-				 "go on");
+				 "egretd the new one as egret-store-key-next and start it anew "
+				 "(killed by SIGKILL jobs go on)");
 			return -ENOENT;
 		}
 	} else {

@@ -104,7 +104,8 @@ int rekey_answered(struct daemon *d, const struct msg_in *m, char *why, size_t n
 	(void)!msg_get_u64(m, TAG_SIZE, &sealed);
 	if (r == 1) {
 		snprintf(why, n,
-			 "; now make egret-store-key-next the egret-store-key, and restart egretd");
+			 "; now make egret-store-key-next the egret-store-key, and start egretd "
+			 "anew");
 	} else {
 		close(d->store_key);
 		d->store_key = d->store_key_next;
