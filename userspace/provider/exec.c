@@ -10,6 +10,7 @@
  */
 #include "base/jail.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "provider/exec.h"
 #include "provider/fiber.h"
 #include "provider/http.h"
@@ -110,10 +111,10 @@ static void on_some(struct watch *w, uint32_t events)
 	/* Of its complaints the beginning is enough. */
 	if (errors && (size_t)n > to->limit - to->n)
 		n = (ssize_t)(to->limit - to->n);
-	if (buf_add(to, block, (size_t)n) < 0) {
-		r->too_large = true;
+	r->too_large |= buf_add(to, block, (size_t)n) < 0;
+	wipe(block, (size_t)n);
+	if (r->too_large)
 		fiber_wake(r->fiber);
-	}
 }
 
 static void on_end(struct watch *w, uint32_t events)
@@ -139,6 +140,7 @@ static void drain(struct run *r)
 		if (n <= 0)
 			break;
 		r->too_large = buf_add(&r->out, block, (size_t)n) < 0;
+		wipe(block, (size_t)n);
 	}
 }
 
