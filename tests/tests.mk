@@ -128,6 +128,8 @@ soak: build test-build upgrade-build client-build ## 2,000 jobs, 1,000 rounds of
 	@ROUNDS=10000 $(BUILD)/tests/chaos/links
 	@ROUNDS=1000 tests/chaos/rounds.sh
 	@UPGRADES=100 tests/chaos/upgrade.sh
+	@MEMORY_IDLE=1 tests/chaos/memory.sh
+	@ROUNDS=100 tests/chaos/orphans.sh
 	@GIB=10 tests/e2e/tunnels.sh
 	@FLOOD_NAMES=10000 FLOOD_STALLS=17 WAIT=600 tests/e2e/floods.sh
 	@ALLOC_STEP=1 ALLOC_TIMEOUT=3600 tests/e2e/alloc.sh

@@ -85,6 +85,9 @@ void provider_want(struct daemon *d, const struct msg_in *m)
 {
 	struct child_plan plan = { .program = "egret-provider",
 				   .cgroup_dir = d->cg.work,
+				   /* No egretd takes it up: its broker's end tells it when to
+				    * end, and before it was told of that, egretd's. */
+				   .alone = true,
 				   .uid = d->config.uid_provider,
 				   .gid = d->config.uid_provider };
 	struct asker *p;

@@ -315,7 +315,7 @@ static void on_broker(struct watch *w, uint32_t events)
 	fiber_start(on_fiber, a);
 }
 
-/* An egretd that is away comes back; leases are renewed meanwhile. */
+/* Without the egretd that started it the broker is served on: leases are renewed. */
 static void on_egretd(struct watch *w, uint32_t events)
 {
 	struct serving *s = w->owner;
