@@ -34,6 +34,7 @@ wait_for 10 '[ -z "$(egret_pids egretd)" ]' # the one of the last job ends by it
 daemon_start || done_testing
 "$EGRET" ca >"$TMP/out.pem" 2>"$TMP/ca.err" || diag "$(cat "$TMP/ca.err")"
 is "$(openssl x509 -in "$TMP/out.pem" -noout -fingerprint)" "$(openssl x509 -in "$TMP/root.pem" -noout -fingerprint)" "egret ca prints the root"
+is "$("$EGRET" ca --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["pem"], end="")' | sha256sum | cut -d' ' -f1)" "$(sha "$TMP/out.pem")" "egret ca --json: the same"
 daemon_stop
 daemon_config
 daemon_start

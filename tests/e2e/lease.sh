@@ -12,6 +12,11 @@ NGINX_EXTRA="server { listen $GOOD:443 ssl; server_name id.test; ssl_certificate
 	server { listen $GOOD:8089; access_log off; location / { if (-f $TMP/www/down) { return 503; } return 200 ''; } }"
 NGINX_EXTRA="log_format idp '\$request_method \$request_uri \$status \$request_body'; $NGINX_EXTRA"
 origins_up
+config '"groups": { "audit": "65533" }'
+mkdir "$TMP/bin" && cp "$EGRET" "$TMP/bin/egret"
+as_uid() { # uid and group, egret's words
+	(cd / && timeout -k 5 30 nsenter --net="/run/netns/$HOSTNS" setpriv --reuid="$1" --regid="$1" --clear-groups env EGRET_RUN_DIR="$TMP/run" "$TMP/bin/egret" "${@:2}")
+}
 policy '"allow": "GET https://api.test/**", "credential": "token"'
 CREDENTIAL=$TMP/cred.json
 cat >"$CREDENTIAL" <<-JSON
@@ -44,6 +49,10 @@ like "$list" 'token  job j-[0-9a-f]*  live' "egret lease list names credential a
 like "$list" 'requests to api.test' "and hosts"
 unlike "$list$("$EGRET" lease list --all --json)" "${token#Bearer }" "never the value"
 lease=$(sed -n 's/^\(L[0-9a-f]*\) .*/\1/p' <<<"$list")
+like "$(as_uid 65533 lease list)" "^$lease " "a member of the audit group sees it"
+is "$(as_uid 65533 lease list --json | grep -c "\"$lease\"")" 1 "also as a machine"
+unlike "$(as_uid 65532 lease list 2>&1)" "$lease" "another uid does not"
+isnt "$(as_uid 65533 lease revoke "$lease" >/dev/null 2>&1; echo $?)" 0 "and the audit group revokes nothing"
 like "$("$EGRET" lease revoke "$lease")" '^1 lease: 1 with its provider' "egret lease revoke"
 t "its provider hears of it" wait_for 5 '[ "$(asked revoke)" = 1 ]'
 like "$("$EGRET" lease list --all)" "$lease.*revoked" "egret lease list --all says so"

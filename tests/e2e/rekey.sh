@@ -33,6 +33,7 @@ store=$TMP/state/store key=$TMP/state/keys/store.key
 # ---- no daemon ----
 printf %s "$token" | "$EGRET" secret set key-token || fail "the secret is stored"
 for i in 1 2 3; do printf "value %s" "$i" | "$EGRET" secret set "s$i"; done
+is "$(echo v | "$EGRET" secret set gone --json) $("$EGRET" secret remove gone --json)" '{ "ok": true, "name": "gone" } { "ok": true, "name": "gone" }' "set and removed, for a machine"
 cp "$key" "$TMP/key.first"
 cp "$store/key-token.sealed" "$TMP/sealed.first"
 is "$("$EGRET" secret rekey --json | jq -c .)" '{"ok":true,"sealed":4}' "no daemon: four files are sealed anew"

@@ -14,7 +14,7 @@
 static const char usage[] = "Usage: egret job list [--json]\n"
 			    "       egret job show [JOB] [--json]\n"
 			    "       egret job register [OPTION]... (--help says which)\n"
-			    "       egret job end [JOB]\n"
+			    "       egret job end [JOB] [--json]\n"
 			    "The jobs that run here: one line each, all that is known of one, or "
 			    "its end (its processes are killed).\n"
 			    "Without JOB: the one that this command runs in.\n"
@@ -67,6 +67,10 @@ static int one(int sock, uint16_t type, const char *name, bool json)
 	if (m.type == MSG_FAILED) {
 		(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
 		r = cli_fail(1, "%s: %.*s", name, STR_ARG(text));
+	} else if (type == MSG_JOB_END && json) {
+		printf("{ \"ok\": true, \"job\": ");
+		json_print_text(str_of(name));
+		printf(" }\n");
 	} else if (m.type == MSG_JOB && json) {
 		job_print_json(&m);
 		putchar('\n');

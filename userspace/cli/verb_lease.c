@@ -18,8 +18,8 @@
 
 static const char usage[] =
 	"Usage: egret lease list [--all] [--json]\n"
-	"       egret lease revoke LEASE\n"
-	"       egret lease revoke [--job JOB] [--credential NAME] | --all\n"
+	"       egret lease revoke LEASE [--json]\n"
+	"       egret lease revoke [--job JOB] [--credential NAME] | --all [--json]\n"
 	"The credentials that jobs have at this moment; --all: and those that are over.\n"
 	"revoke: its provider ends it now; a job that still needs it gets another one.\n"
 	"Exit status: 0 done, 1 no such lease or no egretd, 2 usage.\n";
@@ -173,7 +173,7 @@ static int list(int sock, bool all, bool json)
 	return status;
 }
 
-static int revoke_them(int sock, struct msg_out *q)
+static int revoke_them(int sock, struct msg_out *q, bool json)
 {
 	unsigned long long n, fixed;
 	struct msg_in m;
@@ -185,6 +185,8 @@ static int revoke_them(int sock, struct msg_out *q)
 	fixed = number_of(&m, TAG_STATIC);
 	if (m.type != MSG_OK)
 		status = refused(&m);
+	else if (json)
+		printf("{ \"ok\": true, \"leases\": %llu, \"static\": %llu }\n", n, fixed);
 	else
 		printf("%llu lease%s: %llu with its provider now (egret lease list --all says when "
 		       "it "
@@ -222,8 +224,7 @@ int verb_lease(int argc, char **argv)
 			return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
 	}
 	is_list = argc - optind == 1 && !strcmp(argv[optind], "list") && !job && !credential;
-	is_revoke = argc - optind >= 1 && argc - optind <= 2 && !strcmp(argv[optind], "revoke") &&
-		    !json;
+	is_revoke = argc - optind >= 1 && argc - optind <= 2 && !strcmp(argv[optind], "revoke");
 	lease = argc - optind == 2 ? argv[optind + 1] : NULL;
 	if (!is_list &&
 	    !(is_revoke && (lease ? !all && !job && !credential : all != (job || credential))))
@@ -245,7 +246,7 @@ int verb_lease(int argc, char **argv)
 		msg_put_str(&q, TAG_JOB_NAME, str_of(job));
 	if (credential)
 		msg_put_str(&q, TAG_NAME, str_of(credential));
-	r = revoke_them(sock, &q);
+	r = revoke_them(sock, &q, json);
 	close(sock);
 	return r;
 }

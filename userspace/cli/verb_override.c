@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"Usage: egret override audit --repo REPO --ttl TIME --reason TEXT\n"
+	"Usage: egret override audit --repo REPO --ttl TIME --reason TEXT [--json]\n"
 	"For TIME (1s to 24h) jobs of that repository do what their installed policy refuses, and "
 	"it is\n"
 	"recorded as would_deny. Ends by itself. Begin and end are events admin.override.\n"
@@ -17,16 +17,17 @@ static const char usage[] =
 
 int verb_override(int argc, char **argv)
 {
-	static const struct option options[] = { { "repo", required_argument, NULL, 'r' },
-						 { "ttl", required_argument, NULL, 't' },
-						 { "reason", required_argument, NULL, 'w' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "repo", required_argument, NULL, 'r' },   { "ttl", required_argument, NULL, 't' },
+		{ "reason", required_argument, NULL, 'w' }, { "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 }
+	};
 	const char *repo = NULL, *reason = NULL;
 	struct str text = STR("no reason was given");
 	uint64_t ms = 0;
 	struct msg_out q;
 	struct msg_in m;
+	bool json = false;
 	int o, sock, r;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
@@ -36,6 +37,8 @@ int verb_override(int argc, char **argv)
 			return cli_fail(2, "--ttl is a time, as 30m or 1h, not %s", optarg);
 		else if (o == 'w')
 			reason = optarg;
+		else if (o == 'j')
+			json = true;
 		else if (o != 't')
 			return fputs(usage, o == 'h' ? stdout : stderr), o == 'h' ? 0 : 2;
 	}
@@ -55,6 +58,8 @@ int verb_override(int argc, char **argv)
 	if (m.type != MSG_OK) {
 		(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
 		r = cli_fail(1, "%.*s", STR_ARG(text));
+	} else if (json) {
+		printf("{ \"ok\": true, \"seconds\": %llu }\n", (unsigned long long)ms / 1000);
 	}
 	msg_in_done(&m);
 	return r;

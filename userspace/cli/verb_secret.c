@@ -15,6 +15,7 @@
 #include "cli/secret_read.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +25,12 @@
 #define ANSWER_MS 30000
 #define REKEY_MS 600000 /* thousands of files, each synced */
 
-static const char usage[] = "Usage: egret secret set NAME      the value is read from stdin, or "
-			    "asked for on a terminal\n"
-			    "       egret secret list [--json]\n"
-			    "       egret secret remove NAME\n"
-			    "       egret secret rekey [--json]\n";
+static const char usage[] =
+	"Usage: egret secret set NAME [--json]     the value is read from stdin, or "
+	"asked for on a terminal\n"
+	"       egret secret list [--json]\n"
+	"       egret secret remove NAME [--json]\n"
+	"       egret secret rekey [--json]\n";
 
 /* Whom we speak to: the daemon, or a broker of our own. */
 struct broker_link {
@@ -162,7 +164,7 @@ static int rekey(bool json)
 	return status;
 }
 
-static int ask(struct msg_out *q)
+static int ask(struct msg_out *q, struct str name, bool json)
 {
 	struct broker_link link;
 	struct msg_in m;
@@ -175,10 +177,12 @@ static int ask(struct msg_out *q)
 	r = cli_ask(link.sock, q, &m);
 	status = r < 0 ? cli_fail(1, "no answer: %s", strerror(-r)) : finish(&m);
 	link_close(&link);
+	if (!status && json)
+		printf("{ \"ok\": true, \"name\": \"%.*s\" }\n", STR_ARG(name));
 	return status;
 }
 
-static int secret_set(struct str name)
+static int secret_set(struct str name, bool json)
 {
 	cleanup_close int fd = -1;
 	struct secret value = { 0 };
@@ -201,10 +205,10 @@ static int secret_set(struct str name)
 	msg_begin(&q, MSG_SECRET_SET, 1);
 	msg_put_str(&q, TAG_NAME, name);
 	msg_put_fd(&q, TAG_FD_VALUE, fd);
-	return ask(&q);
+	return ask(&q, name, json);
 }
 
-static int secret_remove(struct str name)
+static int secret_remove(struct str name, bool json)
 {
 	struct msg_out q;
 
@@ -213,7 +217,7 @@ static int secret_remove(struct str name)
 				STORE_NAME_MAX);
 	msg_begin(&q, MSG_SECRET_REMOVE, 1);
 	msg_put_str(&q, TAG_NAME, name);
-	return ask(&q);
+	return ask(&q, name, json);
 }
 
 /* One line. A name that the store would not take is not printed: it did not come from our broker.
@@ -285,28 +289,27 @@ static int secret_list(bool json)
 
 int verb_secret(int argc, char **argv)
 {
-	const char *verb = argc > 1 ? argv[1] : "";
+	bool json = false;
+	const char *verb;
+	int r = cli_json_option(argc, argv, usage, &json);
 
-	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
-		fputs(usage, stdout);
-		return 0;
-	}
-	if (strcmp(verb, "list") == 0 && argc == 2)
-		return secret_list(false);
-	if (strcmp(verb, "list") == 0 && argc == 3 && strcmp(argv[2], "--json") == 0)
-		return secret_list(true);
-	if (strcmp(verb, "set") == 0 && argc == 3)
-		return secret_set(str_of(argv[2]));
-	if (strcmp(verb, "set") == 0 && argc > 3)
+	if (r >= 0)
+		return r;
+	argc -= optind;
+	argv += optind;
+	verb = argc ? argv[0] : "";
+	if (strcmp(verb, "list") == 0 && argc == 1)
+		return secret_list(json);
+	if (strcmp(verb, "set") == 0 && argc == 2)
+		return secret_set(str_of(argv[1]), json);
+	if (strcmp(verb, "set") == 0 && argc > 2)
 		return cli_fail(
 			2,
 			"the value is no argument, others could read it there: give it on stdin");
-	if (strcmp(verb, "remove") == 0 && argc == 3)
-		return secret_remove(str_of(argv[2]));
-	if (strcmp(verb, "rekey") == 0 && argc == 2)
-		return rekey(false);
-	if (strcmp(verb, "rekey") == 0 && argc == 3 && strcmp(argv[2], "--json") == 0)
-		return rekey(true);
+	if (strcmp(verb, "remove") == 0 && argc == 2)
+		return secret_remove(str_of(argv[1]), json);
+	if (strcmp(verb, "rekey") == 0 && argc == 1)
+		return rekey(json);
 	fputs(usage, stderr);
 	return 2;
 }

@@ -4,6 +4,7 @@
  * jobs go on. The answer comes from the old egretd: the new one's version, or why it serves on.
  */
 #include "cli/cli.h"
+#include "cli/job_print.h"
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -13,26 +14,23 @@
 #define UPGRADE_MS 120000 /* longer than egretd itself has patience for */
 
 static const char usage[] =
-	"usage: egret upgrade\n"
+	"usage: egret upgrade [--json]\n"
 	"egretd hands over to the version that is installed now. Jobs, their connections and\n"
 	"callers go on. If that version cannot serve, the one that runs does.\n";
 
 int verb_upgrade(int argc, char **argv)
 {
-	static const struct option options[] = { { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
 	cleanup_close int sock = -1;
 	struct str text = STR("egretd gave no reason");
 	char shown[PROTO_TEXT_MAX];
 	struct pollfd p;
 	struct msg_out q;
 	struct msg_in m;
-	int o, r;
+	bool json = false;
+	int r = cli_json_option(argc, argv, usage, &json);
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		fputs(usage, o == 'h' ? stdout : stderr);
-		return o == 'h' ? 0 : 2;
-	}
+	if (r >= 0)
+		return r;
 	if (optind < argc) {
 		fputs(usage, stderr);
 		return 2;
@@ -54,10 +52,15 @@ int verb_upgrade(int argc, char **argv)
 				strerror(-r));
 	(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
 	text_escape(shown, sizeof(shown), text);
-	if (m.type == MSG_OK)
+	if (m.type == MSG_OK && json) {
+		printf("{ \"ok\": true, \"version\": ");
+		json_print_text(text);
+		printf(" }\n");
+	} else if (m.type == MSG_OK) {
 		printf("egretd %s serves\n", shown);
-	else
+	} else {
 		cli_fail(1, "%s", shown);
+	}
 	r = m.type == MSG_OK ? 0 : 1;
 	msg_in_done(&m);
 	return r;
