@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a proxy is given of provider aws: what signs one day's requests to one service of one region
- * that the credential names, and never the secret key, whatever it asks for.
+ * that the credential names, and never the secret key, whatever it asks for. And of mtls:
+ * certificate and key, both of the store.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "unit/broker/lease_rig.h"
+#include "unit/broker/token_rig.h"
 
 #include <fcntl.h>
 #include "sigv4/sigv4.h"
@@ -20,47 +21,11 @@
 	"\"region\": \"eu-west-1\", \"for\": \"any\", \"hosts\": [\"api.shop.test\"], "           \
 	"\"inject\": { \"sigv4\": true } }"
 
-static const char *audience, *token;
-static bool sealed = true;
-
 static int creds(void)
 {
 	const struct source s[] = { { SOURCE_CREDENTIAL, STR("role.json"), STR(ROLE) } };
 
 	return pack_of(s, 1);
-}
-
-static void with_token(struct msg_out *q)
-{
-	static int fd = -1;
-
-	if (fd >= 0)
-		close(fd);
-	fd = memfd_create("token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, token, strlen(token)), strlen(token));
-	if (sealed)
-		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK),
-				 0);
-	msg_put_fd(q, TAG_FD_TOKEN, fd);
-	msg_put_str(q, TAG_TOKEN_AUDIENCE, str_of(audience));
-}
-
-static uint32_t shown(int fd, const char *want)
-{
-	struct msg_in m;
-	struct str s;
-	uint32_t id;
-
-	do
-		assert_true(recv_ms(fd, &m, WAIT_MS));
-	while (m.type == MSG_PROVIDER_KEPT && (msg_in_done(&m), true));
-	assert_int_equal(m.type, MSG_PROVIDE);
-	assert_int_equal(msg_get(&m, TAG_TOKEN, &s), 0);
-	assert_true(str_is(s, want));
-	id = m.id;
-	msg_in_done(&m);
-	return id;
 }
 
 static void ask_scope(int peer, uint32_t id, const char *scope)
@@ -123,9 +88,72 @@ static void test_scopes(void **state)
 	broker_down();
 }
 
+#define CLIENT                                                                             \
+	"{ \"name\": \"client\", \"provider\": \"mtls\", \"cert\": \"store:robot-cert\", " \
+	"\"key\": \"store:robot-key\", \"for\": \"any\", \"hosts\": [\"api.shop.test\"] }"
+
+static int client_creds(void)
+{
+	const struct source s[] = { { SOURCE_CREDENTIAL, STR("client.json"), STR(CLIENT) } };
+
+	return pack_of(s, 1);
+}
+
+static void secret_is(const char *name, const char *value)
+{
+	assert_int_equal(secret_set(name, value, strlen(value), NULL, 0), MSG_OK);
+}
+
+static void given_client(int peer, const char *cert, const char *key)
+{
+	struct msg_in m;
+	struct str s;
+	uint64_t fixed = 0;
+
+	cred_ask(peer, 1);
+	assert_true(recv_ms(peer, &m, WAIT_MS));
+	assert_int_equal(m.type, MSG_CRED);
+	assert_int_equal(msg_get(&m, TAG_VALUE, &s), 0);
+	assert_true(str_is(s, key));
+	assert_int_equal(msg_get(&m, TAG_CERT, &s), 0);
+	assert_true(str_is(s, cert));
+	assert_int_equal(msg_get_u64(&m, TAG_STATIC, &fixed), 0);
+	assert_int_equal(fixed, 1);
+	msg_in_done(&m);
+}
+
+/* No provider's process is asked; both halves must be there; the next job has what is stored then.
+ */
+static void test_mtls(void **state)
+{
+	struct opened one;
+
+	rig_creds = client_creds;
+	rig_job_more = NULL;
+	lease_broker_up();
+	secret_is("robot-cert", "the certificate, in PEM");
+	job_open(5, NULL, &one);
+	cred_ask(one.peer, 1);
+	cred_refused(one.peer, 1, "no secret named robot-key");
+	event_of(EVENT_CREDENTIAL_FAIL, 5, "robot-key");
+	secret_is("robot-key", "the key, in PEM");
+	given_client(one.peer, "the certificate, in PEM", "the key, in PEM");
+	event_of(EVENT_CREDENTIAL_LEASE, 5, NULL);
+	assert_int_equal(rig_nwanted, 0);
+	job_close(5);
+	opened_done(&one);
+	secret_is("robot-cert", "another certificate");
+	secret_is("robot-key", "and its key");
+	job_open(6, NULL, &one);
+	given_client(one.peer, "another certificate", "and its key");
+	opened_done(&one);
+	broker_down();
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(test_scopes, test_over) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(test_scopes, test_over),
+					    cmocka_unit_test_teardown(test_mtls, test_over) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("scope", tests, set_up, tear_down);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "unit/broker/lease_rig.h"
+#include "unit/broker/token_rig.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -22,47 +22,11 @@
 	"[\"api.shop.test\"], \"inject\": { \"header\": \"Authorization\", \"format\": \"Bearer " \
 	"{token}\" } }"
 
-static const char *audience, *token;
-static bool sealed = true;
-
 static int creds(void)
 {
 	const struct source s[] = { { SOURCE_CREDENTIAL, STR("role.json"), STR(ROLE) } };
 
 	return pack_of(s, 1);
-}
-
-static void with_token(struct msg_out *q)
-{
-	static int fd = -1;
-
-	if (fd >= 0)
-		close(fd);
-	fd = memfd_create("token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, token, strlen(token)), strlen(token));
-	if (sealed)
-		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK),
-				 0);
-	msg_put_fd(q, TAG_FD_TOKEN, fd);
-	msg_put_str(q, TAG_TOKEN_AUDIENCE, str_of(audience));
-}
-
-static uint32_t shown(int fd, const char *want)
-{
-	struct msg_in m;
-	struct str s;
-	uint32_t id;
-
-	do
-		assert_true(recv_ms(fd, &m, WAIT_MS));
-	while (m.type == MSG_PROVIDER_KEPT && (msg_in_done(&m), true));
-	assert_int_equal(m.type, MSG_PROVIDE);
-	assert_int_equal(msg_get(&m, TAG_TOKEN, &s), 0);
-	assert_true(str_is(s, want));
-	id = m.id;
-	msg_in_done(&m);
-	return id;
 }
 
 static void test_early(void **state)

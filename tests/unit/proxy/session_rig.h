@@ -26,6 +26,7 @@
 #include "proxy/h1serve.h"
 #include "proxy/session.h"
 #include "proxy/upstream.h"
+#include "sigv4/sigv4.h"
 
 #define SECRET "s3cr3t/value+0123456789"
 #define FIRST_SEQ 48213
@@ -206,10 +207,22 @@ static void audit_read(void)
 	}
 }
 
+/* Of provider aws: what signs for one day, region and service. */
+static void put_signer(struct msg_out *m, struct str scope)
+{
+	uint8_t key[SIGV4_KEY];
+
+	assert_int_equal(sigv4_key(str_of(rig.secret ? rig.secret : SECRET), scope, key), 0);
+	msg_put(m, TAG_VALUE, key, sizeof(key));
+	msg_put_str(m, TAG_ACCESS_KEY, STR("ASIARIG"));
+	msg_put_str(m, TAG_SESSION, STR("rig-session"));
+}
+
 static void broker_answer(void)
 {
 	struct msg_out m;
 	struct msg_in q;
+	struct str scope;
 	uint64_t index;
 
 	if (rig.broker < 0 || msg_recv(rig.broker, &q) < 0)
@@ -224,7 +237,10 @@ static void broker_answer(void)
 	} else {
 		msg_begin(&m, MSG_CRED, q.id);
 		msg_put_u64(&m, TAG_INDEX, index);
-		msg_put_str(&m, TAG_VALUE, str_of(rig.secret ? rig.secret : SECRET));
+		if (msg_get_str(&q, TAG_SCOPE, SIGV4_SCOPE_MAX, &scope) == 0)
+			put_signer(&m, scope);
+		else
+			msg_put_str(&m, TAG_VALUE, str_of(rig.secret ? rig.secret : SECRET));
 		msg_put_str(&m, TAG_LEASE, STR("L1"));
 		msg_put_u64(&m, TAG_EXPIRES, rig.expires);
 		msg_put_u64(&m, TAG_STATIC, 1);
