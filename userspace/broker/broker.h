@@ -105,9 +105,6 @@ int secrets_list(struct broker *b, struct msg_in *m, char *why,
 		 size_t size) MUST_CHECK; /* answers itself */
 int secrets_remove(struct broker *b, struct msg_in *m, char *why, size_t size) MUST_CHECK;
 
-/* Whole content of a memory or plain file into memory, at most max bytes: 0, -EMSGSIZE, -errno.
- * Free with free(). */
-int broker_read(int fd, size_t max, char **ret, size_t *ret_n) MUST_CHECK;
 /* A sealed memfd with these parts one after the other. */
 int broker_memfd(const char *name, const struct str *parts, unsigned n, int *ret_fd) MUST_CHECK;
 

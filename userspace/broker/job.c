@@ -4,6 +4,7 @@
  * control.c with egretd's messages, which are checked in form; the credential images in FD_CREDS
  * were written by egret-compile and are opened (definition.h) before the job stands.
  */
+#include "broker/disk.h"
 #include "broker/keep.h"
 #include "broker/token.h"
 
@@ -50,7 +51,7 @@ static int creds_set(struct job *j, struct msg_in *m, char *why, size_t size)
 	int r = msg_take_fd(m, TAG_FD_CREDS, &fd);
 
 	if (r == 0)
-		r = broker_read(fd, PACK_SIZE_MAX, &bytes, &n);
+		r = disk_read(fd, PACK_SIZE_MAX, &bytes, &n);
 	if (r == 0)
 		r = pack_open(bytes, n, &pack);
 	if (r == -ENOENT)

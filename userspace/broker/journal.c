@@ -2,13 +2,13 @@
 /* See journal.h. Called by keep.c. What is read from disk is hostile until its tag is right. */
 #include "broker/journal.h"
 
+#include "broker/disk.h"
 #include "broker/seal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -17,21 +17,6 @@
 #define RECORD_HEAD 16u
 #define FILE_MAX (256u << 20)
 #define TEMP ".leases.new"
-
-static void set_le(uint8_t *p, uint64_t v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *p, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
 
 static uint32_t head_sum(const uint8_t head[RECORD_HEAD])
 {
@@ -55,31 +40,6 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return true;
 }
 
-static int read_all(int fd, uint8_t **ret, size_t *ret_n)
-{
-	cleanup_free uint8_t *p = NULL;
-	struct stat st;
-	size_t n = 0;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)FILE_MAX)
-		return -EFBIG;
-	p = mem_new((size_t)st.st_size + 1);
-	while (n < (size_t)st.st_size) {
-		ssize_t r = pread(fd, p + n, (size_t)st.st_size - n, (off_t)n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? -errno : -EIO;
-		n += (size_t)r;
-	}
-	*ret = TAKE_PTR(p);
-	*ret_n = n;
-	return 0;
-}
-
 /* One record at p: its whole size; 0: nothing more, *ret says why. */
 static size_t read_one(struct journal *j, const uint8_t *p, size_t left, journal_fn record,
 		       void *owner, enum journal_found *ret)
@@ -93,11 +53,11 @@ static size_t read_one(struct journal *j, const uint8_t *p, size_t left, journal
 	*ret = left ? JOURNAL_TORN : JOURNAL_GOOD;
 	if (left < RECORD_HEAD)
 		return 0;
-	if (get_le(p + 12, 4) != head_sum(p) || get_le(p + 4, 8) != j->seq + 1) {
+	if (le_get(p + 12, 4) != head_sum(p) || le_get(p + 4, 8) != j->seq + 1) {
 		*ret = all_zero(p + RECORD_HEAD, left - RECORD_HEAD) ? JOURNAL_TORN : JOURNAL_BAD;
 		return 0;
 	}
-	n = get_le(p, 4);
+	n = le_get(p, 4);
 	if (n > MSG_SIZE_MAX + SEAL_OVER) {
 		*ret = JOURNAL_BAD;
 		return 0;
@@ -136,7 +96,8 @@ static int put_aside(struct journal *j)
 int journal_open(struct journal *j, journal_fn record, void *owner, enum journal_found *ret,
 		 char *why, size_t size)
 {
-	cleanup_free uint8_t *p = NULL;
+	cleanup_free char *bytes = NULL;
+	const uint8_t *p;
 	size_t n = 0, at = HEAD, step;
 	int r;
 
@@ -147,7 +108,10 @@ int journal_open(struct journal *j, journal_fn record, void *owner, enum journal
 	j->fd = openat(j->dir, JOURNAL_NAME, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 	if (j->fd < 0 && errno == ENOENT)
 		return 0;
-	r = j->fd < 0 ? -errno : read_all(j->fd, &p, &n);
+	r = j->fd < 0 ? -errno : disk_read(j->fd, FILE_MAX, &bytes, &n);
+	if (r == -EMSGSIZE)
+		r = -EFBIG;
+	p = (const uint8_t *)bytes;
 	if (r < 0) {
 		snprintf(why, size, "the journal of leases cannot be read: %s", strerror(-r));
 		return r;
@@ -188,23 +152,6 @@ int journal_open(struct journal *j, journal_fn record, void *owner, enum journal
 	return 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
-{
-	const uint8_t *p = bytes;
-
-	while (n) {
-		ssize_t r = write(fd, p, n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? -errno : -EIO;
-		p += r;
-		n -= (size_t)r;
-	}
-	return 0;
-}
-
 static int begin(struct journal *j, const char *name)
 {
 	uint8_t head[HEAD];
@@ -219,7 +166,7 @@ static int begin(struct journal *j, const char *name)
 		       0600);
 	if (j->fd < 0)
 		return -errno;
-	r = write_all(j->fd, head, sizeof(head));
+	r = disk_write(j->fd, head, sizeof(head));
 	if (r < 0) {
 		close(j->fd);
 		j->fd = -1;
@@ -249,13 +196,13 @@ int journal_append(struct journal *j, struct msg_out *m)
 	}
 	n = frame.n + SEAL_OVER;
 	record = mem_new(RECORD_HEAD + n);
-	set_le(record, n, 4);
-	set_le(record + 4, j->seq + 1, 8);
-	set_le(record + 12, head_sum(record), 4);
+	le_set(record, n, 4);
+	le_set(record + 4, j->seq + 1, 8);
+	le_set(record + 12, head_sum(record), 4);
 	r = seal_box(&j->key, bind_to(aad, j, record), frame.p, frame.n, record + RECORD_HEAD);
 	msg_out_done(m);
 	if (r == 0)
-		r = write_all(j->fd, record, RECORD_HEAD + n);
+		r = disk_write(j->fd, record, RECORD_HEAD + n);
 	if (r < 0) {
 		j->broken = ftruncate(j->fd, (off_t)j->size) < 0;
 		return r;

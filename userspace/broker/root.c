@@ -6,6 +6,7 @@
  * their tag is right; a file that cannot be opened is an error, never a reason for another root.
  */
 #include "broker/broker.h"
+#include "broker/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +77,7 @@ int root_ready(struct broker *b, bool make, char *why, size_t size)
 	fd = openat(b->store.dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT && make)
 		return make_root(b, why, size);
-	r = fd < 0 ? -errno : broker_read(fd, CA_SEALED_MAX, &bytes, &n);
+	r = fd < 0 ? -errno : disk_read(fd, CA_SEALED_MAX, &bytes, &n);
 	if (r == 0)
 		r = ca_unseal((struct str){ bytes, n }, &b->ca_key, NO_JOB, &b->root);
 	if (r == -EBADMSG && b->ca_old.n)
@@ -112,7 +113,7 @@ int root_rekey(struct broker *b, char *why, size_t size)
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	buf_init(&sealed, CA_SEALED_MAX);
-	r = fd < 0 ? -errno : broker_read(fd, CA_SEALED_MAX, &bytes, &n);
+	r = fd < 0 ? -errno : disk_read(fd, CA_SEALED_MAX, &bytes, &n);
 	if (r == 0 && ca_unseal((struct str){ bytes, n }, &b->ca_key, NO_JOB, &root) == 0)
 		goto out;
 	if (r == 0)

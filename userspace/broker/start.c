@@ -4,6 +4,7 @@
  * before the jail is closed, because the jail's one hole is that folder; egretd, which is root, is
  * the only one heard by then.
  */
+#include "broker/disk.h"
 #include "broker/keep.h"
 
 #include "broker/seal.h"
@@ -12,37 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-int broker_read(int fd, size_t max, char **ret, size_t *ret_n)
-{
-	cleanup_free char *p = NULL;
-	struct stat st;
-	size_t n = 0;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EBADMSG;
-	if (st.st_size > (off_t)max)
-		return -EMSGSIZE;
-	p = mem_new((size_t)st.st_size);
-	while (n < (size_t)st.st_size) {
-		ssize_t r = pread(fd, p + n, (size_t)st.st_size - n, (off_t)n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		n += (size_t)r;
-	}
-	*ret = TAKE_PTR(p);
-	*ret_n = n;
-	return 0;
-}
 
 int broker_memfd(const char *name, const struct str *parts, unsigned n, int *ret_fd)
 {
@@ -179,7 +150,7 @@ static int roots_load(struct broker *b, struct msg_in *m, char *why, size_t size
 
 		r = msg_take_fd_of(m, field, &fd);
 		if (r == 0)
-			r = broker_read(fd, BROKER_ROOTS_MAX, &pem, &n);
+			r = disk_read(fd, BROKER_ROOTS_MAX, &pem, &n);
 		if (r < 0)
 			snprintf(why, size, "a file of roots could not be read: %s", strerror(-r));
 		else

@@ -7,6 +7,7 @@
 #include "broker/store.h"
 
 #include "base/clock.h"
+#include "broker/disk.h"
 #include "broker/seal.h"
 #include <dirent.h>
 #include <errno.h>
@@ -27,21 +28,6 @@
 struct aad {
 	uint8_t bytes[HEAD + STORE_NAME_MAX];
 };
-
-static void set_le(uint8_t *p, uint64_t v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *p, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
 
 /* Every call starts here: a store, a good name, and the file's name. */
 static int begin(const struct store *s, struct str name, char path[PATH_MAX_], char *why,
@@ -76,21 +62,6 @@ static struct str bind_to(struct aad *a, const uint8_t *head, struct str name)
 	return (struct str){ (const char *)a->bytes, HEAD + name.n };
 }
 
-static int write_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n) {
-		ssize_t r = write(fd, p, n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return -1;
-		p += r;
-		n -= (size_t)r;
-	}
-	return 0;
-}
-
 /* Beside its place, then into it: a crash leaves the old file or the new. */
 static int put_file(const struct store *s, struct str name, const char *path, const uint8_t *bytes,
 		    size_t whole, char *why, size_t size)
@@ -102,7 +73,7 @@ static int put_file(const struct store *s, struct str name, const char *path, co
 		return fault("cannot clear the way for", name, why, size);
 	fd = openat(s->dir, TEMP, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	errno = fd < 0 ? errno : 0;
-	if (fd < 0 || write_all(fd, bytes, whole) < 0 || fsync(fd) < 0) {
+	if (fd < 0 || disk_write(fd, bytes, whole) < 0 || fsync(fd) < 0) {
 		r = fault("cannot write", name, why, size);
 		unlinkat(s->dir, TEMP, 0);
 		return r;
@@ -130,9 +101,9 @@ int store_put(struct store *s, struct str name, const void *value, size_t n, cha
 	}
 	bytes = mem_new(whole);
 	memcpy(bytes, MAGIC, 8);
-	set_le(bytes + 8, FORM, 4);
-	set_le(bytes + 12, n, 4);
-	set_le(bytes + 16, clock_wall_us(), 8);
+	le_set(bytes + 8, FORM, 4);
+	le_set(bytes + 12, n, 4);
+	le_set(bytes + 16, clock_wall_us(), 8);
 	r = seal_envelope(&s->key, bind_to(&aad, bytes, name), value, n, bytes + HEAD);
 	if (r < 0) {
 		snprintf(why, size, "store: %.*s could not be sealed: %s", STR_ARG(name),
@@ -142,43 +113,18 @@ int store_put(struct store *s, struct str name, const void *value, size_t n, cha
 	return put_file(s, name, path, bytes, whole, why, size);
 }
 
-/* Reads a file whole, into memory of its size. */
-static int read_file(int fd, uint8_t **ret, size_t *ret_n)
-{
-	cleanup_free uint8_t *p = NULL;
-	struct stat st;
-	size_t n = 0;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)FILE_MAX)
-		return -EBADMSG;
-	p = mem_new((size_t)st.st_size);
-	while (n < (size_t)st.st_size) {
-		ssize_t r = read(fd, p + n, (size_t)st.st_size - n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return r < 0 ? -errno : -EBADMSG;
-		n += (size_t)r;
-	}
-	*ret = TAKE_PTR(p);
-	*ret_n = n;
-	return 0;
-}
-
 static bool head_ok(const uint8_t *p, size_t n)
 {
 	return n >= HEAD + SEAL_ENVELOPE_OVER && memcmp(p, MAGIC, 8) == 0 &&
-	       get_le(p + 8, 4) == FORM && get_le(p + 12, 4) <= STORE_VALUE_MAX &&
-	       get_le(p + 12, 4) == n - HEAD - SEAL_ENVELOPE_OVER;
+	       le_get(p + 8, 4) == FORM && le_get(p + 12, 4) <= STORE_VALUE_MAX &&
+	       le_get(p + 12, 4) == n - HEAD - SEAL_ENVELOPE_OVER;
 }
 
 static int load(const struct store *s, struct str name, char path[PATH_MAX_], uint8_t **ret,
 		size_t *ret_n, char *why, size_t size)
 {
 	cleanup_close int fd = -1;
+	char *bytes = NULL;
 	int r = begin(s, name, path, why, size);
 
 	if (r < 0)
@@ -191,8 +137,9 @@ static int load(const struct store *s, struct str name, char path[PATH_MAX_], ui
 	}
 	if (fd < 0)
 		return fault("cannot open", name, why, size);
-	r = read_file(fd, ret, ret_n);
-	return r == 0 && !head_ok(*ret, *ret_n) ? -EBADMSG : r;
+	r = disk_read(fd, FILE_MAX, &bytes, ret_n);
+	*ret = (uint8_t *)bytes;
+	return r == -EMSGSIZE || (r == 0 && !head_ok(*ret, *ret_n)) ? -EBADMSG : r;
 }
 
 /* A sentence for what neither begin() nor load() gave one. */
@@ -280,8 +227,8 @@ static void entry_read(const struct store *s, const char *path, struct store_ent
 	    read(fd, head, sizeof(head)) != (ssize_t)sizeof(head) ||
 	    !head_ok(head, (size_t)st.st_size))
 		return;
-	e->size = get_le(head + 12, 4);
-	e->time_us = get_le(head + 16, 8);
+	e->size = le_get(head + 12, 4);
+	e->time_us = le_get(head + 16, 8);
 }
 
 int store_list(struct store *s, struct store_entry **ret, size_t *ret_n, char *why, size_t size)

@@ -9,23 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "unit/broker/broker_rig.h"
+#include "unit/broker/certs_rig.h"
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-
-static X509 *pem_of(int fd)
-{
-	FILE *f;
-	X509 *x;
-
-	lseek(fd, 0, SEEK_SET);
-	f = fdopen(dup(fd), "r");
-	x = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(x);
-	return x;
-}
 
 static X509 *der_of(struct str s)
 {

@@ -10,29 +10,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "unit/broker/broker_rig.h"
+#include "unit/broker/certs_rig.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-static X509 *root_of(int fd)
-{
-	FILE *f;
-	X509 *x;
-
-	lseek(fd, 0, SEEK_SET);
-	f = fdopen(dup(fd), "r");
-	x = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
-	assert_non_null(x);
-	return x;
-}
-
 /* The intermediate that a proxy gets, verified strictly under the job's root. */
 static void check_intermediate(int peer, int ca_fd)
 {
-	X509 *root = root_of(ca_fd), *inter;
+	X509 *root = pem_of(ca_fd), *inter;
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	const unsigned char *p;
@@ -92,7 +79,7 @@ static void test_job(void **state)
 	broker_up(true);
 	job_open(5, NULL, &first);
 	check_intermediate(first.peer, first.ca);
-	a = root_of(first.ca);
+	a = pem_of(first.ca);
 	assert_true(X509_NAME_get_text_by_NID(X509_get_subject_name(a), NID_commonName, cn,
 					      sizeof(cn)) > 0);
 	assert_string_equal(cn, "egret job CA j-7f3a2c91");
@@ -105,7 +92,7 @@ static void test_job(void **state)
 	broker_kill();
 	broker_up(true);
 	job_open(5, &first, &again);
-	b = root_of(again.ca);
+	b = pem_of(again.ca);
 	assert_int_equal(X509_cmp(a, b), 0);
 	check_intermediate(again.peer, first.ca);
 	X509_free(b);
@@ -113,7 +100,7 @@ static void test_job(void **state)
 	 * closed. */
 	opened_done(&first);
 	job_open(5, NULL, &first);
-	b = root_of(first.ca);
+	b = pem_of(first.ca);
 	assert_int_equal(X509_cmp(a, b), 0);
 	assert_false(recv_ms(again.peer, &m, 1000));
 	check_intermediate(first.peer, again.ca);

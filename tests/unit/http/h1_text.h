@@ -10,23 +10,7 @@
 #include <cmocka.h>
 
 #include "http/h1.h"
-
-/* Buffers here are made for what goes into them; the sanitizers hold that against it. */
-__attribute__((unused)) PRINTF_LIKE(2, 3) static int print(char *to, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(to, 16384, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-__attribute__((unused)) static void copy(char *to, const char *from)
-{
-	memcpy(to, from, strlen(from) + 1);
-}
+#include "unit/print.h"
 
 static const struct h1_limits limits = {
 	.header_bytes = 4096, .header_count = 10, .target_bytes = 256, .chunk_extension_bytes = 16

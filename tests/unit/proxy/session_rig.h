@@ -27,26 +27,10 @@
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "sigv4/sigv4.h"
+#include "unit/print.h"
 
 #define SECRET "s3cr3t/value+0123456789"
 #define FIRST_SEQ 48213
-
-/* Buffers here are made for what goes into them; the sanitizers hold that against it. */
-__attribute__((unused)) PRINTF_LIKE(2, 3) static int print(char *to, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(to, 16384, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-__attribute__((unused)) static void copy(char *to, const char *from)
-{
-	memcpy(to, from, strlen(from) + 1);
-}
 
 static struct {
 	struct proxy px;

@@ -13,23 +13,7 @@
 #include "http/h1.h"
 #include "policy/compile.h"
 #include "proxy/inject.h"
-
-/* Buffers here are made for what goes into them; the sanitizers hold that against it. */
-__attribute__((unused)) PRINTF_LIKE(2, 3) static int print(char *to, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(to, 16384, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-__attribute__((unused)) static void copy(char *to, const char *from)
-{
-	memcpy(to, from, strlen(from) + 1);
-}
+#include "unit/print.h"
 
 #define TOKEN "tok-0123456789abcdef"
 #define MARK "egret__gh__"

@@ -7,25 +7,9 @@
 #include <cmocka.h>
 
 #include "proxy/scrub.h"
+#include "unit/print.h"
 
 #include <openssl/evp.h>
-
-/* Buffers here are made for what goes into them; the sanitizers hold that against it. */
-__attribute__((unused)) PRINTF_LIKE(2, 3) static int print(char *to, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(to, 16384, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-__attribute__((unused)) static void copy(char *to, const char *from)
-{
-	memcpy(to, from, strlen(from) + 1);
-}
 
 #define VALUE "ghs_16C7e42F/\"292c+6912E7710c838347Ae178B4a"
 
