@@ -50,6 +50,7 @@ struct broker {
 	struct lease *leases; /* lease.h */
 	struct definition *definitions; /* definition.h */
 	struct helper *helpers;		/* helper.h */
+	struct timer warming;		/* until spares are started for those that were taken */
 	struct ask *asks;
 	uint32_t next_want, next_ask;
 	struct journal journal;

@@ -13,7 +13,8 @@
 struct definition {
 	struct definition *next;
 	unsigned refs;
-	char *bytes; /* owned: the image */
+	unsigned jobs; /* that have it, by job.c */
+	char *bytes;   /* owned: the image */
 	size_t n;
 	struct credential cred;
 	uint8_t key[HELPER_KEY];

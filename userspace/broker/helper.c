@@ -3,6 +3,7 @@
 #include "broker/helper.h"
 
 #include "base/log.h"
+#include "broker/definition.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #define WANT_MS 5000   /* for egretd to start one */
 #define FULL_MS 200    /* until it is asked again, when it has no room */
+#define WARM_MS 200    /* from the question that took a spare to the next one's start */
 #define STUCK_MS 30000 /* after a question was given up: the process is */
 
 struct helper {
@@ -249,19 +251,54 @@ static struct helper *helper_new(struct broker *b, bool exec)
 	return h;
 }
 
+static bool is_spare(const struct helper *h)
+{
+	return !h->bound && !h->exec;
+}
+
+/* One that is there, or else one that is on its way. */
 static struct helper *spare(const struct broker *b)
 {
-	struct helper *h = b->helpers;
+	struct helper *h = b->helpers, *coming = NULL;
 
-	while (h && (h->bound || h->exec))
-		h = h->next;
-	return h;
+	for (; h && !(is_spare(h) && h->fd >= 0); h = h->next)
+		if (is_spare(h))
+			coming = h;
+	return h ? h : coming;
+}
+
+/* One for each definition that a job has and no process serves, since all of them may be asked for
+ * at one moment; and one in any case. */
+static unsigned spares_due(const struct broker *b)
+{
+	unsigned n = 0;
+
+	for (const struct definition *d = b->definitions; d && n < HELPER_SPARES; d = d->next) {
+		const struct helper *h = b->helpers;
+
+		if (!d->jobs || definition_local(d) ||
+		    credential_provider(&d->cred) == PROVIDER_EXEC)
+			continue;
+		while (h && !(h->bound && !memcmp(h->key, d->key, HELPER_KEY)))
+			h = h->next;
+		n += !h;
+	}
+	return n ? n : 1;
 }
 
 void helper_warm(struct broker *b)
 {
-	if (b->egretd.fd >= 0 && !spare(b))
+	unsigned have = 0, due = b->egretd.fd >= 0 ? spares_due(b) : 0;
+
+	for (const struct helper *h = b->helpers; h; h = h->next)
+		have += is_spare(h);
+	while (have++ < due)
 		helper_new(b, false);
+}
+
+static void on_warm(struct timer *t)
+{
+	helper_warm(t->owner);
 }
 
 static void on_late(struct timer *t)
@@ -304,8 +341,9 @@ static void on_start(struct timer *t)
 			h = helper_new(b, a->exec);
 		h->bound = true;
 		memcpy(h->key, a->key, HELPER_KEY);
-		if (!a->exec)
-			helper_warm(b);
+		/* Its start would take the processor from the question itself. */
+		if (!a->exec && !b->warming.loop)
+			timer_set(b->loop, &b->warming, WARM_MS, on_warm, b);
 	}
 	pump(h);
 }
@@ -406,6 +444,7 @@ bool helpers_busy(const struct broker *b)
 
 void helpers_done(struct broker *b)
 {
+	timer_del(&b->warming);
 	while (b->helpers)
 		helper_free(b->helpers, -ESHUTDOWN, "egret-broker ends");
 	while (b->asks)

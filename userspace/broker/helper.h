@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The broker's questions to providers. Each credential's definition has a process of its own
- * (egret-provider) that holds one login; egretd starts it, one spare stands ready, and one that
- * nobody asks for a while is ended. What comes back was read from a network by that process: every
- * frame is hostile.
+ * (egret-provider) that holds one login; egretd starts it, spares stand ready, and one that nobody
+ * asks for a while is ended. What comes back was read from a network by that process: every frame
+ * is hostile.
  */
 #ifndef EGRET_BROKER_HELPER_H
 #define EGRET_BROKER_HELPER_H
@@ -14,6 +14,7 @@
 #define HELPER_IDLE_MS 30000u /* without a question */
 #define HELPER_ASK_MS 15000u  /* a question's whole time, also while it waits for a process */
 #define HELPER_AT_ONCE 16u    /* questions that one process holds; more wait here */
+#define HELPER_SPARES 4u      /* that stand ready at most */
 
 struct ask;
 
@@ -50,7 +51,7 @@ void helper_ask(struct broker *b, struct ask *a);
 void helper_kept(struct broker *b, const uint8_t key[HELPER_KEY], uint32_t id);
 /* An answer of egretd: false when it is none of this module's. */
 bool helper_answer(struct broker *b, struct msg_in *m);
-/* A job has a credential that needs one: a spare is started. */
+/* A job has credentials that need one: spares are started. */
 void helper_warm(struct broker *b);
 bool helpers_busy(const struct broker *b); /* a question is under way */
 void helpers_done(struct broker *b);

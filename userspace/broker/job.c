@@ -32,8 +32,10 @@ static int get_id(const struct msg_in *m, uint64_t *ret, char *why, size_t size)
 
 static void defs_done(struct broker *b, struct definition **defs, uint32_t n)
 {
-	while (n)
-		definition_put(b, defs[--n]);
+	while (n) {
+		defs[--n]->jobs--;
+		definition_put(b, defs[n]);
+	}
 	free(defs);
 }
 
@@ -64,6 +66,7 @@ static int creds_set(struct job *j, struct msg_in *m, char *why, size_t size)
 			r = -EBADMSG;
 			break;
 		}
+		defs[i]->jobs++;
 		asking |= !definition_local(defs[i]);
 	}
 	if (r < 0) {

@@ -144,6 +144,12 @@ static bool same(const struct secret *a, const struct secret *b)
 	return a->n == b->n && (!a->n || !memcmp(a->p, b->p, a->n));
 }
 
+/* A proxy asks for the next one when a third of it is left. */
+static bool near_end(const struct lease *l, uint64_t ttl_ms)
+{
+	return l->expires_us && l->expires_us < clock_wall_us() + ttl_ms * 1000 / 2;
+}
+
 /* Read each time that it is asked for: a secret that was set anew is found. */
 static void want_local(struct job *j, struct definition *d, struct lease *l, uint32_t question,
 		       uint64_t index)
@@ -166,7 +172,8 @@ static void want_local(struct job *j, struct definition *d, struct lease *l, uin
 		peer_refuse(j, question, index, r, why);
 		return;
 	}
-	if (l && good(l) && same(&l->value, &value) && same(&l->cert, &cert)) {
+	if (l && good(l) && !near_end(l, ttl_ms) && same(&l->value, &value) &&
+	    same(&l->cert, &cert)) {
 		secret_done(&value);
 		secret_done(&cert);
 		peer_give(j, l, question, index, STR(""));
@@ -209,6 +216,8 @@ void lease_want(struct job *j, uint32_t question, uint64_t index, struct str sco
 		l = lease_new(j->broker, d, j->id, j->name);
 		l->job = j;
 	}
+	if (!l->wants)
+		l->wanted_at = clock_now();
 	w = mem_new(sizeof(*w));
 	w->question = question;
 	w->index = index;

@@ -47,6 +47,7 @@ struct lease {
 	struct lease_ask *ask; /* under way */
 	struct timer timer;    /* to renew, or to ask again */
 	unsigned tries;
+	uint64_t wanted_at; /* clock_now(): the first of those who wait asked */
 	struct want *wants;
 	char why[256]; /* the last failure */
 };

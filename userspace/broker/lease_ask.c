@@ -14,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MINT_TRIES 3u /* while a request waits, if the provider says that it is worth it */
+/* While a request waits, if the provider says that it is worth it. The last try ends before the
+ * proxy gives the broker up (20 s), so that what the request is told is what the provider did. */
+#define MINT_TRIES 3u
 #define MINT_AGAIN_MS 500u
+#define MINT_AGAIN_WITHIN_MS 2500u
 #define AGAIN_MS 1000u	    /* doubled each time, */
 #define AGAIN_MAX_MS 60000u /* up to this */
 #define SOON_MS 1000u	    /* no lease is renewed more often */
@@ -249,7 +252,8 @@ static void mint_failed(struct lease *l, int err, const char *why)
 		return;
 	}
 	l->tries++;
-	if (err == -EAGAIN && l->wants && l->tries < MINT_TRIES) {
+	if (err == -EAGAIN && l->wants && l->tries < MINT_TRIES &&
+	    clock_now() - l->wanted_at < MINT_AGAIN_WITHIN_MS) {
 		again_in(l, (uint64_t)MINT_AGAIN_MS << l->tries);
 		return;
 	}

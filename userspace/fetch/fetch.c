@@ -24,6 +24,7 @@
 struct trust {
 	struct fetch *f;
 	CURLM *multi;
+	CURLSH *sessions; /* of TLS: who is dialled again is not verified from the start */
 	void *roots;
 	struct str from; /* the roots' text, to tell whether others are meant */
 	struct curl_blob cert, key;
@@ -62,7 +63,7 @@ struct fetching {
 
 int fetch_early(void)
 {
-	if (curl_global_init(CURL_GLOBAL_ALL) || resolve_early())
+	if (curl_global_init(CURL_GLOBAL_ALL) || resolve_early() || roots_early() < 0)
 		return -EIO;
 	return 0;
 }
@@ -83,6 +84,7 @@ static void trust_drop(struct trust *t)
 	if (!t || --t->users)
 		return;
 	curl_multi_cleanup(t->multi);
+	curl_share_cleanup(t->sessions);
 	timer_del(&t->timer);
 	roots_free(t->roots);
 	wipe(t->key.data, t->key.len);
@@ -298,8 +300,10 @@ int fetch_trust(struct fetch *f, const struct fetch_trust *from, char *why, size
 	t->f = f;
 	t->users = 1;
 	t->multi = curl_multi_init();
-	if (!t->multi)
+	t->sessions = curl_share_init();
+	if (!t->multi || !t->sessions)
 		die("out of memory: libcurl");
+	curl_share_setopt(t->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 	t->roots = roots_new(from->roots);
 	if (!t->roots) {
 		snprintf(why, n, "there is no certificate among the trusted roots");
@@ -431,6 +435,7 @@ static void ask_options(struct fetching *g, CURL *c)
 	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_context);
 	curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, t);
+	curl_easy_setopt(c, CURLOPT_SHARE, t->sessions);
 	if (t->cert.len) {
 		curl_easy_setopt(c, CURLOPT_SSLCERTTYPE, "PEM");
 		curl_easy_setopt(c, CURLOPT_SSLCERT_BLOB, &t->cert);

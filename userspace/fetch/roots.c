@@ -2,10 +2,33 @@
 /* See roots.h. libcurl would parse all 140 of them for each connection. */
 #include "fetch/roots.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+
+int roots_early(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = ctx ? SSL_new(ctx) : NULL;
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	bool said = false;
+
+	if (ssl && in && out) {
+		SSL_set_bio(ssl, in, out);
+		in = NULL;
+		(void)SSL_connect(ssl); /* to nobody */
+		said = BIO_pending(out) > 0;
+		out = NULL;
+	}
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	BIO_free(in);
+	BIO_free(out);
+	ERR_clear_error();
+	return said ? 0 : -EIO;
+}
 
 void *roots_new(struct str pem)
 {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A PEM bundle, parsed once for all connections. Called by fetch.c; the bundle is root's. */
+/* What connections have in common: a PEM bundle, parsed once, and what OpenSSL makes when it is
+ * first needed. Called by fetch.c; the bundle is root's. */
 #ifndef EGRET_FETCH_ROOTS_H
 #define EGRET_FETCH_ROOTS_H
 
 #include "base/bytes.h"
 
+/* Ciphers, groups and their keys are looked up now, and not by the first connection. 0 or -EIO. */
+int roots_early(void) MUST_CHECK;
 /* An X509_STORE; NULL: no certificate in it could be read. */
 void *roots_new(struct str pem);
 void *roots_free(void *store); /* NULL; accepts NULL */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The broker's client: asks once a credential, by its index, over the socket that egretd made for
- * this job; keeps the value in locked memory until it expires; renews it in the background at two
- * thirds of its life. Called by the session's exchange. Trusts the broker for values, and still
- * checks that each can stand in a header and be searched for in answers.
+ * this job; keeps the value in locked memory until it expires; from two thirds of its life on asks
+ * for the next one beside the requests that still go with it. Called by the session's exchange.
+ * Trusts the broker for values, and still checks that each can stand in a header and be searched
+ * for in answers.
  */
 #include "proxy/creds.h"
 #include "proxy/uses.h"
@@ -21,6 +22,7 @@
 #include <stdlib.h>
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
+#define AHEAD_MS 250u	 /* none is asked for ahead more often */
 
 #define LEASES_MAX 64 /* for one host, and as many derived ones */
 #define SCRUBS 8      /* hosts that are spoken to at a time */
@@ -44,7 +46,7 @@ struct entry {
 	struct lease lease;
 	struct kept kept; /* what the lease was; of one that signs its session tokens */
 	bool have, asked;
-	uint64_t renew_us; /* wall; 0: never */
+	uint64_t renew_us; /* wall: from then on the next one is asked for; 0: never */
 	uint32_t ask_id;
 	struct creds_want *wants;
 	char fault[256];
@@ -376,9 +378,20 @@ static void fail(struct entry *e, const char *why)
 	tell_all(e);
 }
 
+/* The broker renews at two thirds as well, and may not have the next one yet: then at two thirds of
+ * what is left. */
+static void plan_ahead(struct entry *e)
+{
+	uint64_t now = clock_wall_us(), expires = e->lease.expires_us, left;
+
+	left = expires > now ? (expires - now) / 3 * 2 : 0;
+	e->renew_us = left > AHEAD_MS * 1000 ? now + left : 0;
+}
+
 static void refused_by_broker(struct entry *e, struct str why)
 {
 	e->asked = false;
+	plan_ahead(e);
 	text_escape(e->fault, sizeof(e->fault), why);
 	tell_all(e);
 }
@@ -438,7 +451,7 @@ static const char *take_signer(struct entry *e, const struct msg_in *m, struct s
 
 static void leased(struct entry *e, const struct msg_in *m)
 {
-	uint64_t expires = 0, is_static = 0, now = clock_wall_us();
+	uint64_t expires = 0, is_static = 0;
 	struct client_cert *cert = NULL;
 	struct secret value;
 	struct str v, id, pem;
@@ -482,7 +495,7 @@ static void leased(struct entry *e, const struct msg_in *m)
 	e->lease.id[id.n] = 0;
 	e->lease.expires_us = expires;
 	e->lease.is_static = is_static != 0;
-	e->renew_us = expires > now ? now + (expires - now) / 3 * 2 : 0;
+	plan_ahead(e);
 	e->have = true;
 	e->asked = false;
 	e->fault[0] = 0;
@@ -591,10 +604,19 @@ struct creds_want *creds_get_scope(struct proxy *px, int index, struct str scope
 		w->next->back = &w->next;
 	e->wants = w;
 	timer_set(px->loop, &w->timer, have ? 0 : ANSWER_MS, tell_one, w);
-	if (!e->asked && (!have || (e->renew_us && clock_wall_us() > e->renew_us))) {
-		e->renew_us = 0; /* asked once; a failed renewal is asked again when it expired */
+	if (!e->asked && !have) {
 		e->fault[0] = 0;
 		ask(e);
 	}
 	return w;
+}
+
+void creds_ahead(struct proxy *px, int index, struct str scope)
+{
+	struct entry *e = find_entry(px->creds, index, scope);
+
+	if (!e || e->asked || !e->renew_us || clock_wall_us() < e->renew_us || !good(e))
+		return;
+	e->renew_us = 0;
+	ask(e);
 }

@@ -46,6 +46,8 @@ static inline struct creds_want *creds_get(struct proxy *px, int index, creds_fn
 	return creds_get_scope(px, index, STR(""), fn, owner);
 }
 void creds_cancel(struct creds_want *w);
+/* A request goes out with what there is: when that has little left the next one is asked for. */
+void creds_ahead(struct proxy *px, int index, struct str scope);
 /* The lease there is at this moment, good until the loop turns, or NULL: for who was told by
  * creds_get and now writes. */
 const struct lease *creds_now_scope(const struct credentials *c, int index, struct str scope);

@@ -297,9 +297,12 @@ void exchange_allowed(struct session *s)
 	}
 	if (!bind_choose(s))
 		return;
-	if (x->credential >= 0 && !exchange_lease(s))
+	if (x->credential >= 0 && !exchange_lease(s)) {
 		x->want_credential = creds_get_scope(s->px, x->credential, str_of(x->resign.scope),
 						     on_credential, s);
-	else
-		exchange_upstream(s, false);
+		return;
+	}
+	if (x->credential >= 0)
+		creds_ahead(s->px, x->credential, str_of(x->resign.scope));
+	exchange_upstream(s, false);
 }

@@ -3,8 +3,9 @@
  * A day of 30 jobs with leases of an hour, on a clock of the test's: at no minute of it a lease
  * that lives has no value that is good, though the provider is down for ten minutes of each three
  * hours and cannot renew half of them. And a job whose own token ends before it does: what is made
- * with it is made once more ahead of that, ends, and is refused. The broker's own code, its loop
- * and its journal; the test is the provider and the clock.
+ * with it is made once more ahead of that, ends, and is refused. And a provider that does not
+ * answer: who waits is told so before its proxy gives up the broker. The broker's own code, its
+ * loop and its journal; the test is the provider and the clock.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,6 +57,9 @@ static struct broker_part b;
 static struct job jobs[JOBS];
 static int egretd = -1, provider = -1;
 static unsigned made, renewed, in_vain, fails;
+static bool silent;
+static uint32_t held; /* a question that a silent one has */
+static uint16_t held_type;
 static uint64_t token_ends_us; /* 0: what is made needs no token of the job's */
 
 /* As STS does: keys for a quarter of an hour, while the token is good. */
@@ -119,7 +123,10 @@ static void play(bool down)
 			msg_in_done(&m);
 			continue;
 		}
-		if (down) {
+		if (silent) {
+			held = m.id;
+			held_type = m.type;
+		} else if (down) {
 			provider_says(provider, m.id, MSG_FAILED, "503", EAGAIN);
 		} else if (m.type == MSG_PROVIDER_REVOKE) {
 			provider_says(provider, m.id, MSG_OK, NULL, 0);
@@ -299,11 +306,80 @@ static void test_token_ends(void **state)
 	down(1);
 }
 
+/* Seconds go by until the proxy has its answer: how many. */
+static unsigned refused_after(int peer, bool down, const char *why)
+{
+	struct pollfd p = { .fd = peer, .events = POLLIN };
+	unsigned s = 0;
+
+	while (settle(down), !poll(&p, 1, 0)) {
+		now_us += SECOND;
+		assert_in_range(++s, 0, 60);
+	}
+	cred_refused(peer, 1, why);
+	return s;
+}
+
+/* A proxy gives up the broker after 20 s (proxy/creds.c). */
+static void test_silent(void **state)
+{
+	static const char late[] = "oauth2: the provider did not answer in time";
+	struct job *j = &jobs[0];
+	struct compiled c;
+	int peer[2];
+
+	up();
+	compile(&c);
+	assert_int_equal(msg_pair(peer), 0);
+	silent = true;
+	begin(j, 1, c.credentials[0]);
+	j->peer_fd = peer[1];
+	assert_in_range(refused_after(peer[0], false, late), 14, 16);
+	/* What comes after all is nobody's: revoked, and not given. */
+	provided(provider, held, token_value, "late", LIFE_MS, false);
+	settle(false);
+	assert_int_equal(held_type, MSG_PROVIDER_REVOKE);
+	provider_says(provider, held, MSG_OK, NULL, 0);
+	/* The process says after 10 s that its server does not answer: a second try would end too
+	 * late. */
+	lease_want(j, 1, 0, STR(""));
+	settle(false);
+	now_us += 10 * SECOND;
+	provider_says(provider, held, MSG_FAILED, "oauth2: no answer within 10 s", EAGAIN);
+	assert_in_range(refused_after(peer[0], false, "oauth2: no answer within 10 s"), 0, 1);
+	/* Down, and quick to say so: tried thrice. */
+	silent = false;
+	lease_want(j, 1, 0, STR(""));
+	assert_in_range(refused_after(peer[0], true, "oauth2: 503"), 3, 6);
+	/* Silent from the second try on. */
+	lease_want(j, 1, 0, STR(""));
+	settle(true);
+	silent = true;
+	assert_in_range(refused_after(peer[0], false, late), 15, 19);
+	/* A process that stays silent is ended, and the next one is asked. */
+	for (unsigned i = 0; i < 40; i++) {
+		now_us += SECOND;
+		settle(false);
+	}
+	assert_int_equal(provider, -1);
+	silent = false;
+	lease_want(j, 1, 0, STR(""));
+	settle(false);
+	assert_true(has_good(j));
+	leases_job_ended(j);
+	settle(false);
+	compiled_done(&c);
+	down(1);
+	close(peer[0]);
+	close(peer[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_day),
+		cmocka_unit_test_teardown(test_day, test_over),
 		cmocka_unit_test_teardown(test_token_ends, test_over),
+		cmocka_unit_test_teardown(test_silent, test_over),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

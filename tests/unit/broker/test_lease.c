@@ -21,7 +21,7 @@ static void test_one_a_job(void **state)
 	rig_creds = token_creds;
 	lease_broker_up();
 	job_open(5, NULL, &o);
-	/* Warm before anybody asks; another stands ready when it is taken. */
+	/* Warm before anybody asks; another stands ready soon after it was taken. */
 	fd = provider_start();
 	cred_ask(o.peer, 40);
 	cred_ask(o.peer, 41);
@@ -30,8 +30,8 @@ static void test_one_a_job(void **state)
 	cred_given(o.peer, 40, token_value, lease);
 	cred_given(o.peer, 41, token_value, again);
 	assert_string_equal(lease, again);
-	close(provider_start());
 	event_of(EVENT_CREDENTIAL_LEASE, 5, lease);
+	close(provider_start());
 	/* Another proxy of the job. */
 	job_open(5, &o, &o2);
 	cred_ask(o2.peer, 42);

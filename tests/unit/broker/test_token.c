@@ -45,8 +45,8 @@ static void test_early(void **state)
 	provided(fd, shown(fd, "eyJ.of-job-5.sig"), "key-of-5", NULL, 3600000, false);
 	cred_ask(one.peer, 1);
 	cred_given(one.peer, 1, "key-of-5", lease);
-	spare = provider_start();
 	event_of(EVENT_CREDENTIAL_LEASE, 5, lease);
+	spare = provider_start();
 	/* The process is shared by the credential's jobs, the token is not. */
 	token = "eyJ.of-job-6.sig";
 	job_open(6, NULL, &two);
