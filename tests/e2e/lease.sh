@@ -8,6 +8,7 @@
 NAMES+=' id.test' NGINX_OWN=id.test
 NGINX_EXTRA="server { listen $GOOD:443 ssl; server_name id.test; ssl_certificate $TMP/good.pem; ssl_certificate_key $TMP/good.key; access_log $TMP/www/id.log idp;
 	location = /token { default_type application/json; return 200 '{\"access_token\":\"tok-\$request_id\",\"token_type\":\"Bearer\",\"expires_in\":600}'; }
+	location = /wrong { default_type application/json; return 401 '{\"error\":\"invalid_client\"}'; }
 	location = /revoke { proxy_pass http://$GOOD:8089; } }
 	server { listen $GOOD:8089; access_log off; location / { if (-f $TMP/www/down) { return 503; } return 200 ''; } }"
 NGINX_EXTRA="log_format idp '\$request_method \$request_uri \$status \$request_body'; $NGINX_EXTRA"
@@ -83,4 +84,39 @@ running
 t "what is owed is paid as soon as it can be" wait_for 10 '[ "$(asked revoke)" = 3 ]'
 stop 1
 is "$(asked token)" 3 "and nothing was made for nobody"
+
+# Down, wrong, slow and with a clock of five minutes ago, side by side in one job: each in words of its own, in the answer and in the stream,
+# and nothing is sent.
+DIR=$(mktemp -d /usr/libexec/egret-test.XXXXXX) && chmod 755 "$DIR" || exit 1 # /tmp is everyone's to write
+at_exit "rm -rf '$DIR'"
+printf '#!/bin/sh\nexec /bin/sleep 30\n' >"$DIR/slow"
+printf '#!/bin/sh\nprintf "{ \\"value\\": \\"stale-0123456789abcdef\\", \\"expires\\": \\"%%s\\" }" "$(/bin/date -u -d "-5 minutes" +%%FT%%TZ)"\n' >"$DIR/skewed"
+chmod 755 "$DIR/slow" "$DIR/skewed"
+rules=()
+JOB_OPTS=()
+CREDENTIAL=
+for how in down wrong slow skewed; do
+	case $how in
+	slow) by="\"provider\": \"exec\", \"argv\": [\"$DIR/slow\"], \"timeout\": \"1s\"" ;;
+	skewed) by="\"provider\": \"exec\", \"argv\": [\"$DIR/skewed\"]" ;;
+	*) by="\"provider\": \"oauth2\", \"token_url\": \"https://id.test$([ $how = wrong ] || echo :445)/$how\", \"grant\": \"client_credentials\", \"client_id\": \"egret\", \"client_secret\": \"store:client\"" ;;
+	esac
+	printf '{ "name": "%s", %s, "for": "any", "hosts": ["api.test"], "inject": { "header": "Authorization", "format": "Bearer {token}" } }' $how "$by" >"$TMP/$how.json"
+	JOB_OPTS+=(--credential "$TMP/$how.json")
+	rules+=("\"allow\": \"GET https://api.test/$how\", \"credential\": \"$how\"")
+done
+policy "${rules[@]}"
+before=$(origin_count '/(down|wrong|slow|skewed) ')
+job bash -c 'for how in down wrong slow skewed; do curl -sS --max-time 30 --http1.1 -i -o "$0/said.$how" "https://api.test/$how" & done; wait' "$TMP"
+stream=$(cat "$TMP"/state/events*.ndjson)
+while read -r how why; do
+	like "$(grep -a " credential $how " "$TMP/said.$how")" "could not get credential $how \\($why.*the request was not sent" "a provider that is $how: the answer says so"
+	like "$(grep '"credential.fail"' <<<"$stream" | grep "\"name\":\"$how\"")" "$why" "and its event"
+done <<-END
+	down oauth2: .*[Cc]onnect.* at id.test:445/down
+	wrong oauth2: 401 at id.test/wrong: invalid_client
+	slow exec: .*/slow did not end within 1000 ms
+	skewed exec: the value has expired already
+END
+is "$(origin_count '/(down|wrong|slow|skewed) ')" "$before" "nothing was sent"
 done_testing
