@@ -118,9 +118,9 @@ int main(int argc, char **argv)
 		if (c == 'a')
 			must(inet_pton(AF_INET, optarg, &b.to.sin_addr) == 1, "-a");
 		else if (c == 'p')
-			b.to.sin_port = htons((uint16_t)atoi(optarg));
+			b.to.sin_port = htons((uint16_t)strtoul(optarg, NULL, 10));
 		else if (c == 'r')
-			rounds = (unsigned)atoi(optarg);
+			rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'd')
 			b.body = optarg;
 		else if (c == 'w')

@@ -22,7 +22,6 @@
 #include <stdlib.h>
 
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
-#define AHEAD_MS 250u	 /* none is asked for ahead more often */
 
 #define LEASES_MAX 64 /* for one host, and as many derived ones */
 #define SCRUBS 8      /* hosts that are spoken to at a time */
@@ -332,19 +331,6 @@ void creds_cancel(struct creds_want *w)
 	free(w);
 }
 
-/* Leases and refusals of the broker are in the stream by the broker itself, whom a proxy cannot
- * silence; here only what it does not know of. */
-static void note_failure(struct entry *e)
-{
-	struct event ev;
-
-	record_begin(e->creds->px, &ev, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL,
-		     NULL, NULL, STR(""));
-	event_text(&ev, FIELD_CREDENTIAL_NAME, credential_name(&e->lease.cred));
-	event_text(&ev, FIELD_MESSAGE, str_of(e->fault));
-	record_note(e->creds->px, &ev);
-}
-
 static void tell_one(struct timer *t)
 {
 	struct creds_want *w = t->owner;
@@ -374,24 +360,14 @@ static void fail(struct entry *e, const char *why)
 {
 	e->asked = false;
 	snprintf(e->fault, sizeof(e->fault), "%s", why);
-	note_failure(e);
+	creds_note_failure(e->creds->px, &e->lease.cred, e->fault);
 	tell_all(e);
-}
-
-/* The broker renews at two thirds as well, and may not have the next one yet: then at two thirds of
- * what is left. */
-static void plan_ahead(struct entry *e)
-{
-	uint64_t now = clock_wall_us(), expires = e->lease.expires_us, left;
-
-	left = expires > now ? (expires - now) / 3 * 2 : 0;
-	e->renew_us = left > AHEAD_MS * 1000 ? now + left : 0;
 }
 
 static void refused_by_broker(struct entry *e, struct str why)
 {
 	e->asked = false;
-	plan_ahead(e);
+	e->renew_us = creds_renew_at(e->lease.expires_us);
 	text_escape(e->fault, sizeof(e->fault), why);
 	tell_all(e);
 }
@@ -495,7 +471,7 @@ static void leased(struct entry *e, const struct msg_in *m)
 	e->lease.id[id.n] = 0;
 	e->lease.expires_us = expires;
 	e->lease.is_static = is_static != 0;
-	plan_ahead(e);
+	e->renew_us = creds_renew_at(e->lease.expires_us);
 	e->have = true;
 	e->asked = false;
 	e->fault[0] = 0;

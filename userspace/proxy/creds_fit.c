@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Can what the broker gave stand where it is to go, and be searched for in answers? Called by
- * creds.c; the broker is trusted for values, its providers are not for their form. */
+ * creds.c; the broker is trusted for values, its providers are not for their form. Also when the
+ * next one is asked for, and what is told of one that is of no use. */
 #include "proxy/creds_fit.h"
+
+#include "base/clock.h"
+
+#define AHEAD_US 250000u /* the next value is asked for no more often */
 
 const char *creds_unfit(struct str v, const struct limits *l)
 {
@@ -23,4 +28,23 @@ bool creds_plain(struct str s)
 		if (s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
 			return false;
 	return s.n != 0;
+}
+
+uint64_t creds_renew_at(uint64_t expires_us)
+{
+	uint64_t now = clock_wall_us();
+	uint64_t left = expires_us > now ? (expires_us - now) / 3 * 2 : 0;
+
+	return left > AHEAD_US ? now + left : 0;
+}
+
+void creds_note_failure(struct proxy *px, const struct credential *c, const char *fault)
+{
+	struct event ev;
+
+	record_begin(px, &ev, EVENT_CREDENTIAL_FAIL, VERDICT_NONE, REASON_CREDENTIAL, NULL, NULL,
+		     STR(""));
+	event_text(&ev, FIELD_CREDENTIAL_NAME, credential_name(c));
+	event_text(&ev, FIELD_MESSAGE, str_of(fault));
+	record_note(px, &ev);
 }

@@ -4,10 +4,17 @@
 #define EGRET_PROXY_CREDS_FIT_H
 
 #include "base/limits.h"
+#include "proxy/proxy.h"
 
 /* Why not, in words; NULL: it is. */
 const char *creds_unfit(struct str v, const struct limits *l);
 /* Printable ASCII without blanks, and something of it. */
 bool creds_plain(struct str s);
+/* Wall time from which the next value is asked for; 0: never. At two thirds of what is left: the
+ * broker renews then as well, and who asked before it had the next one asks again. */
+uint64_t creds_renew_at(uint64_t expires_us);
+/* Leases and refusals of the broker are in the stream by the broker itself, whom a proxy cannot
+ * silence; here only what it does not know of. */
+void creds_note_failure(struct proxy *px, const struct credential *c, const char *fault);
 
 #endif
