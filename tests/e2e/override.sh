@@ -45,16 +45,38 @@ is "$(stream | grep admin.override | grep -c 'has ended')" 1 "and its end"
 like "$(stream | grep admin.override | head -n 1)" '"uid":0' "and who"
 like "$(stream | grep http.request)" '"verdict":"would_deny"' "what was let go is would_deny"
 
-# Nobody is left to end it: the end stands in what the proxy has.
+# egretd is killed: what runs has its end, and a new egretd goes on with it. Killed again, nobody is left to end it: the end stands in what the
+# proxy has, and the egretd after that says that it has ended.
 rm -f "$TMP"/go.* "$TMP"/done.* "$TMP"/code.*
 JOB_OPTS=(--label repo=acme/web --label event=push)
 daemon_job bash -c "for i in 1 2; do while [ ! -e '$TMP/go.'\$i ]; do sleep 0.05; done
 	curl -s -o /dev/null -w '%{http_code}\n' --max-time 20 https://api.test/hello.txt >'$TMP/code.'\$i; touch '$TMP/done.'\$i; done; exit 0" >/dev/null 2>&1 &
 t "a job runs" wait_for 20 "'$EGRET' job list 2>/dev/null | grep -q j-"
-glass --repo acme/web --ttl 5s --reason again >/dev/null
+begun=$(date +%s%N)
+like "$(glass --repo acme/web --ttl 15s --reason again)" 'acme|this repository, as the runner says, unsigned, .*any job of a runner that says so is, too' "it says whose word it takes"
 is "$(go 1)" 200 "let go"
 kill -9 "$DAEMON"
-sleep 5.2 # the time itself is what is tested
+daemon_start || done_testing
+like "$(in_host "$EGRET" status 2>&1)" 'acme/web audit until .* by uid 0, as the runner says, unsigned: again' "a new egretd knows of it"
+is "$(of acme/web)" 200 "a job that begins has it"
+kill -9 "$DAEMON"
+is "$(stat -c %a "$TMP/state/overrides")" 600 "what is in force is root's own file"
+while [ $(($(date +%s%N) - begun)) -lt 15200000000 ]; do sleep 0.1; done # the time itself is what is tested
 is "$(go 2)" 403 "egretd is dead, and it has ended all the same"
-daemon_start && daemon_stop
+# This configuration has an issuer: a repository is for the CI server to say.
+daemon_config '"identity": [ { "issuer": "https://issuer.test" } ]'
+daemon_start || done_testing
+is "$(stream | grep admin.override | grep again | sed 's/.*mode audit \([a-z ,]*\) for jobs.*/\1/' | tr '\n' ';')" \
+	"has begun;goes on after a start of egretd;has ended, while no egretd ran,;" "each is an event, its end once"
+is "$(in_host "$EGRET" status 2>&1 | grep -c 'audit until')" 0 "none is in force"
+like "$(glass --repo acme/web --ttl 5m --reason strict)" 'as its CI server signed, are judged in mode audit$' "with an issuer of identity: for jobs that it signed"
+is "$(of acme/web)" 403 "a label does not take it"
+glass --repo acme/web --ttl 5m --reason loose --assurance runner >/dev/null
+is "$(of acme/web)" 200 "but where the administrator says so"
+printf x >>"$TMP/state/overrides"
+kill -9 "$DAEMON"
+daemon_start || done_testing
+is "$(of acme/web)" 403 "a damaged file is no override"
+like "$(tail -n 30 "$TMP/egretd.log")" 'overrides: it is damaged: no override is in force' "and that is told"
+daemon_stop
 done_testing

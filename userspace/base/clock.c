@@ -29,7 +29,7 @@ static uint64_t read_us(clockid_t id)
 	if (test_us)
 		return test_us;
 #endif
-	clock_gettime(id, &ts); /* cannot fail for these two clocks */
+	clock_gettime(id, &ts); /* cannot fail for these clocks */
 	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
@@ -46,6 +46,11 @@ uint64_t clock_now_us(void)
 uint64_t clock_wall_us(void)
 {
 	return read_us(CLOCK_REALTIME);
+}
+
+uint64_t clock_boot_us(void)
+{
+	return read_us(CLOCK_BOOTTIME);
 }
 
 void clock_text(uint64_t wall_us, char *to)

@@ -242,7 +242,8 @@ enum proto_type {
 			   * there; or FLAGS (LEASE_ALL) -> OK with SIZE (how many) and STATIC (how
 			   * many of them end nothing at a provider); admins */
 	/* egret -> egretd */
-	MSG_OVERRIDE, /* NAME (repository), TTL (ms), TEXT (reason) -> OK or FAILED; admins */
+	MSG_OVERRIDE, /* NAME (repository), TTL (ms), TEXT (reason), ASSURANCE? (who must have said
+		       * it) -> OK with TEXT, or FAILED; admins */
 	/* proxy -> broker */
 	MSG_CRED_USED, /* INDEX, SIZE: so many requests more had it; no answer */
 	/* broker -> proxy */

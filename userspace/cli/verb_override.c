@@ -9,22 +9,28 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"Usage: egret override audit --repo REPO --ttl TIME --reason TEXT [--json]\n"
+	"Usage: egret override audit --repo REPO --ttl TIME --reason TEXT [--assurance "
+	"signed|runner] [--json]\n"
 	"For TIME (1s to 24h) jobs of that repository do what their installed policy refuses, and "
 	"it is\n"
 	"recorded as would_deny. Ends by itself. Begin and end are events admin.override.\n"
+	"--assurance: who must have said whose repository a job is: its CI server (signed; so "
+	"where the\n"
+	"configuration has \"identity\") or its runner.\n"
 	"Exit status: 0 done, 1 refused or no egretd, 2 usage.\n";
 
 int verb_override(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "repo", required_argument, NULL, 'r' },   { "ttl", required_argument, NULL, 't' },
-		{ "reason", required_argument, NULL, 'w' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 }
-	};
+	static const struct option options[] = { { "repo", required_argument, NULL, 'r' },
+						 { "ttl", required_argument, NULL, 't' },
+						 { "reason", required_argument, NULL, 'w' },
+						 { "assurance", required_argument, NULL, 'a' },
+						 { "json", no_argument, NULL, 'j' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	const char *repo = NULL, *reason = NULL;
 	struct str text = STR("no reason was given");
-	uint64_t ms = 0;
+	uint64_t ms = 0, least = ASSURANCE_UNVERIFIED; /* as egretd has it */
 	struct msg_out q;
 	struct msg_in m;
 	bool json = false;
@@ -37,6 +43,10 @@ int verb_override(int argc, char **argv)
 			return cli_fail(2, "--ttl is a time, as 30m or 1h, not %s", optarg);
 		else if (o == 'w')
 			reason = optarg;
+		else if (o == 'a' && !strcmp(optarg, "signed"))
+			least = ASSURANCE_SIGNED;
+		else if (o == 'a' && !strcmp(optarg, "runner"))
+			least = ASSURANCE_RUNNER;
 		else if (o == 'j')
 			json = true;
 		else if (o != 't')
@@ -51,16 +61,19 @@ int verb_override(int argc, char **argv)
 	msg_put_str(&q, TAG_NAME, str_of(repo));
 	msg_put_u64(&q, TAG_TTL, ms);
 	msg_put_str(&q, TAG_TEXT, str_of(reason));
+	if (least)
+		msg_put_u64(&q, TAG_ASSURANCE, least);
 	r = cli_ask(sock, &q, &m);
 	close(sock);
 	if (r < 0)
 		return cli_fail(1, "egretd gave no answer: %s", strerror(-r));
-	if (m.type != MSG_OK) {
-		(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
+	(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
+	if (m.type != MSG_OK)
 		r = cli_fail(1, "%.*s", STR_ARG(text));
-	} else if (json) {
+	else if (json)
 		printf("{ \"ok\": true, \"seconds\": %llu }\n", (unsigned long long)ms / 1000);
-	}
+	else
+		printf("%.*s\n", STR_ARG(text));
 	msg_in_done(&m);
 	return r;
 }

@@ -39,9 +39,10 @@ static int check_above(int folder, char *why, size_t n)
 		if (at < 0 || fstat(at, &st) < 0)
 			return refuse(why, n, -errno, "its folder", strerror(errno));
 		if (!only_root(&st))
-			return refuse(why, n, -EPERM, "",
-				      "it is a symbolic link, and its folder or one above it is not "
-				      "root's alone: name the file itself");
+			return refuse(
+				why, n, -EPERM, "",
+				"it is a symbolic link, and its folder or one above it is not "
+				"root's alone: name the file itself");
 		next = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (next < 0)
 			return refuse(why, n, -errno, "its folder", strerror(errno));
@@ -108,9 +109,10 @@ static int walk(int folder, const char *base, struct file_way *way, int *ret, ch
 		if (!strcmp(name, "."))
 			continue;
 		if (!strcmp(name, ".."))
-			return refuse(why, n, -EXDEV, "",
-				      "it is a symbolic link that leads out of its folder: name the "
-				      "file itself");
+			return refuse(
+				why, n, -EXDEV, "",
+				"it is a symbolic link that leads out of its folder: name the "
+				"file itself");
 		fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, &st) < 0)
 			return refuse(why, n, -errno, name, strerror(errno));

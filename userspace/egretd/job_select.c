@@ -374,7 +374,7 @@ int job_select(struct job *j, char *why, size_t n)
 	else
 		r = select_installed(j, &base, why, n);
 	if (r == 0 && !j->own_policy)
-		until_us = override_until(j->d, job_fact_of(j, "repo"));
+		until_us = override_until(j->d, job_fact_of(j, "repo"), j->facts.assurance);
 	if (until_us) {
 		r = policy_audit_until(base, until_us, &overridden);
 		base.p = overridden;

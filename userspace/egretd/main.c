@@ -14,6 +14,7 @@
 #include "egretd/hostaddr.h"
 #include "egretd/job.h"
 #include "egretd/links.h"
+#include "egretd/override.h"
 #include "egretd/probe.h"
 #include "egretd/rekey.h"
 #include "egretd/share.h"
@@ -366,6 +367,8 @@ static int start(struct daemon *d, char *why, size_t n)
 		r = handover_ready(d, why, n);
 	if (r == 0)
 		r = services_start(d, why, n);
+	if (r == 0)
+		overrides_open(d);
 	if (r == 0)
 		r = control_open(d, why, n);
 	if (r == 0)

@@ -164,7 +164,7 @@ enum policy_mode policy_mode_of(const struct policy *p)
 bool policy_audits(const struct img_policy *h)
 {
 	return h->mode == POLICY_AUDIT ||
-	       (h->audit_until_us && clock_wall_us() < h->audit_until_us);
+	       (h->audit_until_us && clock_boot_us() < h->audit_until_us);
 }
 
 int policy_audit_until(struct str image, uint64_t until_us, char **ret)

@@ -46,7 +46,8 @@ struct img_policy {
 	uint32_t services;    /* number of the rule plus one; 0: none */
 	uint32_t settings;    /* SETTING_* */
 	int64_t priority;
-	uint64_t audit_until_us; /* wall: until then as if its mode were audit; 0: as it says */
+	uint64_t audit_until_us; /* clock_boot_us(): until then as if its mode were audit; 0: as it
+				    says */
 	struct img_str name;
 	struct img_table strings; /* n in bytes */
 	struct img_table tables[POLICY_TABLES];

@@ -48,8 +48,8 @@ int policy_open(struct str image, struct policy *ret)
 struct str policy_name(const struct policy *p);
 struct str policy_digest(const struct policy *p);	 /* "sha256:..." of the canonical image */
 enum policy_mode policy_mode_of(const struct policy *p); /* at this moment */
-/* The same policy, requests of which are judged in mode audit until then (wall, us). Frees with
- * free(). 0 or -EBADMSG. */
+/* The same policy, requests of which are judged in mode audit until then (clock_boot_us()). Frees
+ * with free(). 0 or -EBADMSG. */
 int policy_audit_until(struct str image, uint64_t until_us, char **ret) MUST_CHECK;
 /* May members of the job talk to each other, and are service names asked of the engine? The rule's
  * id (where it is wanted); n = 0 in audit mode without such a rule: allowed, and an event would say
