@@ -60,7 +60,7 @@ as_nobody -- true >"$TMP/out" 2>"$TMP/err"
 isnt $? 0 "not root, no run.policy: refused"
 like "$(cat "$TMP/err")" 'no policy is named for your jobs.*run.*policy.*sudo' "the sentence says what an admin can do"
 one_line "no run.policy"
-for verb in 'secret set x' 'secret remove x' 'secret list' 'policy reload' 'job end j-000000000000'; do
+for verb in 'secret set x' 'secret remove x' 'secret list' 'job end j-000000000000' 'lease revoke --all' 'override audit --repo x --ttl 1s --reason x' upgrade; do
 	# shellcheck disable=SC2086
 	isnt "$(echo v | nsenter --net="/run/netns/$HOSTNS" setpriv --reuid=65534 --regid=65534 --clear-groups env EGRET_RUN_DIR="$TMP/run" "$TMP/bin/egret" $verb >"$TMP/out" 2>&1; echo $?)" 0 \
 		"not root: egret $verb is refused"
@@ -243,8 +243,23 @@ wait "$sleeper"
 kill -HUP "$DAEMON"
 t "event: admin.policy, of a signal" wait_for 10 "stream | jq -en 'any(inputs; .kind == \"admin.policy\" and .message == \"reload, by signal\" and .process.uid == 0)'"
 echo v | "$EGRET" secret set callers-x && "$EGRET" secret remove callers-x
-for what in 'admin.job ended' 'admin.secret set' 'admin.secret removed'; do
-	is "$(stream | jq -r "select(.kind == \"${what% *}\" and (.message | startswith(\"${what#* }\"))) | \"\\(.process.uid) \\(.process.comm)\"" | tail -n 1)" '0 egret' "event: $what, with uid and tool"
+"$EGRET" lease revoke --all >/dev/null 2>&1
+"$EGRET" override audit --repo none --ttl 1s --reason callers >/dev/null
+frame() { # uid, type of a message, a NAME (tag 5): the type of the answer
+	in_host setpriv --reuid="$1" --regid="$1" --clear-groups env PATH=/usr/bin:/bin python3 -c 'import socket, struct, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(10); s.connect(sys.argv[1])
+s.send(struct.pack("<HHI", int(sys.argv[2]), 1, 7) + struct.pack("<HH", 5, len(sys.argv[3])) + sys.argv[3].encode()); print(struct.unpack("<H", s.recv(70000)[:2])[0])' \
+		"$TMP/run/control.sock" "$2" "$3" 2>&1
+}
+# What anybody may ask is no act, whatever name stands in the question (MSG_CA_ROOT); a reload is root's (MSG_RELOAD).
+is "$(frame 65532 41 forged) $(frame 65532 136 x) $(frame 0 136 x)" "2 2 1" "no root is there to be shown; a reload is refused to others, and done for root"
+t "event: admin.override" wait_for 10 "stream | grep -q 'mode audit has ended for jobs of none'"
+for what in 'admin.job ended' 'admin.secret set' 'admin.secret removed' 'admin.secret revoked' 'admin.override mode audit has begun' \
+	'admin.override mode audit has ended'; do
+	is "$(stream | jq -r "select(.kind == \"${what%% *}\" and (.message | startswith(\"${what#* }\"))) | \"\\(.process.uid) \\(.process.comm)\"" | tail -n 1)" '0 egret' "event: $what, with uid and tool"
 done
+is "$(stream | jq -r 'select(.kind == "admin.policy" and .message == "reload") | "\(.process.uid) \(.process.comm)"' | sort -u)" '0 python3' "event: admin.policy reload, with uid and tool"
+is "$(stream | jq -r 'select(.kind | startswith("admin.")) | select(.process.uid != 0 or (.message | test("forged|secret set x|secret remove x"))) | .message')" '' \
+	"nothing that was refused, and nothing that others only read, stands there as an act"
 daemon_stop
 done_testing

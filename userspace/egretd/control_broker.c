@@ -87,7 +87,7 @@ void client_to_broker(struct client *c, struct msg_in *m)
 	msg_begin(&out, m->type, c->broker_serial);
 	if (msg_get_str(m, TAG_NAME, PROTO_NAME_MAX, &name) == 0) {
 		msg_put_str(&out, TAG_NAME, name);
-		if (m->type != MSG_LEASE_REVOKE)
+		if (m->type == MSG_SECRET_SET || m->type == MSG_SECRET_REMOVE)
 			client_event(c, EVENT_ADMIN_SECRET,
 				     m->type == MSG_SECRET_SET ? "set" : "removed", name);
 	}

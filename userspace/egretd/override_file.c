@@ -121,8 +121,8 @@ static int take(const struct record *r, struct override_kept *k)
 
 	check_of(r, check);
 	if (memcmp(check, r->check, 8) || !ends_within(r->boot, sizeof(r->boot)) ||
-	    !ends_within(r->comm, sizeof(r->comm)) ||
-	    !ends_within(r->repo, sizeof(r->repo)) || !ends_within(r->reason, sizeof(r->reason)) ||
+	    !ends_within(r->comm, sizeof(r->comm)) || !ends_within(r->repo, sizeof(r->repo)) ||
+	    !ends_within(r->reason, sizeof(r->reason)) ||
 	    !override_text(str_of(r->repo), OVERRIDE_REPO_MAX) ||
 	    !override_text(str_of(r->reason), OVERRIDE_REASON_MAX))
 		return -EBADMSG;
@@ -132,8 +132,7 @@ static int take(const struct record *r, struct override_kept *k)
 				     .uid = le32toh(r->uid),
 				     .pid = le32toh(r->pid),
 				     .least = le32toh(r->least) };
-	if (k->until_us < k->begun_us ||
-	    k->until_us - k->begun_us > OVERRIDE_TTL_MAX_MS * 1000 ||
+	if (k->until_us < k->begun_us || k->until_us - k->begun_us > OVERRIDE_TTL_MAX_MS * 1000 ||
 	    (k->least != ASSURANCE_RUNNER && k->least != ASSURANCE_SIGNED))
 		return -EBADMSG;
 	memcpy(k->boot, r->boot, sizeof(k->boot));

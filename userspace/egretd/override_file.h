@@ -19,7 +19,7 @@ struct override_kept {
 	uint64_t begun_us, until_us; /* wall, as it was when it began */
 	uint64_t ends_us;	     /* of the clock that counts from boot, suspended time too */
 	uint32_t uid, pid;
-	uint32_t least; /* enum assurance: who must have said a job's repository */
+	uint32_t least;		      /* enum assurance: who must have said a job's repository */
 	char boot[OVERRIDE_BOOT_MAX]; /* which boot that was */
 	char comm[16];		      /* of who asked */
 	char repo[OVERRIDE_REPO_MAX + 1], reason[OVERRIDE_REASON_MAX + 1];
@@ -27,8 +27,9 @@ struct override_kept {
 
 /* One line of printable ASCII, not empty. */
 bool override_text(struct str s, size_t max);
-/* How much longer, in us; 0: it is over. In one boot the wall clock is not asked, so that setting it
- * changes nothing; after another it is all there is: one that is before the begin ends it, too. */
+/* How much longer, in us; 0: it is over. In one boot the wall clock is not asked, so that setting
+ * it changes nothing; after another it is all there is: one that is before the begin ends it, too.
+ */
 uint64_t override_left(const struct override_kept *k, const char *boot, uint64_t boot_us,
 		       uint64_t wall_us);
 /* All of them, in place of what the file had. 0 or -errno. */

@@ -331,6 +331,31 @@ static void check_names(struct compile *c)
 	}
 }
 
+/* A token of an App's may do all that the App may, in each repository that it was let into, where
+ * the credential does not say less. */
+static void warn_wide(const struct unit *u, struct diag *to)
+{
+	static const struct {
+		enum param id;
+		const char *key, *what;
+	} narrow[] = {
+		{ PARAM_PERMISSIONS, "permissions",
+		  "is not there: the token may do all that the App may" },
+		{ PARAM_REPOSITORIES, "repositories",
+		  "is not there: the token is good for each repository of the installation" },
+	};
+	const struct credential_model *c = u->credential;
+
+	for (size_t i = 0; c->provider == PROVIDER_GITHUB_APP && i < ARRAY_SIZE(narrow); i++) {
+		const struct param_model *p = c->params;
+
+		while (p && p->id != narrow[i].id)
+			p = p->next;
+		if (!p)
+			diag_add(to, &u->file, c->at, str_of(narrow[i].key), "%s", narrow[i].what);
+	}
+}
+
 static void images_write(struct compile *c)
 {
 	struct compiled *out = c->out;
@@ -359,6 +384,7 @@ static void images_write(struct compile *c)
 			diag_add(&out->warnings, &u->file, u->credential->at, STR("provider"),
 				 "\"%.*s\" holds a static value: it is not revoked when a job ends",
 				 STR_ARG(u->credential->name));
+		warn_wide(u, &out->warnings);
 		if (credential_image(&out->arena, u->credential,
 				     &out->credentials[out->ncredentials]) < 0)
 			diag_add(&out->errors, &u->file, 0, (struct str){ 0 },

@@ -61,7 +61,7 @@ void clock_text(uint64_t wall_us, char *to)
 static struct broker_part b;
 static struct job jobs[JOBS];
 static int egretd = -1, provider = -1;
-static unsigned made, renewed, in_vain, fails;
+static unsigned made, renewed, in_vain, fails, revokes, revoked;
 static bool silent;
 static uint32_t held; /* a question that a silent one has */
 static uint16_t held_type;
@@ -111,6 +111,7 @@ static void play(bool down)
 
 			assert_int_equal(msg_get(&m, TAG_RECORD, &record), 0);
 			fails += (unsigned char)record.p[0] == EVENT_CREDENTIAL_FAIL;
+			revoked += (unsigned char)record.p[0] == EVENT_CREDENTIAL_REVOKE;
 		}
 		msg_in_done(&m);
 	}
@@ -128,6 +129,7 @@ static void play(bool down)
 			msg_in_done(&m);
 			continue;
 		}
+		revokes += m.type == MSG_PROVIDER_REVOKE;
 		if (silent) {
 			held = m.id;
 			held_type = m.type;
@@ -311,6 +313,56 @@ static void test_token_ends(void **state)
 	down(1);
 }
 
+/* The place where it is taken back does not answer: asked again, less and less often, told again
+ * when twice as many were in vain, until it does; or until what is owed has ended by itself. */
+static void test_not_revoked(void **state)
+{
+	struct job *j = &jobs[0], *other = &jobs[1];
+	uint64_t until;
+	struct compiled c;
+
+	up();
+	compile(&c);
+	begin(j, 1, c.credentials[0]);
+	begin(other, 2, c.credentials[0]);
+	settle(false);
+	fails = revokes = revoked = 0;
+	leases_job_ended(j);
+	settle(true);
+	assert_int_equal(revokes, 1); /* at once */
+	assert_int_equal(fails, 1);
+	for (until = now_us + 600 * SECOND; now_us < until;) {
+		now_us += SECOND;
+		settle(true);
+	}
+	/* After 1, 2, 4 ... 60 s, then each minute. */
+	assert_in_range(revokes, 10, 20);
+	assert_in_range(fails, 4, 5);
+	assert_int_equal(revoked, 0);
+	for (until = now_us + 70 * SECOND; now_us < until;) {
+		now_us += SECOND;
+		settle(false);
+	}
+	assert_int_equal(revoked, 1);
+	/* Down for longer than what is owed lives: nothing claims that it was revoked. */
+	leases_job_ended(other);
+	for (until = now_us + LIFE_MS * 1000ull + 120 * SECOND; now_us < until;) {
+		now_us += 10 * SECOND;
+		settle(true);
+	}
+	assert_int_equal(revoked, 1);
+	revokes = 0;
+	for (until = now_us + 300 * SECOND; now_us < until;) {
+		now_us += 10 * SECOND;
+		settle(false);
+	}
+	assert_int_equal(revokes, 0);
+	for (const struct lease *l = b.leases; l; l = l->next)
+		assert_int_equal(l->state, LEASE_OVER);
+	compiled_done(&c);
+	down(2);
+}
+
 /* Seconds go by until the proxy has its answer: how many. */
 static unsigned refused_after(int peer, bool down, const char *why)
 {
@@ -384,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_day, test_over),
 		cmocka_unit_test_teardown(test_token_ends, test_over),
+		cmocka_unit_test_teardown(test_not_revoked, test_over),
 		cmocka_unit_test_teardown(test_silent, test_over),
 	};
 

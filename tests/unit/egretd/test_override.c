@@ -137,9 +137,9 @@ static void test_end(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(override_left(&k, rows[i].boot, rows[i].boot_s * S,
-					       rows[i].wall_s * S),
-				 rows[i].left_s * S);
+		assert_int_equal(
+			override_left(&k, rows[i].boot, rows[i].boot_s * S, rows[i].wall_s * S),
+			rows[i].left_s * S);
 }
 
 static int set_up(void **state)

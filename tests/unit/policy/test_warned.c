@@ -48,10 +48,56 @@ static void test_warned(void **state)
 	compiled_done(&c);
 }
 
+/* A GitHub App's token that is as wide as the App. */
+static void test_wide(void **state)
+{
+	static const struct {
+		const char *keys;
+		unsigned warnings;
+		const char *said[2];
+	} cases[] = {
+		{ "",
+		  2,
+		  { "k.json:1:1: permissions: is not there: the token may do all that the App may",
+		    "k.json:1:1: repositories: is not there: the token is good for each repository "
+		    "of the installation" } },
+		{ "\"permissions\": { \"contents\": \"read\" },",
+		  1,
+		  { "repositories: is not there" } },
+		{ "\"repositories\": [ \"web\" ],", 1, { "permissions: is not there" } },
+		{ "\"repositories\": [ \"web\" ], \"permissions\": { \"contents\": \"read\" },",
+		  0,
+		  { NULL } },
+	};
+	char text[1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct source s = { SOURCE_CREDENTIAL, STR("k.json"), { NULL, 0 } };
+		struct compiled c;
+
+		snprintf(text, sizeof(text),
+			 "{ \"name\": \"k\", \"provider\": \"github-app\", \"app_id\": 1, \"key\": "
+			 "\"store:k\", \"installation\": \"acme\", %s \"for\": \"any\", \"hosts\": "
+			 "[ "
+			 "\"api.github.com\" ], \"inject\": { \"header\": \"Authorization\", "
+			 "\"format\": \"Bearer {token}\" } }",
+			 cases[i].keys);
+		s.text = str_of(text);
+		assert_int_equal(policy_compile(&s, 1, 0, &c), 0);
+		if (c.warnings.count != cases[i].warnings)
+			fail_msg("%s: %.*s", cases[i].keys, STR_ARG(buf_str(&c.warnings.text)));
+		for (size_t k = 0; k < 2 && cases[i].said[k]; k++)
+			assert_non_null(memmem(c.warnings.text.p, c.warnings.text.n,
+					       cases[i].said[k], strlen(cases[i].said[k])));
+		compiled_done(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_wide),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -299,6 +299,19 @@ static const struct row rows[] = {
 	  -EBADMSG, "oauth2: expires_in of server.example.com/token is not a number of seconds" },
 	{ "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":true}", "ttl=9", 200,
 	  -EBADMSG, "oauth2: expires_in of server.example.com/token is not a number of seconds" },
+	/* Lies about its life: none, longer than anything, in another form. */
+	{ "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":0}", "ttl=9", 200,
+	  -EBADMSG, "oauth2: expires_in of server.example.com/token is not a number of seconds" },
+	{ "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":9223372036854775}",
+	  "ttl=9", 200, -EBADMSG,
+	  "oauth2: expires_in of server.example.com/token is not a number of seconds" },
+	{ "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":\"1 hour\"}", "ttl=9",
+	  200, -EBADMSG,
+	  "oauth2: expires_in of server.example.com/token is not a number of seconds" },
+	/* It rotates a refresh token that nobody asked for: not used, not kept. */
+	{ "{\"access_token\":\"b\",\"token_type\":\"Bearer\",\"expires_in\":60,"
+	  "\"refresh_token\":\"next\",\"refresh_token_expires_in\":1}",
+	  "ttl=0", 200, 0, "b 60000" },
 	/* RFC 6749 5.1's own example is of a type that egret cannot show. */
 	{ OK_HEAD "\"expires_in\":3600}", "ttl=0", 200, -EBADMSG,
 	  "oauth2: the token of server.example.com/token is not of the type Bearer: egret could "
