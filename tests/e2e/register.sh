@@ -144,6 +144,7 @@ is "$(in_host "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; curl -sS --cace
 kill -9 "$(saw worker.pid)"
 t "the worker's death ends the job" wait_for 10 "! jobs_json | grep -q $name"
 like "$(stream | jq -r 'select(.kind=="job.end") | .kind' | head -n 1)" job.end "with an event"
+like "$(stream | jq -r "select(.kind==\"admin.job\" and .message==\"register $name\") | \"\(.process.uid) \(.process.comm)\"")" '^[0-9]+ egret$' "as its registration was, with uid and tool"
 
 # ---- who may not ----
 # shellcheck disable=SC2016

@@ -246,9 +246,9 @@ static int give(struct question *q, const struct http_answer *a, struct answer *
 
 	if (r < 0)
 		return r;
-	left = t.expires - their_now(q, a);
+	left = github_left(t.expires, their_now(q, a));
 	r = github_token_fits(q, a->json);
-	if (r == 0 && left <= 0)
+	if (r == 0 && !left)
 		r = question_fail(q, -EBADMSG, "the token that was given has expired already");
 	if (r < 0) {
 		memcpy(why, q->why, sizeof(why));

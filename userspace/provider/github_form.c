@@ -11,6 +11,7 @@
 #define NAMES_MAX 600 /* repositories of an answer, permissions of one */
 #define BACK_S 60     /* clocks that run ahead of GitHub's */
 #define LIFE_S 600    /* the longest that it takes */
+#define TOKEN_S 3600  /* the longest that it gives tokens for */
 
 /* ---- what is said ---- */
 
@@ -198,6 +199,13 @@ int github_installation(struct question *q, const struct node *root, int64_t *re
 }
 
 /* ---- times ---- */
+
+int64_t github_left(int64_t expires, int64_t now)
+{
+	if (expires <= now)
+		return 0;
+	return expires > now + TOKEN_S ? TOKEN_S : expires - now;
+}
 
 bool github_date(struct str s, int64_t *ret)
 {

@@ -35,6 +35,10 @@ bool github_is_id(struct str s);
 /* The id in an answer about an installation: 0, -EACCES (suspended), -EBADMSG with the sentence. */
 int github_installation(struct question *q, const struct node *root, int64_t *ret) MUST_CHECK;
 
+/* How long a token is used, seconds, by one clock; 0: it is over. GitHub gives them for an hour, so
+ * that one that says more is used no longer. */
+int64_t github_left(int64_t expires, int64_t now);
+
 /* "Sun, 22 Nov 2026 09:14:03 GMT" of a header. */
 bool github_date(struct str s, int64_t *ret);
 

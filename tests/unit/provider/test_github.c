@@ -145,6 +145,12 @@ static void times(void **state)
 	assert_int_equal(t, 1468275250);
 	assert_false(github_date(STR("Mon, 11 Jul 2016 22:14:10 CET"), &t));
 	assert_false(github_date(STR("1468275250"), &t));
+	/* By the server's own clock, whatever this host's is; a year is an hour; over is over. */
+	assert_int_equal(github_left(1468278850, 1468275250), 3600);
+	assert_int_equal(github_left(1468276250, 1468275250), 1000);
+	assert_int_equal(github_left(1468275250 + 366 * 86400, 1468275250), 3600);
+	assert_int_equal(github_left(1468275250, 1468275250), 0);
+	assert_int_equal(github_left(0, 1468275250), 0);
 }
 
 static void headers(void **state)
