@@ -133,11 +133,16 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# Every 30 ms, and what is waited for long more seldom, up to 100: a condition is a few programs.
 wait_for() { # seconds, shell condition: polls until it holds
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local begun=${EPOCHREALTIME/./} now pause
 	until eval "$2" 2>/dev/null; do
-		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
-		sleep 0.03
+		now=${EPOCHREALTIME/./}
+		[ $((now - begun)) -lt $(($1 * 1000000)) ] || return 1
+		pause=$(((now - begun) / 10000))
+		pause=$((pause < 30 ? 30 : pause > 100 ? 100 : pause))
+		printf -v pause 0.%03d $pause
+		sleep "$pause"
 	done
 }
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
