@@ -17,7 +17,7 @@ need apt-ftparchive dpkg-deb python3 git
 KINDS=${KINDS-static alpine nonroot debian tools}
 PY=/usr/bin/python3
 CLIENTS=${CLIENTS-fetch curl wget git python pip apt node npm java}
-MORE=${MORE-curl--http2 node-https node-http2 requests httpx aiohttp websockets grpc skopeo mvn}
+MORE=${MORE-curl--http2 node-https node-http2 requests httpx aiohttp websockets grpc skopeo oras mvn}
 WS=198.51.100.53 REG=198.51.100.54 GRPC=198.51.100.55
 EXTRA_HOSTS[ws.test]=$WS EXTRA_HOSTS[reg.test]=$REG EXTRA_HOSTS[grpc.test]=$GRPC
 NAMES+=' maven.test'
@@ -121,11 +121,12 @@ question() { # client, host
 	websockets) echo "python3 /x/websocket_peer.py websockets wss://$2/live/echo" ;;
 	grpc) if [ "$2" = evil.test ]; then echo "python3 /x/grpc_peer.py refused grpc.test:443 /x/go"; else echo "python3 /x/grpc_peer.py unary $2:443 /x/go"; fi ;;
 	skopeo) if [ "$2" = evil.test ]; then echo "skopeo --insecure-policy inspect docker://reg.test/other/small:1"; else echo "skopeo --insecure-policy copy docker://$2/app/small:1 dir:/tmp/image.\$\$ && echo copied"; fi ;;
+	oras) if [ "$2" = evil.test ]; then echo "oras manifest fetch reg.test/other/small:1"; else echo "oras cp --to-oci-layout $2/app/small:1 /tmp/layout.\$\$:1 && echo copied"; fi ;;
 	mvn) echo "mvn -B -f /x/pom.xml -s /x/$2.xml -Dmaven.repo.local=/tmp/m2.\$\$ validate" ;;
 	esac
 }
-allowed_host() { case $1 in git) echo git.test ;; pip) echo pypi.test ;; npm) echo npm.test ;; apt) echo apt.test ;; websockets) echo ws.test ;; grpc) echo grpc.test ;; skopeo) echo reg.test ;; mvn) echo maven.test ;; *) echo api.test ;; esac; }
-allowed_says() { case $1 in git) echo refs/heads/main ;; pip | npm) echo '^installed' ;; apt) echo 'Packages|Get:.*apt\.test' ;; websockets) echo '^same' ;; grpc) echo '^echo hello 5' ;; skopeo) echo '^copied' ;; mvn) echo 'BUILD SUCCESS' ;; *) echo 'hello from api' ;; esac; }
+allowed_host() { case $1 in git) echo git.test ;; pip) echo pypi.test ;; npm) echo npm.test ;; apt) echo apt.test ;; websockets) echo ws.test ;; grpc) echo grpc.test ;; skopeo | oras) echo reg.test ;; mvn) echo maven.test ;; *) echo api.test ;; esac; }
+allowed_says() { case $1 in git) echo refs/heads/main ;; pip | npm) echo '^installed' ;; apt) echo 'Packages|Get:.*apt\.test' ;; websockets) echo '^same' ;; grpc) echo '^echo hello 5' ;; skopeo | oras) echo '^copied' ;; mvn) echo 'BUILD SUCCESS' ;; *) echo 'hello from api' ;; esac; }
 refused_says='Blocked by egret|no rule allows|403|PERMISSION_DENIED'
 # busybox' wget has no TLS of its own and asks a helper that is not in the image.
 skips() { [ "$1$2" = alpinewget ] || [ "$1$2" = nonrootwget ]; }
@@ -157,7 +158,7 @@ cell() { # how, kind, client: what stands in the table
 }
 version() { # kind, client
 	local ask="$(program "$2") --version"
-	case $2 in requests | httpx | aiohttp | grpc) ask="python3 -c 'import $2; print($2.__version__)'" ;; websockets) ask="python3 -c 'import websockets.version as v; print(v.version)'" ;; esac
+	case $2 in requests | httpx | aiohttp | grpc) ask="python3 -c 'import $2; print($2.__version__)'" ;; websockets) ask="python3 -c 'import websockets.version as v; print(v.version)'" ;; oras) ask='oras version' ;; esac
 	[ "$1" != static ] && in_container exec "$1" "$ask" | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1
 }
 

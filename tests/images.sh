@@ -7,7 +7,7 @@
 #   debian    debootstrap minbase of the host's suite with ca-certificates, curl, git, python3
 #   nonroot   the same as alpine with USER 1000:1000
 #   tools     debian with what docs/clients.md asks for besides, as the host has it: pip, node, npm, java, wget
-#   more      tools and, as the host has them, python's requests, httpx, aiohttp, websockets and grpc, skopeo and maven
+#   more      tools and, as the host has them, python's requests, httpx, aiohttp, websockets and grpc, skopeo, maven, and oras of build/oras
 #   redis, postgres   the host's programs with their libraries
 #
 #   image_archive KIND: its path on stdout       images_into docker|ctr|podman KIND...: loaded as egret-test/KIND:1
@@ -101,7 +101,9 @@ image_libraries() { # root, folder: what its shared objects link to
 	for f in $(find "$2" -name '*.so' -exec ldd {} + 2>/dev/null | sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' | sort -u); do [ -e "$1$f" ] || cp -L "$f" "$1$f"; done
 }
 image_more() { # root, over tools
+	local oras=$ROOT/build/oras/usr/bin/oras
 	image_program "$1" skopeo
+	[ ! -x "$oras" ] || image_program "$1" "$oras"
 	image_libraries "$1" /usr/lib/python3/dist-packages
 	[ ! -d /usr/share/maven ] || { cp -rL /usr/share/maven "$1/usr/share/maven" && ln -sf /usr/share/maven/bin/mvn "$1/usr/bin/mvn"; }
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# takes: 25 s
+# takes: 30 s
 # not quick
 # timeout: 200
 # P2 with real clients: a job with nothing configured pulls from and pushes to a private registry (docker-registry, whose tokens come from a token

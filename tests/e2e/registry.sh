@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# takes: 37 s
+# takes: 50 s
 # not quick
 # timeout: 400
 # Image clients against a real registry (docker-registry, its own TLS, HTTP/2 by Go), opened and judged request by request: skopeo in a job, and docker
