@@ -10,8 +10,8 @@
 #include "base/noproxy.h"
 #include "base/resolve.h"
 #include "base/secret.h"
+#include "fetch/names.h"
 #include "fetch/roots.h"
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -337,50 +337,6 @@ struct fetch *fetch_free(struct fetch *f)
 	return NULL;
 }
 
-/* ---- names ---- */
-
-static int add_address(struct buf *line, const uint8_t addr[16], bool first)
-{
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-	char text[INET6_ADDRSTRLEN];
-	bool v4 = !memcmp(addr, mapped, sizeof(mapped));
-
-	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr + 12 : addr, text, sizeof(text));
-	return buf_addf(line, v4 ? "%s%s" : "%s[%s]", first ? "" : ",", text);
-}
-
-/* "name=ip,ip" of the configuration. 1: the name is there. */
-static int from_hosts(const struct fetch_names *f, struct str host, struct buf *line)
-{
-	for (unsigned i = 0; i < f->nhosts; i++) {
-		struct str h = f->hosts[i];
-		const char *eq = memchr(h.p, '=', h.n), *at, *end = h.p + h.n;
-		bool first = true;
-
-		if (!eq || !str_eq_nocase((struct str){ h.p, (size_t)(eq - h.p) }, host))
-			continue;
-		for (at = eq + 1; at < end; first = false) {
-			const char *comma = memchr(at, ',', (size_t)(end - at));
-			struct str ip = { at, (size_t)((comma ? comma : end) - at) };
-			bool v6 = memchr(ip.p, ':', ip.n) != NULL;
-
-			if (buf_addf(line, v6 ? "%s[%.*s]" : "%s%.*s", first ? "" : ",",
-				     STR_ARG(ip)) < 0)
-				return -EMSGSIZE;
-			at = comma ? comma + 1 : end;
-		}
-		return 1;
-	}
-	return 0;
-}
-
-static bool is_literal(const char *host)
-{
-	unsigned char to[16];
-
-	return strchr(host, ':') || inet_pton(AF_INET, host, to) == 1;
-}
-
 /* ---- an ask ---- */
 
 static size_t on_body(char *p, size_t size, size_t n, void *owner)
@@ -493,7 +449,7 @@ static void on_found(void *owner, int err, const uint8_t (*addrs)[16], unsigned 
 	} else {
 		err = line_begin(g, &line);
 		for (unsigned i = 0; i < n && err == 0; i++)
-			err = add_address(&line, addrs[i], i == 0);
+			err = names_add(&line, addrs[i], i == 0);
 		if (err == 0)
 			err = buf_add(&line, "", 1);
 		if (err == 0)
@@ -531,7 +487,7 @@ static int choose_way(struct fetching *g)
 	bool named;
 
 	buf_init(&line, 4096);
-	named = is_literal(g->host) || from_hosts(f, name, &line) != 0;
+	named = names_literal(g->host) || names_find(f, name, &line) != 0;
 	buf_done(&line);
 	if (str_u64(str_of(g->port), &port) < 0 || port > 65535)
 		return -EINVAL;
@@ -558,13 +514,13 @@ static int find_addresses(struct fetching *g)
 
 	if (r < 0)
 		return r;
-	if (is_literal(g->dialled)) {
+	if (names_literal(g->dialled)) {
 		dial(g, &line);
 		return 0;
 	}
 	r = line_begin(g, &line);
 	if (r == 0)
-		r = from_hosts(g->f->names, str_of(g->dialled), &line);
+		r = names_find(g->f->names, str_of(g->dialled), &line);
 	if (r == 1) {
 		r = buf_add(&line, "", 1);
 		if (r == 0)
