@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* egret override audit: for a while, jobs of one repository are judged in mode audit. */
 #include "cli/job_ask.h"
+#include "cli/job_print.h"
 
 #include "policy/model.h"
 #include <errno.h>
@@ -68,12 +69,16 @@ int verb_override(int argc, char **argv)
 	if (r < 0)
 		return cli_fail(1, "egretd gave no answer: %s", strerror(-r));
 	(void)!msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text);
-	if (m.type != MSG_OK)
+	if (m.type != MSG_OK) {
 		r = cli_fail(1, "%.*s", STR_ARG(text));
-	else if (json)
-		printf("{ \"ok\": true, \"seconds\": %llu }\n", (unsigned long long)ms / 1000);
-	else
+	} else if (json) {
+		printf("{ \"ok\": true, \"seconds\": %llu, \"message\": ",
+		       (unsigned long long)ms / 1000);
+		json_print_text(text);
+		printf(" }\n");
+	} else {
 		printf("%.*s\n", STR_ARG(text));
+	}
 	msg_in_done(&m);
 	return r;
 }
