@@ -32,6 +32,11 @@ uint64_t clock_wall_us(void)
 	return now_us;
 }
 
+uint64_t clock_boot_us(void)
+{
+	return now_us;
+}
+
 void clock_text(uint64_t wall_us, char *to)
 {
 	print(to, "%llu", (unsigned long long)wall_us);
