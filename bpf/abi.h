@@ -122,29 +122,34 @@ struct egret_changes {
 	__u32 begun, done;
 };
 
-/* egret_seen: SK_STORAGE: flows of this TCP or UDP socket that the walls let pass, and egret_crowd:
- * those of a UDP socket that has more of them, in sets of four by their tags. Each stamp is
- * egret_changes.begun << 32, and in the lower half when (of jiffies the lower half), or for `link`
- * by which link (ifindex); 0: not yet. */
+/* egret_seen: SK_STORAGE: flows of this TCP or UDP socket that the walls let pass; or in place of
+ * the first one that there are more, and in place of the second at most loopback. egret_crowd:
+ * those of a UDP socket that has more of them, each in one of two sets of four by its tag. Each
+ * stamp is egret_changes.begun << 32, and in the lower half when (of jiffies the lower half), or
+ * for `link` by which link (ifindex); 0: not yet. A flow but for its link is in one line of the
+ * cache, with the word that the kernel puts before all. */
 #define EGRET_SEEN_FLOWS 2
+#define EGRET_SEEN_CROWD 1  /* as a family: they are in egret_crowd */
 #define EGRET_CROWD_SETS 13 /* with what the kernel puts before it, below 4 KiB */
+#define EGRET_CROWD_ROOM (4 * EGRET_CROWD_SETS)
 struct egret_seen_flow {
-	__u64 left, came, link;
+	__u64 left, came;
 	__u32 far[4], near[4]; /* mapped form */
 	__u32 ports;	       /* as in a packet that leaves: near, far; network order */
 	__u16 family;	       /* 0: the job's own loopback, whatever the packet says */
 	__u8 proto;
 	__u8 any_port; /* the addresses alone were asked about: the ports do not count */
+	__u64 link;
 };
 struct egret_seen {
 	struct egret_seen_flow flow[EGRET_SEEN_FLOWS];
 };
 struct egret_crowd {
-	struct egret_crowd_set {
-		__u32 claims[4]; /* who counted it from 0 to 1 may write that flow, once */
-		__u32 tags[4];	 /* a hash of the flow, when it is written; 0: not yet */
-		struct egret_seen_flow flow[4];
-	} set[EGRET_CROWD_SETS];
+	__u32 tags[EGRET_CROWD_ROOM];	/* a hash of the flow, when it is written; 0: not yet */
+	__u32 claims[EGRET_CROWD_ROOM]; /* who counted it from 0 to 1 may write that flow, once */
+	__u64 made;			/* a stamp, of its first flow */
+	__u32 pad[4];
+	struct egret_seen_flow flow[EGRET_CROWD_ROOM];
 };
 
 /* egret_own: HASH, cgroup id -> u8 (EGRET_OWN_*): cgroups of egret's own processes (guard.bpf.c):
@@ -188,16 +193,16 @@ struct egret_listener {
  * by the proxy from the accepted socket with bpf_map_lookup_elem(egret_accepted, &fd, &record). */
 struct egret_record {
 	__u64 job;
+	__u32 flags; /* EGRET_REC_* */
+	__u16 port;
+	__u8 family;   /* AF_INET or AF_INET6 as the caller used it; a mapped address has AF_INET6
+			  here */
+	__u8 proto;    /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 addr[16]; /* original destination */
 	__u64 cookie;  /* of the client socket */
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u64 cgroup;  /* of the calling task */
-	__u8 addr[16]; /* original destination */
-	__u16 port;
-	__u8 family; /* AF_INET or AF_INET6 as the caller used it; a mapped address has AF_INET6
-			here */
-	__u8 proto;  /* IPPROTO_TCP, IPPROTO_UDP */
 	__u32 pid, tid, uid, gid; /* in the initial pid and user namespace */
-	__u32 flags;		  /* EGRET_REC_* */
 	char comm[16];
 };
 #define EGRET_REC_REDIRECTED \
@@ -208,12 +213,13 @@ struct egret_record {
 #define EGRET_REC_INBOUND 16u /* accepted from outside where that is allowed */
 #define EGRET_REC_DIRECT 32u  /* what a rule `direct` names, as asked */
 
-/* egret_origin: SK_STORAGE, on the client's socket. */
+/* egret_origin: SK_STORAGE, on the client's socket. What a packet asks for stands in the first 56
+ * bytes: with the word that the kernel puts before them, a line of the cache. */
 struct egret_origin {
-	struct egret_record record;
 	__u32 begun, done; /* counted around each writing of the record */
-	__u64 netns;	   /* of the socket that was turned to the resolver */
 	__u64 heard[2];	   /* of IPv4 and IPv6: as in egret_heard */
+	struct egret_record record;
+	__u64 netns; /* of the socket that was turned to the resolver */
 };
 
 /* egret_heard: LRU_HASH, this -> u64: where a resolver's socket was found to be egret's own:

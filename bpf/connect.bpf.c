@@ -26,7 +26,7 @@ static __always_inline struct egret_record *turned(struct bpf_sock_addr *ctx)
 
 	if (!sk)
 		return NULL;
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	r = record_of(sk);
 	return r && (r->flags & EGRET_REC_REDIRECTED) ? r : NULL;
 }
 

@@ -31,7 +31,7 @@ static __always_inline struct egret_record *asked(struct bpf_sock_addr *ctx,
 
 	if (!sk)
 		return NULL;
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	r = record_of(sk);
 	if (!r || !(r->flags & EGRET_REC_DNS))
 		return NULL;
 	key.job = r->job;

@@ -193,7 +193,7 @@ static __always_inline int keep_straight(struct bpf_sock *sk, const struct ask *
 		return EGRET_OK;
 	}
 	if (!connecting) {
-		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		r = record_of(sk);
 		if (r && r->job == job &&
 		    (way == WAY_DIRECT ? is_told(sk, a) : r->flags & EGRET_REC_MEMBER)) {
 			r->flags |= flag; /* the resolver's turn took it */

@@ -109,7 +109,7 @@ static __always_inline enum passes may_leave(struct __sk_buff *skb, struct bpf_s
 		return PASS_NO;
 	if (p->far.proto == IPPROTO_ICMPV6)
 		return is_discovery(p) ? PASS_YES : PASS_NO;
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	r = record_of(sk);
 	direct = is_direct_packet(skb, sk, r, job, p);
 	if (direct)
 		return direct;
@@ -152,11 +152,19 @@ static __always_inline bool is_jobs(struct bpf_sock *to, __u64 job)
 	return found && found == job;
 }
 
+/* What is turned goes to egret's own listener, as was found of it: asked of the first packet of a
+ * connection and of each datagram. */
+static __always_inline bool is_listeners(struct __sk_buff *skb, const struct bpf_sock *sk,
+					 const struct egret_origin *o)
+{
+	return o->record.proto == IPPROTO_TCP ? sk->state != TCP_SYN_SENT : heard_of(skb, o);
+}
+
 /* The listener's port is another's: egretd, the proxy and the broker are dead, and who shares the
- * namespace without being a job's (those cannot bind it) has taken it. Asked of the first packet of
- * a connection and of each datagram; what was found of the resolver is kept (heard.h). The source
- * is left out, so that a listener is what is found, not what is left of a connection. A socket that
- * asked the resolver may send to the job's own loopback too. */
+ * namespace without being a job's (those cannot bind it) has taken it. What was found of
+ * the resolver is kept (heard.h). The source is left out, so that a listener is what is found, not
+ * what is left of a connection. A socket that asked the resolver may send to the job's own loopback
+ * too. */
 static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *sk,
 					struct egret_origin *o, struct packet *p)
 {
@@ -166,8 +174,6 @@ static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *
 	bool captured;
 	__u64 since;
 
-	if (o->record.proto == IPPROTO_TCP ? sk->state != TCP_SYN_SENT : heard_of(skb, o))
-		return false;
 	since = seen_begin(bpf_sk_fullsock(sk));
 	packet_read(skb, 0, true, p);
 	if (p->far.family == AF_INET) {
@@ -196,27 +202,44 @@ static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *
 /* A socket of the canary, which is out of the table by now. */
 static __always_inline bool is_canarys(struct bpf_sock *sk)
 {
-	struct egret_record *r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	struct egret_record *r = record_of(sk);
 
 	return r && r->job == EGRET_TRIAL_JOB;
 }
 
-/* 0 when the packet may pass, else the reason. */
+/* What most packets are: known without a look at a table. The door was taken, and it leads to
+ * loopback; or this very flow was let pass a moment ago, and nothing has changed. Not for a socket
+ * that listens by now: who connects to it did not come by the door. */
+static __always_inline bool is_known(struct __sk_buff *skb, bool leaves)
+{
+	struct bpf_sock *sk = skb->sk; /* not yet known to be more than the least of one */
+	struct egret_origin *o;
+	__u8 flags;
+
+	if (!sk || sk->state == TCP_LISTENING)
+		return false;
+	if (skb->ifindex == LO_IFINDEX) {
+		o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		if (o && (o->record.flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
+			return !leaves || !(o->record.flags & EGRET_REC_REDIRECTED) ||
+			       is_listeners(skb, sk, o);
+	}
+	return seen_of(skb, sk, 0, leaves, skb->ifindex == LO_IFINDEX, &flags);
+}
+
+/* The whole check: 0 when the packet may pass, else the reason. */
 static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_job, bool *ret_quiet)
 {
 	struct egret_cgroup *job;
 	struct egret_origin *o;
 	struct egret_record *r;
 	struct packet p = {};
-	struct bpf_sock *sk = skb->sk; /* not yet known to be more than the least of one */
+	struct bpf_sock *sk = skb->sk;
 	__u32 ifindex = skb->ifindex;
 	enum passes passes = PASS_NO;
 	int reason = EGRET_R_INBOUND;
-	__u8 flags;
 	__u64 since, wrote;
 
-	/* The common case first: the door was taken, and it leads to loopback. Not for a socket
-	 * that listens by now: who connects to it did not come by the door. */
 	if (sk && ifindex == LO_IFINDEX && sk->state != TCP_LISTENING) {
 		o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
 		if (o && (o->record.flags & EGRET_REC_REDIRECTED) && leaves &&
@@ -228,9 +251,6 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		if (o && (o->record.flags & (EGRET_REC_REDIRECTED | EGRET_REC_LOCAL)))
 			return 0;
 	}
-	/* This very flow was let pass a moment ago, and nothing has changed. */
-	if (sk && seen_of(skb, sk, 0, leaves, ifindex == LO_IFINDEX, &flags))
-		return 0;
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
 	since = seen_begin(sk);
@@ -262,7 +282,7 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 		if (sk && sk->state == TCP_LISTENING && (p.flags & TCP_SYN_ACK) == TCP_SYN)
 			note_spoken(job, &p);
 	} else if (sk && (job->flags & EGRET_CG_DIRECT)) {
-		r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+		r = record_of(sk);
 		passes = is_direct_packet(skb, sk, r, job, &p);
 	}
 	if (!passes)
@@ -275,8 +295,9 @@ static __always_inline int wall(struct __sk_buff *skb, bool leaves, __u64 *ret_j
 	return 0;
 }
 
-SEC("cgroup_skb/egress")
-int egret_egress(struct __sk_buff *skb)
+/* Functions of their own, so that the way of what is known is short in the processor's caches too.
+ * The kernel's answer: 1 lets the packet go on. */
+static __noinline int check_egress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
 	bool quiet = false;
@@ -292,8 +313,7 @@ int egret_egress(struct __sk_buff *skb)
 }
 
 /* Counted only: what strangers send must not fill the ring. */
-SEC("cgroup_skb/ingress")
-int egret_ingress(struct __sk_buff *skb)
+static __noinline int check_ingress(struct __sk_buff *skb)
 {
 	__u64 job = 0;
 	bool quiet = false;
@@ -305,6 +325,18 @@ int egret_ingress(struct __sk_buff *skb)
 		return 0;
 	count_refused(reason);
 	return 0;
+}
+
+SEC("cgroup_skb/egress")
+int egret_egress(struct __sk_buff *skb)
+{
+	return is_known(skb, true) ? 1 : check_egress(skb);
+}
+
+SEC("cgroup_skb/ingress")
+int egret_ingress(struct __sk_buff *skb)
+{
+	return is_known(skb, false) ? 1 : check_ingress(skb);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -9,8 +9,7 @@
  *
  * All are called for many other events of a socket: `op` is looked at first.
  */
-#include "maps.h"
-#include "addr.h"
+#include "record.h"
 
 /* The compiler would join loads of two branches into one at a computed place, which the verifier
  * refuses: every field is loaded before the branch and kept from moving. */
@@ -37,6 +36,7 @@ static __always_inline void mark_accepted(struct bpf_sock_ops *ops)
 {
 	struct egret_flow_key peer = {};
 	struct bpf_sock *sk = ops->sk;
+	struct egret_origin *o;
 	struct egret_record *r;
 	__u32 ip4, ip6[4];
 
@@ -48,9 +48,10 @@ static __always_inline void mark_accepted(struct bpf_sock_ops *ops)
 	ip6[2] = LOAD(ops->remote_ip6[2]);
 	ip6[3] = LOAD(ops->remote_ip6[3]);
 	flow_source(&peer, ops->family == AF_INET, ip4, ip6);
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!r)
+	o = bpf_sk_storage_get(&egret_origin, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o)
 		return;
+	r = &o->record;
 	__builtin_memcpy(r->addr, peer.saddr, sizeof(r->addr));
 	r->port = (__u16)bpf_ntohl(ops->remote_port);
 	r->proto = IPPROTO_TCP;
@@ -72,7 +73,7 @@ int egret_flow_out(struct bpf_sock_ops *ops)
 	sk = ops->sk;
 	if (!sk)
 		return 1;
-	r = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+	r = record_of(sk);
 	if (!r)
 		return 1;
 	key.netns = bpf_get_netns_cookie(ops);

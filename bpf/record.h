@@ -35,6 +35,18 @@ static __always_inline bool is_host(const __u32 addr[4])
 	return bpf_map_lookup_elem(&egret_hostaddrs, key) != NULL;
 }
 
+/* What a socket asked for; NULL: nothing yet. The compiler would add first and ask afterwards,
+ * which the verifier refuses. */
+static __always_inline struct egret_record *record_of(struct bpf_sock *sk)
+{
+	struct egret_origin *o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+
+	if (!o)
+		return NULL;
+	asm volatile("" : "+r"(o));
+	return &o->record;
+}
+
 /* In the context of the calling task only (connect, sendmsg, bind, socket). */
 static __always_inline void record_task(struct egret_record *r)
 {

@@ -13,11 +13,12 @@
  *
  * A TCP socket has one flow. A UDP socket that is not connected has as many as it has peers. Two
  * are kept in egret_seen, and a new one takes the place of none that still holds: each new flow
- * makes the whole anew, because what is kept never changes but for its stamps, a word each. More
- * are kept in egret_crowd, a table of sets of four, found by a hash of the flow. There each place
- * is written once, by whoever claimed it first; where a set is full and one in it holds no more,
- * the whole table goes, and begins anew. To hear somebody is not to speak to them: a UDP server
- * hears whom it may not answer. So each way has its stamp.
+ * makes the whole anew, because what is kept never changes but for its stamps, a word each. Where
+ * there are more, egret_seen says so, and all are kept in egret_crowd, a table of sets of four: a
+ * hash of the flow names two, and it is put where there is more room. There each place is written
+ * once, by whoever claimed it first; where both sets are full and the table is old, all of the
+ * socket goes, and begins anew. To hear somebody is not to speak to them: a UDP server hears
+ * whom it may not answer. So each way has its stamp.
  */
 #ifndef EGRET_SEEN_H
 #define EGRET_SEEN_H
@@ -168,36 +169,64 @@ static __always_inline bool seen_is_flow(const struct egret_seen_flow *v, struct
 	       l4_is_whole(six->ports, end, v->proto, whole - sizeof(six->ip), ret_flags);
 }
 
-/* Of all by which a flow is known, so that one that is half written is not taken for another. */
-static __always_inline __u32 crowd_tag(const __u32 far[4], const __u32 near[4], __u32 ports)
+/* Mixes a word, so that each bit of it is in the lower half of what comes out. */
+static __always_inline __u64 crowd_mix(__u64 word)
+{
+	word *= 0x9e3779b97f4a7c15ull;
+	return word ^ word >> 32;
+}
+
+/* Of the addresses of a flow. */
+static __always_inline __u64 crowd_hash4(__u32 far, __u32 near)
+{
+	return crowd_mix((__u64)far << 32 | near);
+}
+
+static __always_inline __u64 crowd_hash6(const __u32 far[4], const __u32 near[4])
 {
 	__u64 h = 0;
 
-	for (int i = 0; i < 4; i++) {
-		h = (h ^ ((__u64)far[i] << 32 | near[i])) * 0x9e3779b97f4a7c15ull;
-		h ^= h >> 32;
-	}
-	h = (h ^ ports) * 0x9e3779b97f4a7c15ull;
-	return (__u32)(h >> 32) | 1;
+	for (int i = 0; i < 4; i++)
+		h = crowd_mix(h ^ ((__u64)far[i] << 32 | near[i]));
+	return h;
 }
 
-/* The compiler would join what follows with the shift, and the verifier lose the bound. */
-static __always_inline struct egret_crowd_set *crowd_set(struct egret_crowd *c, __u32 tag)
+/* Of all by which a flow is known, so that one that is half written is not taken for another. */
+static __always_inline __u32 crowd_tag(__u64 addresses, __u32 ports)
 {
-	__u64 n = (__u64)(tag >> 16) * EGRET_CROWD_SETS >> 16;
+	return (__u32)crowd_mix(addresses + ports) | 1;
+}
+
+/* The first place of one of the two sets that this flow may be in. The compiler would join what
+ * follows with the shift, and the verifier lose the bound. */
+static __always_inline __u64 crowd_set(__u32 tag, bool second)
+{
+	__u64 n = (__u64)(second ? tag & 0xffff : tag >> 16) * EGRET_CROWD_SETS >> 16;
 
 	asm volatile("" : "+r"(n));
-	return n < EGRET_CROWD_SETS ? &c->set[n] : &c->set[0];
+	if (n >= EGRET_CROWD_SETS)
+		n = 0;
+	n *= 4;
+	asm volatile("" : "+r"(n));
+	return n;
+}
+
+static __always_inline struct egret_seen_flow *crowd_in(struct egret_crowd *c, __u32 tag,
+							bool second)
+{
+	__u64 first = crowd_set(tag, second);
+
+	for (int i = 0; i < 4; i++)
+		if (*(volatile __u32 *)&c->tags[first + i] == tag)
+			return &c->flow[first + i];
+	return NULL;
 }
 
 static __always_inline struct egret_seen_flow *crowd_find(struct egret_crowd *c, __u32 tag)
 {
-	struct egret_crowd_set *s = crowd_set(c, tag);
+	struct egret_seen_flow *f = crowd_in(c, tag, false);
 
-	for (int i = 0; i < 4; i++)
-		if (*(volatile __u32 *)&s->tags[i] == tag)
-			return &s->flow[i];
-	return NULL;
+	return f ? f : crowd_in(c, tag, true);
 }
 
 static __always_inline struct egret_seen_flow *crowd_of(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -206,31 +235,30 @@ static __always_inline struct egret_seen_flow *crowd_of(struct __sk_buff *skb, s
 {
 	struct egret_crowd *c = bpf_sk_storage_get(&egret_crowd, sk, NULL, 0);
 	void *data = (void *)(long)skb->data + at, *end = (void *)(long)skb->data_end;
-	__u32 source[4] = { 0, 0, ADDR_MAPPED_WORD, 0 }, dest[4] = { 0, 0, ADDR_MAPPED_WORD, 0 };
 	struct egret_seen_flow *f;
 	struct ip4_l4 *four = data;
 	struct ip6_l4 *six = data;
 	__u32 ports;
+	__u64 of;
 
 	if (!c || (void *)(four + 1) > end)
 		return NULL;
 	if (four->ip.version_len == 0x45) {
-		source[3] = four->ip.source;
-		dest[3] = four->ip.dest;
+		of = leaves ? crowd_hash4(four->ip.dest, four->ip.source)
+			    : crowd_hash4(four->ip.source, four->ip.dest);
 		__builtin_memcpy(&ports, four->ports, sizeof(ports));
 	} else {
 		if ((void *)(six + 1) > end)
 			return NULL;
-		__builtin_memcpy(source, six->ip.source, sizeof(source));
-		__builtin_memcpy(dest, six->ip.dest, sizeof(dest));
+		of = leaves ? crowd_hash6(six->ip.dest, six->ip.source)
+			    : crowd_hash6(six->ip.source, six->ip.dest);
 		__builtin_memcpy(&ports, six->ports, sizeof(ports));
 	}
 	if (!leaves)
 		ports = ports << 16 | ports >> 16;
-	f = crowd_find(c, leaves ? crowd_tag(dest, source, 0) : crowd_tag(source, dest, 0));
+	f = crowd_find(c, crowd_tag(of, 0));
 	if (!f)
-		f = crowd_find(c, leaves ? crowd_tag(dest, source, ports)
-					 : crowd_tag(source, dest, ports));
+		f = crowd_find(c, crowd_tag(of, ports));
 	if (!f || !seen_holds(leaves ? &f->left : &f->came, now) ||
 	    !seen_is_flow(f, skb, at, leaves, ret_flags))
 		return NULL;
@@ -252,6 +280,8 @@ seen_of(struct __sk_buff *skb, struct bpf_sock *sk, __u32 at, bool leaves, bool 
 	if (!v)
 		return NULL;
 	now = seen_now((__u32)changes_word());
+	if (!lo && v->flow[0].family == EGRET_SEEN_CROWD)
+		return crowd_of(skb, sk, at, leaves, now, ret_flags);
 	for (int i = 0; i < EGRET_SEEN_FLOWS; i++) {
 		f = &v->flow[i];
 		if (!seen_holds(leaves ? &f->left : &f->came, now))
@@ -259,10 +289,7 @@ seen_of(struct __sk_buff *skb, struct bpf_sock *sk, __u32 at, bool leaves, bool 
 		if (lo ? !f->family : f->family && seen_is_flow(f, skb, at, leaves, ret_flags))
 			return f;
 	}
-	/* There is a crowd only behind as many as there is room for here. */
-	return lo || !v->flow[EGRET_SEEN_FLOWS - 1].proto
-		       ? NULL
-		       : crowd_of(skb, sk, at, leaves, now, ret_flags);
+	return NULL;
 }
 
 static __always_inline bool seen_is_same(const struct egret_seen_flow *a,
@@ -280,40 +307,54 @@ static __always_inline void seen_stamp(struct egret_seen_flow *f, __u64 stamp, b
 	*(volatile __u64 *)&f->came = stamp;
 }
 
-/* There is no room among the few. */
-static __always_inline void crowd_keep(struct bpf_sock *sk, const struct egret_seen_flow *is,
+/* There is no room among the few, or none there any more. False: nor among the many. */
+static __always_inline bool crowd_keep(struct bpf_sock *sk, const struct egret_seen_flow *is,
 				       __u64 now, bool leaves)
 {
 	struct egret_crowd *c =
 		bpf_sk_storage_get(&egret_crowd, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	__u32 tag = crowd_tag(is->far, is->near, is->ports);
-	struct egret_crowd_set *s;
-	bool stale = false;
+	__u64 of = is->family == AF_INET ? crowd_hash4(is->far[3], is->near[3])
+					 : crowd_hash6(is->far, is->near);
+	__u32 tag = crowd_tag(of, is->ports);
+	__u64 first = crowd_set(tag, false), second = crowd_set(tag, true), n;
+	__u32 in_first = 0, in_second = 0;
+	struct egret_seen_flow *f;
 
 	if (!c)
-		return;
-	s = crowd_set(c, tag);
-	for (int i = 0; i < 4; i++) {
-		struct egret_seen_flow *f = &s->flow[i];
-
-		if (s->tags[i] == tag && seen_is_same(f, is)) {
+		return false;
+	if (!*(volatile __u64 *)&c->made)
+		*(volatile __u64 *)&c->made = now;
+	f = crowd_find(c, tag);
+	if (f) {
+		if (seen_is_same(f, is))
 			seen_stamp(f, now, leaves);
-			return;
-		}
-		stale |= s->tags[i] && !seen_holds(&f->came, now);
+		return true;
 	}
 	for (int i = 0; i < 4; i++) {
-		if (*(volatile __u32 *)&s->claims[i])
-			continue;
-		__sync_fetch_and_add(&s->claims[i], 1);
-		if (*(volatile __u32 *)&s->claims[i] != 1)
-			return;
-		s->flow[i] = *is;
-		*(volatile __u32 *)&s->tags[i] = tag;
-		return;
+		in_first += c->claims[first + i];
+		in_second += c->claims[second + i];
 	}
-	if (stale)
+	if (in_first > in_second) {
+		n = first;
+		first = second;
+		second = n;
+	}
+	for (int i = 0; i < 8; i++) {
+		n = (i < 4 ? first : second) + i % 4;
+		if (*(volatile __u32 *)&c->claims[n])
+			continue;
+		__sync_fetch_and_add(&c->claims[n], 1);
+		if (*(volatile __u32 *)&c->claims[n] != 1)
+			return true;
+		c->flow[n] = *is;
+		*(volatile __u32 *)&c->tags[n] = tag;
+		return true;
+	}
+	if (!seen_holds(&c->made, now)) {
+		bpf_sk_storage_delete(&egret_seen, sk);
 		bpf_sk_storage_delete(&egret_crowd, sk);
+	}
+	return true;
 }
 
 /* The last wall let this packet pass. since: of seen_begin(), before anything was asked. p NULL: on
@@ -324,7 +365,7 @@ static __always_inline void seen_keep(struct bpf_sock *sk, __u64 since, const st
 	struct egret_seen_flow is = { .proto = (__u8)sk->protocol };
 	__u64 now = seen_now(since >> 32);
 	struct egret_seen all = {}, *v;
-	bool room = false;
+	bool room = false, crowd;
 
 	if (!since)
 		return;
@@ -345,18 +386,29 @@ static __always_inline void seen_keep(struct bpf_sock *sk, __u64 since, const st
 			return;
 		}
 	seen_stamp(&is, now, leaves);
+	crowd = v && v->flow[0].family == EGRET_SEEN_CROWD;
+	if (crowd && p) {
+		crowd_keep(sk, &is, now, leaves);
+		return;
+	}
 	for (int i = 0; i < EGRET_SEEN_FLOWS; i++) {
-		if (v && seen_holds(&v->flow[i].came, now)) {
+		if (v && ((crowd && !i) || seen_holds(&v->flow[i].came, now))) {
 			all.flow[i] = v->flow[i];
 		} else if (!room) {
 			all.flow[i] = is;
 			room = true;
 		}
 	}
+	/* From now on they are many. What leaves and comes on loopback stays here. */
 	if (!room) {
-		if (p && is.proto == IPPROTO_UDP)
-			crowd_keep(sk, &is, now, leaves);
-		return;
+		if (!p || is.proto != IPPROTO_UDP || !crowd_keep(sk, &is, now, leaves))
+			return;
+		if (!all.flow[0].family)
+			all.flow[1] = all.flow[0];
+		else if (all.flow[1].family)
+			__builtin_memset(&all.flow[1], 0, sizeof(all.flow[1]));
+		__builtin_memset(&all.flow[0], 0, sizeof(all.flow[0]));
+		all.flow[0].family = EGRET_SEEN_CROWD;
 	}
 	if (v)
 		bpf_sk_storage_delete(&egret_seen, sk);

@@ -257,8 +257,8 @@ static __always_inline struct egret_seen_flow *seen_frame(struct __sk_buff *skb,
 	return f;
 }
 
-SEC("tc")
-int egret_link(struct __sk_buff *skb)
+/* The whole check; a function of its own as in egress.bpf.c. */
+static __noinline int check_link(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex, type = skb->protocol;
 	struct bpf_sock *sk = skb->sk;
@@ -268,10 +268,6 @@ int egret_link(struct __sk_buff *skb)
 	struct packet p = {};
 	__u64 since;
 
-	f = seen_frame(skb, sk);
-	/* The common case first: let through here a moment ago, and nothing has changed. */
-	if (f && seen_is_now(f->link) && (__u32)f->link == ifindex)
-		return PASS;
 	since = sk ? seen_begin(bpf_sk_fullsock(sk)) : 0;
 	link = bpf_map_lookup_elem(&egret_links, &ifindex);
 	if (!link) {
@@ -289,8 +285,9 @@ int egret_link(struct __sk_buff *skb)
 			if (!passes && is_dialled(sk, link, &p))
 				passes = PASS_NOW;
 		}
+		f = since && passes ? seen_frame(skb, sk) : NULL;
 		/* A flow of any port is kept only by what holds for any. */
-		if (f && since && (passes == PASS_HOST || (passes == PASS_YES && !f->any_port)))
+		if (f && (passes == PASS_HOST || (passes == PASS_YES && !f->any_port)))
 			*(volatile __u64 *)&f->link = (since & ~(__u64)0xffffffff) | ifindex;
 		if (!passes && type == ETH_IP6 && p.far.proto == IPPROTO_ICMPV6 &&
 		    !skb->vlan_present)
@@ -303,6 +300,17 @@ int egret_link(struct __sk_buff *skb)
 	if (!(link->flags & EGRET_CG_TRIAL))
 		refuse(link, &p);
 	return DROP;
+}
+
+SEC("tc")
+int egret_link(struct __sk_buff *skb)
+{
+	struct egret_seen_flow *f = seen_frame(skb, skb->sk);
+
+	/* The common case first: let through here a moment ago, and nothing has changed. */
+	if (f && seen_is_now(f->link) && (__u32)f->link == skb->ifindex)
+		return PASS;
+	return check_link(skb);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
