@@ -31,6 +31,7 @@ empty "a licence in each source file" "$(for f in "${c[@]}" $(printf '%s\n' "${t
 empty "kernel programs have the kernel's licence too" "$(for f in "${c[@]}"; do case $f in bpf/*) head -n 1 "$f" | grep -q 'GPL-2.0-only OR BSD-2-Clause' || echo "$f" ;; esac; done)"
 empty "no path of anyone's machine" "$(grep -nIE '(^|[^a-zA-Z0-9_.-])/(wor[k]|home/[a-z]+|root)/' "${texts[@]}" | grep -vE '/home/(runner|linuxbrew)/|^policies/')"
 empty "no leftover marks" "$(grep -nwE 'TO[D]O|FIX[M]E|XX[X]' "${c[@]}")"
+empty "unit tests say what passed as TAP" "$(printf '%s\n' "${c[@]}" | grep '^tests/unit/.*/test_[^/]*\.c$' | xargs grep -L CM_OUTPUT_TAP)"
 empty "shell scripts parse" "$(for f in "${texts[@]}"; do if head -n 1 "$f" | grep -q '^#!/bin/bash'; then bash -n "$f" 2>&1; fi; done)"
 if command -v mandoc >/dev/null && compgen -G 'docs/man/*.[158]' >/dev/null; then
 	empty "man pages are clean mdoc" "$(mandoc -T lint -W warning docs/man/*.[158] 2>&1 | grep -vE 'missing date|cross reference|referenced manual')"
