@@ -144,7 +144,6 @@ is "$(in_host "${BOUND[@]}" bash -c 'echo $$ >"$0/cgroup.procs"; curl -sS --cace
 kill -9 "$(saw worker.pid)"
 t "the worker's death ends the job" wait_for 10 "! jobs_json | grep -q $name"
 like "$(stream | jq -r 'select(.kind=="job.end") | .kind' | head -n 1)" job.end "with an event"
-like "$(stream | jq -r "select(.kind==\"admin.job\" and .message==\"register $name\") | \"\(.process.uid) \(.process.comm)\"")" '^[0-9]+ egret$' "as its registration was, with uid and tool"
 
 # ---- who may not ----
 # shellcheck disable=SC2016
@@ -167,6 +166,7 @@ held=$SPAWNED
 t "what a held unit starts is stopped" wait_for 20 "grep -q '^State:.*T' /proc/$held/status"
 held_job=$("$EGRET" attach --cgroup "$HELD" --label repo=web --label event=push 2>"$TMP/held.err")
 like "$held_job" '^j-' "it is attached" || diag "$(cat "$TMP/held.err")"
+like "$(stream | jq -r "select(.kind==\"admin.job\" and .message==\"attach held.service to $held_job\") | \"\(.process.uid) \(.process.comm)\"")" '^0 egret$' "with an event: who did it, and by what"
 cp "$TMP/run/jobs/$held_job/bundle.pem" "$TMP/held.pem"
 t "and goes on" wait_for 60 "[ \"\$(cat '$TMP/held.out')\" = 200 ]"
 is "$("$EGRET" job show --json "$held_job" | jq -r '.members[0] | .kind + " " + .id')" 'cgroup held.service' "as a member of its job"

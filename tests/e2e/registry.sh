@@ -98,7 +98,8 @@ if [ -x "$oras" ]; then
 	is "$(sha "$(stored "$blob")")" "$blob" "oras: the registry has it whole"
 	t "oras: pulls it" oras_job pull -o got reg.test/app/artifact:1
 	is "$(sha "$TMP/oras/got/blob")" "$blob" "oras: the same bytes"
-	enforced && like "$(oras_job push reg.test/base/artifact:1 blob:application/x.blob)" '403' "oras: a push where reading is allowed is refused"
+	# One at a time: oras 1.2.0 panics where two of its uploads fail at once, each in its way.
+	enforced && like "$(oras_job push --concurrency 1 reg.test/base/artifact:1 blob:application/x.blob)" '403' "oras: a push where reading is allowed is refused"
 	enforced && like "$(oras_job pull reg.test/other/artifact:1)" '403' "oras: and a pull that no rule names"
 	rm -rf "$TMP/oras"
 else
