@@ -270,6 +270,33 @@ static void test_egretd_gone(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* An egretd that was killed asked for another key, and the next one asks again before the broker is
+ * done: it is the one that is answered. */
+static void test_rekey_asked_again(void **state)
+{
+	int next = memfd_of("another key that has 32 bytes...", 32);
+	struct msg_out q;
+	struct msg_in m;
+
+	broker_up(false);
+	for (uint32_t id = 21; id <= 22; id++) {
+		msg_begin(&q, MSG_SECRET_REKEY, id);
+		msg_put_fd(&q, TAG_FD_STORE_KEY, next);
+		assert_int_equal(msg_send(broker.sock, &q), 0);
+	}
+	do
+		assert_true(recv_ms(broker.sock, &m, 5000));
+	while (m.id != 22 && (msg_in_done(&m), true));
+	assert_int_equal(m.type, MSG_OK);
+	msg_in_done(&m);
+	broker_down();
+	/* What is there is sealed under that key now. */
+	close(key_fd);
+	key_fd = next;
+	broker_up(false);
+	broker_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +307,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_flood, test_over),
 		cmocka_unit_test_teardown(test_egretd_gone, test_over),
 		cmocka_unit_test_teardown(test_not_dumpable, test_over),
+		cmocka_unit_test_teardown(test_rekey_asked_again, test_over),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
