@@ -57,24 +57,23 @@ struct packet {
 	__u8 flags; /* TCP's */
 };
 
-/* up: where the transport's header begins; rest: how many bytes there are from there on. */
+/* up: where the transport's header begins; rest: how many bytes there are from there on. l4: room
+ * for it. What cannot be read is zeros. */
 static __always_inline void packet_ports(struct __sk_buff *skb, __u32 up, __u32 rest, bool leaves,
-					 struct packet *p)
+					 struct packet *p, struct l4_head *l4)
 {
-	struct l4_head l4 = {};
-
 	if (p->far.proto == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, up, &l4, sizeof(l4)))
+		if (bpf_skb_load_bytes(skb, up, l4, sizeof(*l4)))
 			p->plain = false;
-		p->flags = l4.flags;
-		if (l4.off >> 4 < 5 || (__u32)(l4.off >> 4) * 4 > rest)
+		p->flags = l4->flags;
+		if (l4->off >> 4 < 5 || (__u32)(l4->off >> 4) * 4 > rest)
 			p->plain = false;
 	} else {
-		if (bpf_skb_load_bytes(skb, up, &l4, 8) || bpf_ntohs(l4.udp_len) != rest)
+		if (bpf_skb_load_bytes(skb, up, l4, 8) || bpf_ntohs(l4->udp_len) != rest)
 			p->plain = false;
 	}
-	p->far.port = bpf_ntohs(leaves ? l4.dest : l4.source);
-	p->near_port = bpf_ntohs(leaves ? l4.source : l4.dest);
+	p->far.port = bpf_ntohs(leaves ? l4->dest : l4->source);
+	p->near_port = bpf_ntohs(leaves ? l4->source : l4->dest);
 }
 
 /* at: where the address's header begins. Answers 0. */
@@ -84,6 +83,7 @@ ONCE int packet_read(struct __sk_buff *skb, __u32 at, bool leaves, struct packet
 	union {
 		struct ip4_head four;
 		struct ip6_head six;
+		struct l4_head l4; /* read last, in place of the others: stacks are short */
 	} h = {};
 
 	if (!p || bpf_skb_load_bytes(skb, at, &h.four, sizeof(h.four)))
@@ -123,7 +123,7 @@ ONCE int packet_read(struct __sk_buff *skb, __u32 at, bool leaves, struct packet
 			    h.six.next == IPPROTO_ICMPV6);
 	}
 	if (p->far.proto == IPPROTO_TCP || p->far.proto == IPPROTO_UDP)
-		packet_ports(skb, at + up, whole - up, leaves, p);
+		packet_ports(skb, at + up, whole - up, leaves, p, &h.l4);
 	else if (bpf_skb_load_bytes(skb, at + up, &p->first, 1))
 		p->plain = false;
 	return 0;
