@@ -183,7 +183,7 @@ like "$SAID" 'egret' "and the runtime's words say why"
 
 # ---- what was registered once never opens ----
 
-kill -9 "$DAEMON"
+kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 governed=$(nsenter_in "$G")
 unlike "$governed" 'hello from api' "egretd killed: the governed pod stays shut"
 like "$(cri exec "$F" sh -c "$PLAIN")" 'hello from api' "and the free one as it was"
@@ -216,7 +216,7 @@ like "$(in_host "$EGRET" attach --cgroup "$PODS/hand" --label provider=kubernete
 kill $sleeper $(cat "$hand/cgroup.procs"); wait_for 5 "grep -q 'populated 0' '$hand/cgroup.events'"
 t "its last process has left: no member any more" wait_for 10 "! in_host '$EGRET' job list --json | grep -q hand"
 like "$(try_hand)" 'curl: .7.' "who comes into its cgroup is refused"
-kill -9 "$DAEMON"
+kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 like "$(try_hand)" 'curl: .7.' "egretd killed: refused"
 daemon_start
 like "$(try_hand)" 'curl: .7.' "egretd started again: refused"

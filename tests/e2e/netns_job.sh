@@ -139,7 +139,9 @@ t "which takes its source along" wait_for 10 "[ ! -e /proc/${S:-none} ]"
 docker rm -f one two >/dev/null
 job_end "$JOB"
 sed -i 's/"rules": \[/"capabilities": ["NET_RAW"], "rules": [/' "$TMP/policies/web.json"
+loads=$(stream | grep -c '"kind":"policy.load"')
 kill -HUP "$DAEMON"
+wait_for 10 "[ \$(stream | grep -c '\"kind\":\"policy.load\"') -gt $loads ]" || fail "the policies are read again"
 JOB=$(host_register web)
 like "$(docker run --rm --network straight --cap-add NET_RAW $D true 2>&1)" 'upstream.netns is .*job.*NET_RAW' "where the policy leaves NET_RAW no container is let in"
 job_end "$JOB"

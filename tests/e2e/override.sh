@@ -55,11 +55,11 @@ t "a job runs" wait_for 20 "'$EGRET' job list 2>/dev/null | grep -q j-"
 begun=$(date +%s%N)
 like "$(glass --repo acme/web --ttl 15s --reason again)" 'acme|this repository, as the runner says, unsigned, .*any job of a runner that says so is, too' "it says whose word it takes"
 is "$(go 1)" 200 "let go"
-kill -9 "$DAEMON"
+kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 daemon_start || done_testing
 like "$(in_host "$EGRET" status 2>&1)" 'acme/web audit until .* by uid 0, as the runner says, unsigned: again' "a new egretd knows of it"
 is "$(of acme/web)" 200 "a job that begins has it"
-kill -9 "$DAEMON"
+kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 is "$(stat -c %a "$TMP/state/overrides")" 600 "what is in force is root's own file"
 while [ $(($(date +%s%N) - begun)) -lt 15200000000 ]; do sleep 0.1; done # the time itself is what is tested
 is "$(go 2)" 403 "egretd is dead, and it has ended all the same"
@@ -74,7 +74,7 @@ is "$(of acme/web)" 403 "a label does not take it"
 glass --repo acme/web --ttl 5m --reason loose --assurance runner >/dev/null
 is "$(of acme/web)" 200 "but where the administrator says so"
 printf x >>"$TMP/state/overrides"
-kill -9 "$DAEMON"
+kill -9 "$DAEMON"; wait "$DAEMON" 2>/dev/null
 daemon_start || done_testing
 is "$(of acme/web)" 403 "a damaged file is no override"
 like "$(tail -n 30 "$TMP/egretd.log")" 'overrides: it is damaged: no override is in force' "and that is told"

@@ -245,12 +245,13 @@ static void acknowledge(struct audit *a)
 
 	for (; b->acked < b->n && b->records[b->acked].end <= b->written; b->acked++) {
 		struct batch_record *r = &b->records[b->acked];
-		struct str line = { b->lines.p + r->start, r->end - r->start };
+		struct str line = { NULL, r->end - r->start };
 
 		if (r->from_ring)
 			ring_acked(r->job->ring, r->seq);
 		if (!line.n)
 			continue;
+		line.p = b->lines.p + r->start;
 		a->unsynced++;
 		follow_line(&a->followers, line, r->seq);
 		if (r->job)
