@@ -52,6 +52,7 @@ struct job {
 	unsigned ngroups;
 	bool admin, host_net, confined;
 	bool own_policy; /* judged by a file that came with it: a reload changes nothing for it */
+	bool stale;	 /* policies were read again while it was made: chosen anew when it runs */
 	bool draining;	 /* the proxy has ended; the audit process reads what is left */
 	struct str tier; /* why it is cooperative, in words */
 	struct fact fact_list[JOB_FACTS_MAX];

@@ -251,4 +251,6 @@ void job_running(struct job *j)
 	}
 	containers_job_ready(j);
 	job_linger(j); /* its first container may never come to be */
+	if (j->stale && j->state == JOB_RUNNING)
+		job_reselect(j); /* the job may be gone */
 }

@@ -125,8 +125,12 @@ void jobs_reload(struct daemon *d)
 
 	for (j = d->jobs; j; j = next) {
 		next = j->next;
-		if (j->state == JOB_RUNNING && !j->own_policy)
+		if (j->own_policy)
+			continue;
+		if (j->state == JOB_RUNNING)
 			job_reselect(j);
+		else
+			j->stale = true;
 	}
 	park_jobs(d);
 }
