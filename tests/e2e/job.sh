@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 [ -z "${EGRET_DIRECT:-}" ] || skip_all "speaks of egret only"
 . "$ROOT/tests/e2e/origins.sh"
+. "$ROOT/tests/e2e/daemon.sh"
 origins_up
 policy '"allow": "GET https://api.test/**"'
 status() { job "$@" >"$TMP/out" 2>"$TMP/err"; echo $?; }
@@ -113,6 +114,27 @@ if id nobody >/dev/null 2>&1; then
 	like "$out" 'root|sudo' "and it is said what to do"
 	is "$(wc -l <<<"$out")" 1 "in one sentence"
 fi
+
+# The egretd that is its own is killed: the command goes on to its end, and what is left behind is swept up. Where the command's first process dies
+# too nobody knows how it ended.
+for more in "" egret-init; do
+	rm -f "$TMP/go" "$TMP/here"
+	job sh -c "touch '$TMP/here'; until [ -e '$TMP/go' ]; do sleep 0.05; done; exit 7" >"$TMP/out" 2>"$TMP/err" &
+	running=$!
+	wait_for 20 "[ -e '$TMP/here' ]"
+	kill -9 $(egret_pids egretd) ${more:+$("$EGRET" job list --json | jq -r '.[].pid')}
+	touch "$TMP/go"
+	wait $running
+	got=$?
+	if [ -z "$more" ]; then
+		is $got 7 "egretd killed: the command's own status"
+	else
+		is $got 125 "egretd and $more killed: a status of egret's"
+		like "$(cat "$TMP/err")" '^egret run: how the command of job j-[0-9a-f]* ended was not told: egretd ended before it;' "in words"
+	fi
+	t "nothing is left: pins" wait_for 10 "[ ! -e '/sys/fs/bpf/egret/$(egret_instance "$TMP/run")' ]"
+	t "nothing is left: processes" wait_for 10 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"
+done
 job true >"$TMP/out" 2>&1
 is "$(cat "$TMP/out")" '' "a job that says nothing: no message of egret's own"
 t "no process is left a moment later" wait_for 10 "[ -z \"\$(ip netns pids '$HOSTNS')\" ]"

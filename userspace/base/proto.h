@@ -191,7 +191,7 @@ enum proto_type {
 	MSG_JOB_LIST,  /* -> MSG_JOB*, END */
 	MSG_JOB_SHOW,  /* JOB_NAME -> MSG_JOB */
 	MSG_JOB,       /* JOB_NAME, STATE, NET, POLICY, DIGEST, FACT*, ASSURANCE, CONFINED, WALL*,
-			  STARTED, CGROUP, PID, PROXY_PID */
+			  STARTED, CGROUP, PID, PROXY_PID, FLAGS? (JOB_*) */
 	MSG_JOB_END,   /* JOB_NAME -> OK */
 	MSG_JOB_ENDED, /* JOB_NAME, CODE */
 	MSG_SIGNAL,    /* JOB_NAME, CODE (signal number): to the command of a job one started */
@@ -257,6 +257,7 @@ enum proto_type {
 	MSG_JOB_SEALED, /* JOB, SEALED: takes the place of MSG_JOB_OPENED's */
 };
 #define LEASE_ALL 1u
+#define JOB_ONCE 1u  /* its egretd ends with its last job: who runs the job sweeps up after it */
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \
 	1u /* the runner refuses jobs without a job container: no step runs on the host */

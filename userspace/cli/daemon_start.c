@@ -155,25 +155,38 @@ static int connect_checked(const char *dir, const char *config, const char *dige
 	return e;
 }
 
-int daemon_connect(const char *config, int *ret_sock)
+/* The folder of its control socket, and the digest of the configuration that was asked for. -1, or
+ * an exit status. */
+static int run_dir_of(const char *config, char *dir, size_t n, char *digest, size_t digest_n)
 {
-	char digest[65] = "";
 	cleanup_free struct config *c = mem_new(sizeof(*c));
 	const char *run_dir = getenv("EGRET_RUN_DIR");
-	char why[1024], dir[PATH_MAX];
-	int sock, e, tries;
+	char why[1024];
+	int e;
 
-	if (config || !run_dir) {
-		e = config_load(config, c, why, sizeof(why));
-		if (e < 0 && (config || geteuid() == 0))
-			return cli_fail(2, "%s", why);
-		snprintf(dir, sizeof(dir), "%s", e < 0 ? "/run/egret" : c->run_dir.p);
-		snprintf(digest, sizeof(digest), "%s", e < 0 ? "" : c->digest);
-		if (e == 0)
-			config_done(c);
-	} else {
-		snprintf(dir, sizeof(dir), "%s", run_dir);
+	if (!config && run_dir) {
+		snprintf(dir, n, "%s", run_dir);
+		return -1;
 	}
+	e = config_load(config, c, why, sizeof(why));
+	if (e < 0 && (config || geteuid() == 0))
+		return cli_fail(2, "%s", why);
+	snprintf(dir, n, "%s", e < 0 ? "/run/egret" : c->run_dir.p);
+	snprintf(digest, digest_n, "%s", e < 0 ? "" : c->digest);
+	if (e == 0)
+		config_done(c);
+	return -1;
+}
+
+int daemon_connect(const char *config, int *ret_sock, bool *ret_started)
+{
+	char digest[65] = "", dir[PATH_MAX];
+	bool started = false;
+	int sock, tries;
+	int e = run_dir_of(config, dir, sizeof(dir), digest, sizeof(digest));
+
+	if (e >= 0)
+		return e;
 	for (tries = 0; tries < TRIES; tries++) {
 		e = connect_checked(dir, config, digest, &sock);
 		if (e == EX_TEMPFAIL) {
@@ -184,6 +197,7 @@ int daemon_connect(const char *config, int *ret_sock)
 			return e;
 		if (sock >= 0) {
 			*ret_sock = sock;
+			*ret_started = started;
 			return -1;
 		}
 		if (geteuid() != 0)
@@ -196,12 +210,22 @@ int daemon_connect(const char *config, int *ret_sock)
 			usleep(TRY_US);
 		else if (e >= 0)
 			return e;
+		else
+			started = true;
 	}
 	return cli_fail(125, "egretd does not answer on %s/control.sock", dir);
 }
 
 void daemon_sweep(const char *config)
 {
-	/* A daemon that was started anew meanwhile holds the folders: it does the same. */
-	(void)start_one(config);
+	char digest[65], dir[PATH_MAX];
+	int sock;
+
+	if (run_dir_of(config, dir, sizeof(dir), digest, sizeof(digest)) >= 0)
+		return;
+	sock = connect_to(dir);
+	if (sock >= 0)
+		close(sock); /* another one serves: it does the same */
+	else
+		(void)start_one(config);
 }

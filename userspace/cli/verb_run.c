@@ -69,6 +69,7 @@ struct run {
 	int events_out;
 	char job[64];
 	bool started, ended;
+	bool once;	 /* its egretd was started by an `egret run`, and ends with its last job */
 	bool orphaned;	 /* egretd died before the job's end */
 	int exit_status; /* -1: not known yet */
 	unsigned denied;
@@ -321,7 +322,7 @@ static int on_daemon(struct run *r)
 {
 	struct msg_in m;
 	struct str text = STR("no reason was given");
-	uint64_t code = 0;
+	uint64_t code = 0, flags = 0;
 	int e = msg_recv(r->sock, &m);
 	char shown[PROTO_TEXT_MAX];
 
@@ -338,6 +339,8 @@ static int on_daemon(struct run *r)
 	if (m.type == MSG_JOB) {
 		if (msg_get_str(&m, TAG_JOB_NAME, sizeof(r->job) - 1, &text) == 0)
 			snprintf(r->job, sizeof(r->job), "%.*s", STR_ARG(text));
+		if (msg_get_u64(&m, TAG_FLAGS, &flags) == 0 && (flags & JOB_ONCE))
+			r->once = true;
 		r->started = true;
 	} else if (m.type == MSG_JOB_ENDED) {
 		r->ended = true;
@@ -382,6 +385,15 @@ static void on_signal(struct run *r, int sigfd)
 	}
 }
 
+/* Neither the command's first process nor egretd said how it ended. */
+static int untold(const struct run *r)
+{
+	return cli_fail(125,
+			"how the command of job %s ended was not told%s; egret events --job %s "
+			"shows what it did",
+			r->job, r->orphaned ? ": egretd ended before it" : "", r->job);
+}
+
 static int watch_job(struct run *r, int sigfd)
 {
 	struct pollfd p[] = { { r->sock, POLLIN, 0 },
@@ -402,7 +414,7 @@ static int watch_job(struct run *r, int sigfd)
 		if (e < 0 && errno != EINTR)
 			return 125;
 		if (e == 0)
-			return r->exit_status >= 0 ? r->exit_status : 125;
+			return r->exit_status >= 0 ? r->exit_status : untold(r);
 		if (p[3].revents)
 			on_signal(r, sigfd);
 		if (p[2].fd >= 0 && p[2].revents && show_events(r) < 0)
@@ -410,8 +422,6 @@ static int watch_job(struct run *r, int sigfd)
 		if (p[1].fd >= 0 && p[1].revents) {
 			if (read(r->status[0], &status, sizeof(status)) == (ssize_t)sizeof(status))
 				r->exit_status = (int)(status & 0xff);
-			else if (r->ended && r->exit_status < 0)
-				r->exit_status = 125;
 			p[1].fd = -1;
 			wait = r->orphaned ? ORPHANED_MS : AFTER_MS;
 		}
@@ -461,7 +471,7 @@ int verb_run(int argc, char **argv)
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGWINCH);
-	e = daemon_connect(r.config, &r.sock);
+	e = daemon_connect(r.config, &r.sock, &r.once);
 	if (e > 0)
 		return e;
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -480,7 +490,7 @@ int verb_run(int argc, char **argv)
 			"them\n",
 			r.denied, r.job, r.job);
 	buf_done(&r.lines);
-	if (r.orphaned && geteuid() == 0)
+	if (r.orphaned && r.once && geteuid() == 0)
 		daemon_sweep(r.config);
 	return e;
 }

@@ -92,4 +92,6 @@ void job_put(const struct job *j, struct msg_out *m)
 		msg_put_u64(m, TAG_PID, (uint64_t)j->worker->pid);
 	if (j->proxy.pid > 0)
 		msg_put_u64(m, TAG_PROXY_PID, (uint64_t)j->proxy.pid);
+	if (j->d->once)
+		msg_put_u64(m, TAG_FLAGS, JOB_ONCE);
 }
