@@ -205,12 +205,26 @@ static bool emit_scrubbed(struct flow *f, struct str s, bool last)
 	size_t sure;
 	bool ok;
 
+	if (!f->window.n) {
+		/* Nothing was held back before it: searched where it was read. */
+		f->scrubbed += scrub_bytes(f->scrub, (char *)s.p, s.n, last, &sure);
+		return buf_add(&f->window, s.p + sure, s.n - sure) == 0 &&
+		       (!sure || emit(f, (struct str){ s.p, sure }, true));
+	}
 	if (buf_add_str(&f->window, s) < 0)
 		return false;
 	f->scrubbed += scrub_bytes(f->scrub, f->window.p, f->window.n, last, &sure);
 	ok = !sure || emit(f, (struct str){ f->window.p, sure }, false);
 	buf_consume(&f->window, sure);
 	return ok;
+}
+
+/* Is what was parsed the end of a body whose length was said? */
+static bool is_last(const struct flow *f)
+{
+	const struct head *h = &f->parser->head;
+
+	return h->body == BODY_LENGTH && f->bytes == h->length;
 }
 
 static bool has_sink(const struct flow *f)
@@ -230,7 +244,8 @@ static bool body(struct flow *f)
 		return f->recode(f, f->parser->body, &f->window) &&
 		       (!f->window.n || emit(f, buf_str(&f->window), true));
 	}
-	return f->scrub ? emit_scrubbed(f, f->parser->body, false) : emit(f, f->parser->body, true);
+	return f->scrub ? emit_scrubbed(f, f->parser->body, is_last(f))
+			: emit(f, f->parser->body, true);
 }
 
 void flow_parts(struct flow *f, const struct str *parts, size_t n, bool whole)

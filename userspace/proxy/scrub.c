@@ -26,6 +26,7 @@ struct scrub {
 	size_t window; /* length of the shortest */
 	size_t longest;
 	uint8_t shift[SHIFTS];
+	uint8_t begins[SHIFTS]; /* by the first two bytes: a pattern may */
 };
 
 static unsigned pair(const char *p)
@@ -176,7 +177,7 @@ static void add_forms(struct scrub *s, char **to, struct str v, bool plain)
 
 /* ---- the search ---- */
 
-static void shifts(struct scrub *s)
+static void tables(struct scrub *s)
 {
 	size_t far = s->window - 1;
 
@@ -184,6 +185,7 @@ static void shifts(struct scrub *s)
 	for (size_t k = 0; k < s->n; k++) {
 		const char *p = (const char *)s->bytes.p + s->patterns[k].at;
 
+		s->begins[pair(p)] = 1;
 		for (size_t i = 0; i + 1 < s->window; i++) {
 			size_t left = s->window - 2 - i;
 			uint8_t *at = &s->shift[pair(p + i)];
@@ -217,7 +219,7 @@ int scrub_new(const struct str *values, size_t n, size_t plain, struct scrub **r
 			add_forms(s, &to, values[i], i >= plain);
 	}
 	if (s->n)
-		shifts(s);
+		tables(s);
 	*ret = s;
 	return 0;
 }
@@ -272,12 +274,15 @@ static size_t match(const struct scrub *s, const char *p, size_t n, bool *ret_mo
 	return best;
 }
 
-/* Where a pattern could begin that ends behind n: the first such place. */
+/* Where a pattern could begin that ends behind n: the first such place. Most are not looked at
+ * twice: this is a walk over 200 bytes and more of each part of an answer. */
 static size_t tail(const struct scrub *s, const char *p, size_t n, size_t from)
 {
 	size_t i = n >= s->longest ? n - s->longest + 1 : 0;
 
 	for (i = i < from ? from : i; i < n; i++) {
+		if (i + 1 < n && !s->begins[pair(p + i)])
+			continue;
 		for (size_t k = 0; k < s->n; k++) {
 			const struct pattern *x = &s->patterns[k];
 
@@ -302,6 +307,10 @@ size_t scrub_bytes(const struct scrub *s, char *p, size_t n, bool last, size_t *
 
 		if (step) {
 			i += step;
+			continue;
+		}
+		if (!s->begins[pair(p + i)]) {
+			i++;
 			continue;
 		}
 		len = match(s, p + i, n - i, &more);

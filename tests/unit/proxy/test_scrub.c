@@ -131,6 +131,36 @@ static void test_nothing_else(void **state)
 	scrub_free(s);
 }
 
+/* What may be the start of a form, and no byte more, is held back, at each length of it. */
+static void test_held_back(void **state)
+{
+	struct scrub *s = made(VALUE, NULL);
+	const char *starts[] = { VALUE,
+				 "Z2hzXzE2QzdlNDJGLyIyOTJjKzY5MTJFNzcxMGM4MzgzNDdBZTE3OEI0Y",
+				 "6768735f3136433765343246",
+				 "6768735F3136433765343246",
+				 "67 68 73 5f 31 36",
+				 "ghs_16C7e42F%2F%22292c%2B6912E",
+				 "ghs_16C7e42F%2f%22292c%2b6912E",
+				 "ghs_16C7e42F\\/\\\"292c" };
+	char text[512];
+	size_t sure;
+
+	for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
+		for (size_t n = 1; n < strlen(starts[i]); n++) {
+			memset(text, '!', 300);
+			memcpy(text + 300, starts[i], n);
+			assert_int_equal(scrub_bytes(s, text, 300 + n, false, &sure), 0);
+			assert_int_equal(sure, 300);
+			/* Nor is it if it does not go on. */
+			text[300 + n] = '!';
+			assert_int_equal(scrub_bytes(s, text, 301 + n, false, &sure), 0);
+			assert_int_equal(sure, 301 + n);
+		}
+	}
+	scrub_free(s);
+}
+
 static void test_short_values(void **state)
 {
 	struct scrub *s = made("fifteen-bytes-x", NULL);
@@ -196,7 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_split),   cmocka_unit_test(test_nothing_else),
 		cmocka_unit_test(test_short_values),  cmocka_unit_test(test_prefix_values),
-		cmocka_unit_test(test_against_plain),
+		cmocka_unit_test(test_against_plain), cmocka_unit_test(test_held_back),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
