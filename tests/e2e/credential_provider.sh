@@ -43,6 +43,7 @@ unlike "$out" 'tok-' "the job saw nothing of it"
 t "it is taken back when the job ends" wait_for 5 "grep -qxF -- '$token' '$TMP/revoked'"
 like "$(events)" '"kind":"credential.lease"' "the lease is in the events"
 is "$(cat "$TMP/events.ndjson" | grep -cF -e "$token" -e "$SECRET")" 0 "neither token nor secret is"
+is "$(events | grep -cE '"kind":"(dial|alert)"')" 0 "what was dialled while the server was asked is what the request went by"
 is "$(grep -rlF -e "$token" -e "$SECRET" "$TMP/state" "$TMP/run" 2>/dev/null | wc -l)" 0 "nor in any file"
 
 printf 'another-%s' $RANDOM >"$TMP/other"
@@ -53,6 +54,7 @@ like "$out" 'HTTP/1.1 502 egret could not get credential key' "a server that ref
 like "$out" 'oauth2: 401 at idp\.test:[0-9]*/token: invalid_client' "in the server's words"
 is "$(origin_log | wc -l)" "$before" "and is not sent"
 unlike "$out$(events)" 'Zq8' "the secret is in none of them"
+is "$(events | grep -E '"kind":"(dial|alert)"' | sed 's/.*"kind":"\([a-z]*\)".*"host":"\([^"]*\)".*/\1 \2/')" 'dial api.test' "its connection, made meanwhile, is told as given up"
 mv "$TMP/secret.was" "$TMP/secret"
 
 cat >"$DIR/mint" <<'END'

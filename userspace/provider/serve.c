@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proto.h"
+#include "fetch/rehearse.h"
 #include "provider/fiber.h"
 #include "provider/http.h"
 #include "provider/question.h"
@@ -344,6 +345,15 @@ static void warm(struct serving *s)
 		log_warn("%s", why);
 }
 
+/* While nobody waits: a spare has the time. */
+static void be_ready(int peer)
+{
+	int r = wait_for(peer, POLLIN, 0) == -ETIMEDOUT ? rehearse() : 0;
+
+	if (r < 0)
+		log_warn("OpenSSL could not be tried out: the first question will take longer");
+}
+
 static void on_end(void *owner)
 {
 	struct serving *s = owner;
@@ -384,6 +394,8 @@ int provider_serve(int sock, struct str kind)
 	s.loop = loop_new();
 	s.fetch = fetch_new(s.loop, &s.names);
 	warm(&s);
+	if (!s.exec)
+		be_ready(peer);
 	r = watch_add(s.loop, &s.egretd, sock, EPOLLIN, on_egretd, &s);
 	if (r == 0)
 		r = watch_add(s.loop, &s.broker, peer, EPOLLIN, on_broker, &s);

@@ -4,7 +4,9 @@
  * connections at once (npm: fifteen) connects, and says hello and asks only when it gets round to
  * it; so a connection of the job to a host begins the dial that its request will need. Only to
  * where a request of this job was recorded before, by that request's own key and shape: no host is
- * contacted that the job's record does not name already. Called by upstream.c, which dials; pure.
+ * contacted that the job's record does not name already. (A request that is allowed and waits for
+ * its credential has one dialled too, whose place this table does not know.) Called by upstream.c,
+ * which dials; pure.
  */
 #ifndef EGRET_PROXY_AHEAD_H
 #define EGRET_PROXY_AHEAD_H

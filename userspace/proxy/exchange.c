@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One request up to its first byte, in the one order that promise P7 allows: canonical name and
- * target, verdict, credential, upstream, record in the ring, and only then a byte towards the
- * upstream. A denied request never touches an upstream. Called by session.c with a parsed head;
- * each step may wait, and each wait has one way out that refuses.
+ * target, verdict, credential, upstream, record in the ring, and only then a byte of it towards the
+ * upstream, which is dialled as soon as the verdict stands. A denied request never touches one.
+ * Called by session.c with a parsed head; each step may wait, and each wait has one way out that
+ * refuses.
  */
 #include "proxy/bind.h"
 #include "proxy/body.h"
@@ -168,15 +169,14 @@ static void on_upstream(void *owner, struct upstream *u, const struct upstream_f
 		s->x.want_record = w;
 }
 
-void exchange_upstream(struct session *s, bool fresh)
+static struct upstream_ask ask_of(const struct session *s)
 {
-	struct exchange *x = &s->x;
+	const struct exchange *x = &s->x;
 	const struct request *rq = &x->rq;
 	struct upstream_ask ask = { .port = rq->q.port,
 				    .netns = sockets_from(s->origin.netns),
 				    .tls = s->tls,
 				    .h2 = s->tls && !rq->websocket,
-				    .fresh = fresh,
 				    .shape = rq->origin.shape };
 
 	if (rq->origin.name_n)
@@ -193,6 +193,15 @@ void exchange_upstream(struct session *s, bool fresh)
 		if (l)
 			ask.cert = l->cert;
 	}
+	return ask;
+}
+
+void exchange_upstream(struct session *s, bool fresh)
+{
+	struct exchange *x = &s->x;
+	struct upstream_ask ask = ask_of(s);
+
+	ask.fresh = fresh;
 	x->want_upstream = upstream_get(s->px, &ask, on_upstream, s);
 }
 
@@ -287,6 +296,17 @@ void exchange_start(struct session *s)
 		exchange_allowed(s);
 }
 
+/* While its credential is asked for: the verdict stands, and with no certificate to show it is
+ * known already what will be dialled. */
+static void dial_meanwhile(struct session *s)
+{
+	struct credential c = creds_at(s->px->creds, s->x.credential);
+	struct upstream_ask ask = ask_of(s);
+
+	if (credential_provider(&c) != PROVIDER_MTLS)
+		upstream_ahead(s->px, &ask);
+}
+
 void exchange_allowed(struct session *s)
 {
 	struct exchange *x = &s->x;
@@ -300,6 +320,7 @@ void exchange_allowed(struct session *s)
 	if (x->credential >= 0 && !exchange_lease(s)) {
 		x->want_credential = creds_get_scope(s->px, x->credential, str_of(x->resign.scope),
 						     on_credential, s);
+		dial_meanwhile(s);
 		return;
 	}
 	if (x->credential >= 0)

@@ -7,6 +7,7 @@
 
 #include "http/h2.h"
 #include "proxy/ahead.h"
+#include "proxy/clientcert.h"
 #include "proxy/told.h"
 
 #include <stdlib.h>
@@ -73,6 +74,28 @@ struct pool *pool_free(struct pool *p)
 		drop(p->oldest);
 	free(p);
 	return NULL;
+}
+
+bool pool_key_of(const struct upstream_ask *ask, struct pool_key *ret)
+{
+	struct pool_key k = { .port = ask->port,
+			      .netns = ask->netns,
+			      .tls = ask->tls,
+			      .host_n = ask->host.n,
+			      .credential_n = ask->credential.n,
+			      .cert = client_cert_number(ask->cert) };
+
+	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(k.credential) ||
+	    (!ask->host.n && !ask->addr))
+		return false;
+	if (ask->host.n)
+		memcpy(k.host, ask->host.p, ask->host.n);
+	else
+		memcpy(k.addr, ask->addr, 16);
+	if (ask->credential.n)
+		memcpy(k.credential, ask->credential.p, ask->credential.n);
+	*ret = k;
+	return true;
 }
 
 bool pool_same(const struct pool_key *a, const struct pool_key *b)

@@ -35,6 +35,8 @@ struct pooled *pool_take(struct pool *p, const struct pool_key *key); /* NULL: n
 void pool_put(struct pool *p, struct pooled *c);		      /* takes it over */
 void pooled_free(struct pooled *c);
 void pool_leave(struct pool *p, uint64_t netns); /* closes those that were dialled from there */
+/* false: there is nothing to dial. */
+bool pool_key_of(const struct upstream_ask *ask, struct pool_key *ret);
 bool pool_same(const struct pool_key *a, const struct pool_key *b);
 size_t pool_count(const struct pool *p);
 unsigned pool_count_of(const struct pool *p, const struct pool_key *key);

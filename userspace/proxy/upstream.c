@@ -452,9 +452,6 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->px = px;
 	w->fn = fn;
 	w->owner = owner;
-	w->key.port = ask->port;
-	w->key.netns = ask->netns;
-	w->key.tls = ask->tls;
 	w->recorded = ask->recorded;
 	w->shaped = ask->shape != NULL;
 	if (w->shaped)
@@ -462,22 +459,12 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	w->h2 = ask->h2 && ask->tls;
 	w->offer = w->h2 ? SHAPE_H2_FOLLOW : SHAPE_H2_NEVER;
 	w->fresh = ask->fresh;
-	if (ask->host.n > HOST_MAX || ask->credential.n > sizeof(w->key.credential) ||
-	    (!ask->host.n && !ask->addr)) {
+	if (!pool_key_of(ask, &w->key)) {
 		fail(w, REASON_BAD_NAME, "there is neither a name nor an address to dial");
 		timer_set(px->loop, &w->now, 0, finish_later, w);
 		return w;
 	}
-	if (ask->host.n)
-		memcpy(w->key.host, ask->host.p, ask->host.n);
-	else
-		memcpy(w->key.addr, ask->addr, 16);
-	w->key.host_n = ask->host.n;
-	if (ask->credential.n)
-		memcpy(w->key.credential, ask->credential.p, ask->credential.n);
-	w->key.credential_n = ask->credential.n;
 	w->cert = client_cert_hold(ask->cert);
-	w->key.cert = client_cert_number(w->cert);
 	look(w, w->fresh);
 	return w;
 }
@@ -497,15 +484,16 @@ void upstream_recorded(struct proxy *px, struct upstream *up, const struct hello
 	p->in_use++;
 }
 
-static void dial_ahead(struct proxy *px, const struct ahead_place *p)
+static void dial_ahead(struct proxy *px, const struct pool_key *key,
+		       const struct hello_shape *shape)
 {
 	struct upstream_want *w = mem_new(sizeof(*w));
 	struct upstreams *u = px->upstreams;
 
 	w->px = px;
 	w->ahead = w->shaped = w->h2 = true;
-	w->key = p->key;
-	w->shape = p->shape;
+	w->key = *key;
+	w->shape = *shape;
 	w->offer = SHAPE_H2_FOLLOW;
 	w->next = u->ahead;
 	u->ahead = w;
@@ -527,8 +515,24 @@ uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint6
 	for (struct upstream_want *w = u->ahead; w; w = w->next)
 		have += pool_same(&w->key, &p->key);
 	if (have < p->clients && have < AHEAD_MAX)
-		dial_ahead(px, p);
+		dial_ahead(px, &p->key, &p->shape);
 	return p->id;
+}
+
+void upstream_ahead(struct proxy *px, const struct upstream_ask *ask)
+{
+	struct upstreams *u = px->upstreams;
+	enum upstream_speaks speaks = upstreams_speaks(u, ask->host, ask->port);
+	struct upstream_want *w = u->ahead;
+	struct pool_key key;
+
+	if (!ask->h2 || !ask->shape || !ask->host.n || px->stopping || speaks == SPEAKS_H2 ||
+	    speaks == SPEAKS_H2_ONLY || !pool_key_of(ask, &key) || pool_count_of(u->pool, &key))
+		return;
+	while (w && !pool_same(&w->key, &key))
+		w = w->next;
+	if (!w)
+		dial_ahead(px, &key, ask->shape);
 }
 
 void upstream_client_gone(struct proxy *px, uint64_t place)

@@ -53,6 +53,9 @@ struct upstream_want; /* a pending ask */
 struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,
 				   void *owner);
 void upstream_cancel(struct upstream_want *w); /* fn will not be called */
+/* A request that is allowed waits for something else before it asks with this: one connection is
+ * made meanwhile, if none is there (ahead.h has what becomes of it when nobody takes it). */
+void upstream_ahead(struct proxy *px, const struct upstream_ask *ask);
 /* Gives it back: to the pool when reusable, else it is closed. */
 void upstream_put(struct proxy *px, struct upstream *u, bool reusable);
 void upstream_want(struct upstream *u, stream_fn on_read, stream_fn on_write, void *owner);

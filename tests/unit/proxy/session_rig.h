@@ -50,14 +50,14 @@ static struct {
 	bool over;	     /* done was called */
 	int client;	     /* the job's end, -1 when closed */
 	int origin[8];	     /* the origins' ends, in order of dialling */
-	unsigned dialled, reused;
+	unsigned dialled, reused, ahead;
 	struct upstream *idle;
 	struct h2 *h2; /* origins speak HTTP/2, on this connection */
 	enum reason dial_fault;
 	bool unverified;
 	char events[65536];
 	struct upstream_ask last_ask;
-	char last_host[256], last_credential[128];
+	char last_host[256], last_credential[128], ahead_credential[128];
 	unsigned connects;
 } rig;
 
@@ -115,6 +115,13 @@ static void upstream_ready(struct timer *t)
 
 void upstream_recorded(struct proxy *px, struct upstream *u, const struct hello_shape *shape)
 {
+}
+
+void upstream_ahead(struct proxy *px, const struct upstream_ask *ask)
+{
+	rig.ahead++;
+	snprintf(rig.ahead_credential, sizeof(rig.ahead_credential), "%.*s",
+		 STR_ARG(ask->credential));
 }
 
 struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *ask, upstream_fn fn,

@@ -415,6 +415,9 @@ static void test_credential(void **state)
 			"own\r\nContent-Length: 0\r\n"
 			"Accept-Encoding: gzip\r\nRange: bytes=0-1\r\n\r\n");
 	assert_int_equal(rig.leases_asked, 1);
+	/* Dialled while the broker was asked. */
+	assert_int_equal(rig.ahead, 1);
+	assert_string_equal(rig.ahead_credential, "gh");
 	assert_string_equal(rig.last_credential, "gh");
 	assert_string_equal(hear(rig.origin[0]),
 			    "POST /releases HTTP/1.1\r\nHost: gh.test\r\n"
