@@ -42,7 +42,7 @@ struct ring_writer *ring_writer_free(struct ring_writer *w);
 /* 0 and *ret_n, the record's number in this ring (from 1); -EAGAIN when full. Wakes the reader. */
 int ring_write(struct ring_writer *w, const struct event *e, uint64_t *ret_n) MUST_CHECK;
 /* The same without waking the reader: the record is in the ring, and ring_wake comes later, once
- * for many. A full ring wakes by itself. */
+ * for many. A ring that is half full wakes by itself. */
 int ring_put(struct ring_writer *w, const struct event *e, uint64_t *ret_n) MUST_CHECK;
 void ring_wake(struct ring_writer *w);
 /* The stream's sequence number of record n: 0 and *ret_seq; -EAGAIN when not read yet (asks the

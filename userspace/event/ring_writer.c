@@ -146,6 +146,8 @@ int ring_put(struct ring_writer *w, const struct event *e, uint64_t *ret_n)
 	atomic_store_explicit(&mark->count, w->count, memory_order_relaxed);
 	atomic_store_explicit(&w->map.head->head, w->head, memory_order_release);
 	*ret_n = w->count;
+	if (room(w, w->map.size / 2) == -EAGAIN)
+		ring_wake(w);
 	return 0;
 }
 

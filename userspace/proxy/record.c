@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define NOTES_MAX 256u	  /* events that nothing waits for, kept while the ring is full */
-#define WAKE_MS 2u	  /* a record is in the ring at once; its reader is woken for many */
+#define WAKE_MS 20u	  /* a record is in the ring at once; its reader is woken for many */
 #define SEQ_WAIT_MS 1000u /* how long a refusal waits for its number */
 
 struct kept {

@@ -36,6 +36,7 @@ static struct {
 	struct proxy px;
 	struct watch control, broker;
 	struct timer timer; /* for the CA, then for the drain */
+	struct timer warm;
 	uint32_t start_id;
 	struct resolver *resolver;
 	struct policies current;
@@ -404,8 +405,25 @@ static void change_broker(struct msg_in *m)
 	self.px.broker = fd;
 }
 
+/* A job's first requests find a process that has done all of it once. Behind the answer that the
+ * job waits for: it has to start, and has no connection yet. */
+static void on_warm(struct timer *t)
+{
+	struct proxy *px = &self.px;
+	static const uint8_t addr[16];
+	SSL *ssl;
+
+	if (!px->connections && !leaves_ssl(px->leaves, STR("egret.invalid"), addr, &ssl))
+		upstreams_warm(px->upstreams, ssl);
+}
+
 static void serve_there(struct msg_in *m)
 {
+	static bool warmed;
+
+	if (!warmed && !self.px.stopping)
+		timer_set(self.px.loop, &self.warm, 0, on_warm, NULL);
+	warmed = true;
 	if (self.px.stopping)
 		answered(m, "the proxy is stopping");
 	else

@@ -99,6 +99,11 @@ void upstreams_free(struct upstreams *u)
 	free(u);
 }
 
+void upstreams_warm(struct upstreams *u, SSL *server)
+{
+	uptls_warm(u->tls, server);
+}
+
 void upstreams_leave(struct upstreams *u, uint64_t netns)
 {
 	struct upstream_want *w, *next;

@@ -93,6 +93,7 @@ struct upstream_setup {
 int upstreams_new(struct proxy *px, const struct upstream_setup *s,
 		  struct upstreams **ret) MUST_CHECK;
 void upstreams_free(struct upstreams *u);
+void upstreams_warm(struct upstreams *u, SSL *server); /* uptls_warm */
 /* Connections at rest that were dialled from there are closed. */
 void upstreams_leave(struct upstreams *u, uint64_t netns);
 /* The policy is another one: nothing is dialled ahead before a request is recorded under it. */

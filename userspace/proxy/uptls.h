@@ -24,5 +24,8 @@ const char *uptls_lost(const SSL *ssl);
 bool uptls_chose_h2(const SSL *ssl); /* after a handshake: does it speak HTTP/2? */
 /* After a handshake: was the certificate verified for the host? */
 bool uptls_verified(const SSL *ssl);
+/* What OpenSSL does once a process, and each context once, is done now: a handshake in memory with
+ * `server`, which has no socket and is freed, and a record from it. Nothing of it is kept. */
+void uptls_warm(struct uptls *u, SSL *server);
 
 #endif

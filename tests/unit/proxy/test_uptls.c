@@ -8,6 +8,7 @@
 #include "unit/proxy/pairs.h"
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -127,6 +128,118 @@ static void not_verified(void **state)
 	cert_free(&another);
 }
 
+static bool readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static int low(int fd)
+{
+	socklen_t n = sizeof(int);
+	int bytes;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, &n), 0);
+	return bytes;
+}
+
+static struct ends shaken(struct uptls *u)
+{
+	struct ends e = dial(u, "api.test", 443);
+
+	assert_true(shake(&e));
+	read_tickets(&e);
+	return e;
+}
+
+/* A record of the largest size and a small one, as the far end seals them. */
+static size_t sealed(struct ends *e, char *to, size_t room)
+{
+	static const char data[16384];
+	BIO *b = BIO_new(BIO_s_mem());
+	size_t n;
+
+	BIO_up_ref(b);
+	SSL_set0_wbio(e->far, b);
+	assert_int_equal(SSL_write(e->far, data, sizeof(data)), sizeof(data));
+	assert_int_equal(SSL_write(e->far, data, 100), 100);
+	n = (size_t)BIO_read(b, to, (int)room);
+	BIO_free(b);
+	return n;
+}
+
+static void whole_records(void **state)
+{
+	static char wire[20000], got[16384];
+	const size_t first = 5 + 16384 + 17;
+	struct uptls *u = trusting(&root);
+	struct ends e = shaken(u);
+	size_t n = sealed(&e, wire, sizeof(wire));
+	(void)state;
+
+	assert_int_equal(n, first + 5 + 100 + 17);
+	assert_int_equal(low(e.fds[0]), 1);
+	assert_int_equal(send(e.fds[1], wire, 1000, 0), 1000);
+	assert_true(readable(e.fds[0]));
+	assert_true(SSL_read(e.up, got, sizeof(got)) <= 0);
+	assert_int_equal(low(e.fds[0]), first - 1000);
+	assert_int_equal(send(e.fds[1], wire + 1000, first - 1001, 0), first - 1001);
+	assert_false(readable(e.fds[0]));
+	/* Its last byte, and the head of the next, which a packet completes. */
+	assert_int_equal(send(e.fds[1], wire + first - 1, 6, 0), 6);
+	assert_true(readable(e.fds[0]));
+	assert_int_equal(SSL_read(e.up, got, sizeof(got)), sizeof(got));
+	assert_int_equal(low(e.fds[0]), 1);
+	assert_true(SSL_read(e.up, got, sizeof(got)) <= 0);
+	assert_int_equal(send(e.fds[1], wire + first + 5, n - first - 5, 0), n - first - 5);
+	assert_true(readable(e.fds[0]));
+	assert_int_equal(SSL_read(e.up, got, sizeof(got)), 100);
+	hang_up(&e);
+	uptls_free(u);
+}
+
+/* In the midst of a record an end and a reset are seen at once, and neither is a clean one. */
+static void ends_within(void **state)
+{
+	static char wire[20000], got[16384];
+	struct uptls *u = trusting(&root);
+	(void)state;
+
+	for (int reset = 0; reset < 2; reset++) {
+		struct ends e = shaken(u);
+
+		assert_true(sealed(&e, wire, sizeof(wire)) > 2000);
+		assert_int_equal(send(e.fds[1], wire, 1000, 0), 1000);
+		assert_true(SSL_read(e.up, got, sizeof(got)) <= 0);
+		assert_false(readable(e.fds[0]));
+		if (reset)
+			pair_reset(TAKE_FD(e.fds[1]));
+		else
+			shutdown(e.fds[1], SHUT_WR);
+		assert_true(readable(e.fds[0]));
+		assert_int_equal(SSL_get_error(e.up, SSL_read(e.up, got, sizeof(got))),
+				 reset ? SSL_ERROR_SYSCALL : SSL_ERROR_SSL);
+		hang_up(&e);
+	}
+	uptls_free(u);
+}
+
+/* What was looked at ahead gives nobody trust or a session, and disturbs no dial. */
+static void warmed(void **state)
+{
+	struct uptls *u = trusting(&root);
+	long before = SSL_CTX_sess_accept_good(server);
+	SSL *ssl = SSL_new(server);
+	(void)state;
+
+	SSL_set_accept_state(ssl);
+	uptls_warm(u, ssl);
+	assert_int_equal(SSL_CTX_sess_accept_good(server), before + 1);
+	assert_false(resumed(u, "api.test", 443));
+	uptls_free(u);
+}
+
 static struct str pem(BIO *to)
 {
 	char *p;
@@ -231,9 +344,11 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_flock),
-					    cmocka_unit_test(not_verified),
-					    cmocka_unit_test(client_certificate) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flock),	 cmocka_unit_test(not_verified),
+		cmocka_unit_test(whole_records), cmocka_unit_test(ends_within),
+		cmocka_unit_test(warmed),	 cmocka_unit_test(client_certificate)
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
