@@ -60,10 +60,12 @@ as_nobody -- true >"$TMP/out" 2>"$TMP/err"
 isnt $? 0 "not root, no run.policy: refused"
 like "$(cat "$TMP/err")" 'no policy is named for your jobs.*run.*policy.*sudo' "the sentence says what an admin can do"
 one_line "no run.policy"
-for verb in 'secret set x' 'secret remove x' 'secret list' 'job end j-000000000000' 'lease revoke --all' 'override audit --repo x --ttl 1s --reason x' upgrade; do
+for verb in 'secret set x' 'secret remove x' 'secret list' 'job end j-000000000000' 'lease revoke --all' 'override audit --repo x --ttl 1s --reason x' \
+	'override audit --repo x --ttl 1s --reason x --json' upgrade 'upgrade --json'; do
 	# shellcheck disable=SC2086
-	isnt "$(echo v | nsenter --net="/run/netns/$HOSTNS" setpriv --reuid=65534 --regid=65534 --clear-groups env EGRET_RUN_DIR="$TMP/run" "$TMP/bin/egret" $verb >"$TMP/out" 2>&1; echo $?)" 0 \
-		"not root: egret $verb is refused"
+	is "$(echo v | nsenter --net="/run/netns/$HOSTNS" setpriv --reuid=65534 --regid=65534 --clear-groups env EGRET_RUN_DIR="$TMP/run" "$TMP/bin/egret" $verb 2>"$TMP/err"; echo $?)" 1 \
+		"not root: egret $verb is refused, with status 1 and nothing on standard output"
+	one_line "not root: egret $verb"
 done
 is "$(find "$TMP/state/store" -type f | wc -l)" 0 "no secret was written"
 JOB_OPTS=(--label repo=none --label event=push)
@@ -244,7 +246,9 @@ kill -HUP "$DAEMON"
 t "event: admin.policy, of a signal" wait_for 10 "stream | jq -en 'any(inputs; .kind == \"admin.policy\" and .message == \"reload, by signal\" and .process.uid == 0)'"
 echo v | "$EGRET" secret set callers-x && "$EGRET" secret remove callers-x
 "$EGRET" lease revoke --all >/dev/null 2>&1
-"$EGRET" override audit --repo none --ttl 1s --reason callers >/dev/null
+"$EGRET" override audit --repo none --ttl 1s --reason callers --json >"$TMP/override.json"
+is "$? $(jq -c '[.ok, .seconds, (.message | startswith("jobs of this repository, as the runner says, unsigned, "))]' "$TMP/override.json")" "0 [true,1,true]" "egret override --json"
+is "$("$EGRET" status --json | jq -r '.overrides')" 1 "the figure of egret status --json"
 frame() { # uid, type of a message, a NAME (tag 5): the type of the answer
 	in_host setpriv --reuid="$1" --regid="$1" --clear-groups env PATH=/usr/bin:/bin python3 -c 'import socket, struct, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(10); s.connect(sys.argv[1])
@@ -261,5 +265,16 @@ done
 is "$(stream | jq -r 'select(.kind == "admin.policy" and .message == "reload") | "\(.process.uid) \(.process.comm)"' | sort -u)" '0 python3' "event: admin.policy reload, with uid and tool"
 is "$(stream | jq -r 'select(.kind | startswith("admin.")) | select(.process.uid != 0 or (.message | test("forged|secret set x|secret remove x"))) | .message')" '' \
 	"nothing that was refused, and nothing that others only read, stands there as an act"
-daemon_stop
+
+# ---- an upgrade to the same version ----
+is "$("$EGRET" upgrade now 2>"$TMP/err"; echo $?)" 2 "egret upgrade takes no word"
+is "$(stream | grep -c '"kind":"admin.upgrade"')" 0 "what was refused is no event"
+version=$("$EGRET" status --json | jq -r .version)
+"$EGRET" upgrade --json >"$TMP/upgrade.json"
+is "$? $(jq -c '[.ok, .version]' "$TMP/upgrade.json")" "0 [true,\"$version\"]" "egret upgrade --json"
+isnt "$(egret_pids egretd)" "$DAEMON" "another egretd serves"
+t "event: admin.upgrade" wait_for 10 "stream | grep -q '\"kind\":\"admin.upgrade\"'"
+is "$(stream | jq -r 'select(.kind == "admin.upgrade") | "\(.message) \(.process.uid) \(.process.comm)"')" 'upgrade 0 egret' "with uid and tool, once"
+kill -TERM $(egret_pids egretd)
+t "it ends when it is asked to" wait_for 20 '[ -z "$(egret_pids egretd)" ]'
 done_testing

@@ -187,9 +187,32 @@ ask_env ask
 step 1 <<S
 '$EGRET' job show --json
 S
+# Overrides of two repositories: the one that the server signed, and the one that the runner said.
+step 2 <<S
+ask() { curl -sS -o /dev/null -w '%{http_code}\n' --max-time 20 https://api.test/hello.txt >'$J/code.'\$1; touch '$J/asked.'\$1; }
+wait_go() { for i in \$(seq 300); do [ ! -e '$J/go.'\$1 ] || return 0; sleep 0.05; done; }
+for n in 1 2 3 4; do wait_go \$n; ask \$n; done
+S
+go() { touch "$J/go.$1"; wait_for 20 "[ -e '$J/asked.$1' ]" && cat "$J/code.$1"; }
 job_go
+t "a signed job runs" wait_for 60 "[ -e '$J/out.1' ] && '$EGRET' job list | grep -q '[[:space:]]vault[[:space:]]'"
+is "$(go 1)" 403 "what no rule allows is refused to it"
+glass() { in_host "$EGRET" override audit "$@" --json | jq -r .message; }
+like "$(glass --repo acme/web --ttl 1m --reason "another's")" '^jobs of this repository, as its CI server signed, are judged in mode audit$' "an override of the repository that its runner says"
+is "$(go 2)" 403 "is not for it: what the server signed counts"
+is "$(glass --repo acme/vault --ttl 6s --reason "the release, INC-7")" 'jobs of this repository, as its CI server signed, are judged in mode audit' "an override of its own repository"
+begun=${EPOCHREALTIME/./}
+is "$(go 3)" 200 "is: it runs on in mode audit"
+is "$("$EGRET" status --json | jq -r '.overrides')" 2 "the figure of overrides in force"
+t "it has ended by itself" wait_for 20 "'$EGRET' status --json | jq -e '.overrides == \"1\"'"
+at_most $((6000 - (${EPOCHREALTIME/./} - begun) / 1000)) 100 "ms were left of its time"
+is "$(go 4)" 403 "and the job is refused again"
 job_wait
 is "$(result)" 0 "a job that may ask for an identity token" || diag "$(tail -n 3 "$J/started")"
+is "$(stream | jq -r 'select(.kind == "admin.override" and (.message | contains("INC-7"))) | "\(.process.uid) \(.process.comm) \(.message)"' | sed 's/ (egret.*//')" \
+	"0 egret mode audit has begun for jobs of acme/vault, as its CI server signed
+0 egret mode audit has ended for jobs of acme/vault, as its CI server signed" "both are events, with who asked"
+is "$(stream | jq -r 'select(.kind == "http.request" and .verdict == "would_deny") | .http.url // .http.host' | sort -u | grep -c api.test)" 1 "what was let go is would_deny"
 is "$(jq -r '"\(.assurance) \(.policy) \(.facts.repo) \(.facts.repo_id) \(.facts.environment)"' "$J/out.1" 2>/dev/null)" 'signed vault acme/vault 9000 production' \
 	"what the server signed stands above what the runner said"
 unlike "$(stream; cat "$TMP/egretd.log" "$J/started")" 'eyJ' "and no token is in a log"

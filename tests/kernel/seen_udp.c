@@ -2,10 +2,12 @@
 /*
  * What the walls keep of a UDP socket's flows (bpf/seen.h), where it is other than TCP's: a socket
  * that only heard may not speak, one with more peers than there is room for is served all the same,
- * and one that turns to the resolver has nothing kept. What is taken away under a warm socket is in
- * seen.c.
+ * and one that turns to the resolver has nothing kept, nor sends what it had corked. What is taken
+ * away under a warm socket is in seen.c.
  */
 #include "kernel/seen.h"
+#include <sched.h>
+#include <sys/prctl.h>
 
 #define MANY "2001:db8:77::" /* 20 and so on */
 #define HERE 5433	     /* the other end's, where it must be known */
@@ -322,15 +324,197 @@ static void test_record_written(void **state)
 	as_before(0);
 }
 
+struct corked {
+	const char *to, *resolver;
+	int at;
+	uint32_t flags;
+	bool turns;
+};
+
+/* What was corked for one goes when the next byte does, whomever the socket was connected to
+ * meanwhile: the only packet of a socket that can leave by a record of before. */
+static int corked_fn(void *arg)
+{
+	const struct corked *c = arg;
+	int fd = udp_at(strchr(c->to, ':') ? "::" : "0.0.0.0", HERE), r;
+	char b;
+
+	alarm(120);
+	line->fd = fd;
+	r = fd < 0 ? errno : udp_to(fd, c->to, PORT);
+	if (!r && (send(fd, "x", 1, 0) != 1 || recv(fd, &b, 1, 0) != 1))
+		r = errno;
+	line->r = r;
+	line->done = 1;
+	while (line->ask != 2)
+		usleep(200);
+	r = send(fd, "x", 1, MSG_MORE) != 1 ? errno : 0;
+	if (!r && c->turns)
+		r = udp_to(fd, c->resolver, 53);
+	line->r = r ? -r : send(fd, "x", 1, 0) != 1 ? errno : 0;
+	line->done = 2;
+	pause();
+	return 0;
+}
+
+/* The flow was kept a moment ago, and its packet goes where it went; but by the record that the
+ * socket has now the whole check refuses it. */
+static void test_record_of_before(void **state)
+{
+	const struct corked rows[] = {
+		{ H[A2].four, "198.51.100.53", A2, EGRET_CG_SERVICES, false },
+		{ H[A2].four, "198.51.100.53", A2, EGRET_CG_SERVICES, true },
+		{ H[A2].six, "2001:db8:51::53", A2, EGRET_CG_SERVICES, true },
+		{ FAR4, "198.51.100.53", STRANGER, EGRET_CG_DIRECT, false },
+		{ FAR4, "198.51.100.53", STRANGER, EGRET_CG_DIRECT, true },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct dial on = { .ip = "::", .port = PORT, .type = UDP };
+		struct corked c = rows[i];
+		struct egret_seen seen;
+		uint64_t before;
+		pid_t pid;
+		int fd;
+
+		as_before(c.flags);
+		server_is = serve(c.at, &on);
+		line->ask = line->done = 0;
+		pid = task_start(H[A1].cgroup, H[A1].netns, corked_fn, &c);
+		wait_done(1);
+		need(line->r, c.to);
+		fd = socket_of(pid, line->fd);
+		assert_int_equal(flows_of(fd, &seen), 1);
+		assert_true(seen.flow[0].left != 0);
+		before = refused(EGRET_R_PACKET);
+		line->ask = 2;
+		wait_done(2);
+		assert_int_equal(line->r, c.turns ? EPERM : 0);
+		assert_int_equal(refused(EGRET_R_PACKET), before + c.turns);
+		stop(pid);
+		stop(server_is);
+		close(fd);
+	}
+	as_before(0);
+}
+
+/* Shared with the task that writes the record and the one that sends. */
+static struct {
+	volatile unsigned hold, held;
+} * between;
+
+static int sink_fn(void *arg)
+{
+	line->r = udp_at(H[A2].four, PORT) < 0 ? errno : 0;
+	(void)arg;
+	line->done = 1;
+	pause();
+	return 0;
+}
+
+static void wait_word(volatile unsigned *word, unsigned is)
+{
+	while (*word != is)
+		sched_yield();
+}
+
+/* One process sends without end, the other turns the socket from a member to the resolver. */
+static int between_fn(void *arg)
+{
+	int fd = udp_at("0.0.0.0", HERE), r = 0;
+	(void)arg;
+
+	alarm(120);
+	line->fd = fd;
+	if (fd < 0) {
+		line->r = errno;
+		line->done = 1;
+		return errno;
+	}
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(120);
+		for (;;) {
+			if (between->hold) {
+				between->held = 1;
+				wait_word(&between->hold, 0);
+				between->held = 0;
+			}
+			(void)!send(fd, "x", 1, MSG_DONTWAIT);
+		}
+	}
+	for (unsigned told = 1;; told++) {
+		if (!r)
+			r = udp_to(fd, H[A2].four, PORT);
+		between->hold = 0;
+		wait_word(&between->held, 0);
+		for (volatile unsigned n = told * 7 % 4096; n; n--)
+			;
+		if (!r)
+			r = udp_to(fd, "198.51.100.53", 53);
+		between->hold = 1;
+		wait_word(&between->held, 1);
+		line->r = r;
+		line->done = told;
+		wait_word(&line->ask, told);
+	}
+}
+
+/* The record is written while a packet is under the whole check: what that found is not kept. When
+ * the packet is through and the record says the resolver, no way out to the member is left. */
+static void test_written_between(void **state)
+{
+	unsigned rounds = slow() ? 300 : 3000, kept = 0;
+	int map = map_of("egret_seen"), fd = -1;
+	struct egret_seen seen;
+	pid_t sink, pid;
+	uint8_t to[16];
+	(void)state;
+
+	as_before(EGRET_CG_SERVICES);
+	addr16(H[A2].four, to);
+	line->ask = line->done = between->hold = between->held = 0;
+	sink = task_start(H[A2].cgroup, H[A2].netns, sink_fn, NULL);
+	wait_done(1);
+	need(line->r, "sink");
+	line->done = 0;
+	pid = task_start(H[A1].cgroup, H[A1].netns, between_fn, NULL);
+	for (unsigned n = 1; n <= rounds; n++) {
+		wait_word(&line->done, n);
+		need(line->r, "turn");
+		if (fd < 0)
+			fd = socket_of(pid, line->fd);
+		if (bpf_map_lookup_elem(map, &fd, &seen) == 0)
+			for (int i = 0; i < EGRET_SEEN_FLOWS; i++)
+				kept += seen.flow[i].left && !memcmp(seen.flow[i].far, to, 16);
+		line->ask = n;
+	}
+	stop(pid);
+	stop(sink);
+	close(fd);
+	close(map);
+	as_before(0);
+	assert_int_equal(kept, 0);
+}
+
+static int open_both(void **state)
+{
+	between = mmap(NULL, sizeof(*between), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	assert_true(between != MAP_FAILED);
+	return open_all(state);
+}
+
 static int tests(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_heard_only),
-		cmocka_unit_test(test_many_peers),
-		cmocka_unit_test(test_record_written),
+		cmocka_unit_test(test_heard_only),	cmocka_unit_test(test_many_peers),
+		cmocka_unit_test(test_record_written),	cmocka_unit_test(test_record_of_before),
+		cmocka_unit_test(test_written_between),
 	};
 
-	return cmocka_run_group_tests_name("seen_udp", all, open_all, town_close);
+	return cmocka_run_group_tests_name("seen_udp", all, open_both, town_close);
 }
 
 int main(void)
