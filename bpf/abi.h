@@ -219,19 +219,20 @@ struct egret_origin {
 	__u32 begun, done; /* counted around each writing of the record */
 	__u64 heard[2];	   /* of IPv4 and IPv6: as in egret_heard */
 	struct egret_record record;
-	__u64 netns; /* of the socket that was turned to the resolver */
+	__u64 netns; /* of the socket that was turned */
 };
 
-/* egret_heard: LRU_HASH, this -> u64: where a resolver's socket was found to be egret's own:
- * egret_changes.begun << 32, then the port (host order) << 16, then when (of jiffies >> 6 the lower
- * 16 bits). A resolver's end is a change. */
+/* egret_heard: LRU_HASH, this -> u64: where a listener's or resolver's socket was found to be
+ * egret's own: egret_changes.begun << 32, then the port (host order) << 16, then when (of jiffies
+ * >> 6 the lower 16 bits). The end of one is a change. */
 struct egret_heard_key {
 	__u64 netns;
 	__u16 port; /* host order */
-	__u16 six;
+	__u8 six;
+	__u8 proto;
 	__u32 pad;
 };
-#define EGRET_MARK_GONE 0x65677265u /* a resolver's socket that is being closed */
+#define EGRET_MARK_GONE 0x65677265u /* such a socket that is being closed */
 
 /* egret_ports: HASH, ports of egret's own listeners: a job cannot bind them in that namespace, also
  * when nobody listens. Value: the job (u64). */

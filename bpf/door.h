@@ -138,17 +138,6 @@ static __always_inline bool keep_origin(struct bpf_sock *sk, const struct ask *a
 	return true;
 }
 
-/* The socket asks the resolver by datagrams: whether that is egret's own is asked for each. */
-static __always_inline void keep_heard(struct bpf_sock *sk, const struct egret_listener *to,
-				       const struct ask *a, __u64 netns)
-{
-	struct egret_origin *o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
-	bool six = !addr_is_mapped(a->addr);
-
-	if (o)
-		heard_turn(o, netns, bpf_ntohs(six ? to->dns6_be : to->dns4_be), six);
-}
-
 /* Was this the destination of the socket's last direct datagram? Kept beside the record, which is
  * the resolver's answers' too. */
 static __always_inline bool is_told(struct bpf_sock *sk, const struct ask *a)
@@ -220,6 +209,17 @@ static __always_inline __u16 door_port(const struct egret_listener *l, const str
 	return way == WAY_DNS ? l->dns6_be : l->tcp6_be;
 }
 
+/* Whether what the socket is turned to is egret's own is asked for its first packet or each
+ * datagram. */
+static __always_inline void keep_heard(struct bpf_sock *sk, const struct egret_listener *to,
+				       const struct ask *a, int way, __u64 netns)
+{
+	struct egret_origin *o = bpf_sk_storage_get(&egret_origin, sk, NULL, 0);
+
+	if (o)
+		heard_turn(o, netns, bpf_ntohs(door_port(to, a, way)), !addr_is_mapped(a->addr));
+}
+
 static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask *a,
 				     bool connecting, struct egret_listener *to)
 {
@@ -272,8 +272,7 @@ static __always_inline enum way door(struct bpf_sock_addr *ctx, const struct ask
 	if (!keep_origin(sk, a, key.job, cookie,
 			 EGRET_REC_REDIRECTED | (way == WAY_DNS ? EGRET_REC_DNS : 0)))
 		goto deny;
-	if (a->proto == IPPROTO_UDP)
-		keep_heard(sk, to, a, key.netns);
+	keep_heard(sk, to, a, way, key.netns);
 	return way;
 deny:
 	if (is_trial(job))

@@ -157,12 +157,12 @@ static __always_inline bool is_jobs(struct bpf_sock *to, __u64 job)
 static __always_inline bool is_listeners(struct __sk_buff *skb, const struct bpf_sock *sk,
 					 const struct egret_origin *o)
 {
-	return o->record.proto == IPPROTO_TCP ? sk->state != TCP_SYN_SENT : heard_of(skb, o);
+	return (o->record.proto == IPPROTO_TCP && sk->state != TCP_SYN_SENT) || heard_of(skb, o);
 }
 
 /* The listener's port is another's: egretd, the proxy and the broker are dead, and who shares the
  * namespace without being a job's (those cannot bind it) has taken it. What was found of
- * the resolver is kept (heard.h). The source is left out, so that a listener is what is found, not
+ * it is kept (heard.h). The source is left out, so that a listener is what is found, not
  * what is left of a connection. A socket that asked the resolver may send to the job's own loopback
  * too. */
 static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -189,12 +189,10 @@ static __always_inline bool is_captured(struct __sk_buff *skb, struct bpf_sock *
 	if (!to)
 		return false; /* the kernel refuses it by itself */
 	captured = bpf_sk_cgroup_id(to) != egret_listen_id;
-	if (p->far.proto == IPPROTO_UDP) {
-		if (captured)
-			captured = !is_jobs(to, o->record.job);
-		else if (to->mark != EGRET_MARK_GONE)
-			heard_keep(o, since, p);
-	}
+	if (!captured && to->mark != EGRET_MARK_GONE)
+		heard_keep(o, since, p);
+	else if (captured && p->far.proto == IPPROTO_UDP)
+		captured = !is_jobs(to, o->record.job);
 	bpf_sk_release(to);
 	return captured;
 }

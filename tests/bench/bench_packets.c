@@ -5,7 +5,8 @@
  * kernel.bpf_stats_enabled=1` switches on; held here by a descriptor, so it ends with the test).
  * One byte goes there and back many times, between members of a job on two veths and a bridge, from
  * the host to a published port, and over the job's own loopback. The statistics' own clock is in
- * the figure.
+ * the figure: `nothing` is a program that answers at once, behind egret's own. One at a time, a
+ * packet comes to CPUs that slept meanwhile and have forgotten all.
  *
  *	bench_packets [ROUND TRIPS [PART OF A NAME]]	prints TAP and the figures
  */
@@ -77,42 +78,50 @@ struct way {
 	bool one_way; /* nobody answers */
 	int peers;    /* that one socket sends to in turns; 0: it is connected */
 	bool anew;    /* each by a new socket */
+	bool ping;    /* one at a time */
 };
+
+static int open_one(const struct way *w, const struct sockaddr_storage *to, socklen_t len)
+{
+	int fd = socket(to->ss_family, w->type | SOCK_CLOEXEC, 0), one = 1;
+	struct timeval tv = { .tv_sec = 5 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd < 0 || (!w->peers && connect(fd, (const void *)to, len) < 0) ? -1 : fd;
+}
 
 static int trips_fn(void *arg)
 {
 	const struct way *w = arg;
-	struct timeval tv = { .tv_sec = 5 };
 	struct sockaddr_storage ss;
 	socklen_t len = sa_of(w->to, strcmp(w->to, ASKED) == 0 ? 53 : PORT, &ss);
 	struct sockaddr_in *in = (void *)&ss;
-	int fd = socket(ss.ss_family, w->type | SOCK_CLOEXEC, 0), one = 1;
-	unsigned window = w->anew ? 1 : WINDOW;
+	unsigned window = w->ping ? 1 : WINDOW;
+	int fds[WINDOW];
 	char b;
 
 	alarm(300);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (!w->peers && connect(fd, (void *)&ss, len) < 0)
-		return errno;
 	for (unsigned i = 0; i < trips; i += window) {
-		if (w->anew && i) {
-			close(fd);
-			fd = socket(ss.ss_family, w->type | SOCK_CLOEXEC, 0);
-			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-			if (connect(fd, (void *)&ss, len) < 0)
-				return errno;
-		}
 		for (unsigned k = 0; k < window; k++) {
+			if (w->anew || i + k == 0)
+				fds[k] = open_one(w, &ss, len);
+			else
+				fds[k] = fds[0];
+			if (fds[k] < 0)
+				return errno;
 			if (w->peers)
 				in->sin_addr.s_addr = htonl(OTHERS + (i + k) % (unsigned)w->peers);
-			if (sendto(fd, "x", 1, MSG_NOSIGNAL, w->peers ? (void *)&ss : NULL,
+			if (sendto(fds[k], "x", 1, MSG_NOSIGNAL, w->peers ? (void *)&ss : NULL,
 				   w->peers ? len : 0) != 1)
 				return errno;
 		}
-		for (unsigned k = 0; k < window && !w->one_way; k++)
-			if (recv(fd, &b, 1, 0) != 1)
+		for (unsigned k = 0; k < window; k++) {
+			if (!w->one_way && recv(fds[k], &b, 1, 0) != 1)
 				return errno ? errno : EPIPE;
+			if (w->anew)
+				close(fds[k]);
+		}
 	}
 	return 0;
 }
@@ -220,30 +229,34 @@ static void way(const struct way *w)
 #define TCP SOCK_STREAM
 #define UDP SOCK_DGRAM
 static const struct way ways[] = {
-	{ "TCP turned to the proxy", A2, ELSEWHERE, TCP, 0, false, 0, false },
-	{ "TCP between members", A1, "10.77.0.3", TCP, EGRET_CG_SERVICES, false, 0, false },
-	{ "TCP between members, IPv6", A1, "2001:db8:77::3", TCP, EGRET_CG_SERVICES, false, 0,
-	  false },
-	{ "TCP to a published port", HOST, "10.77.0.3", TCP, EGRET_CG_PUBLISHED, false, 0, false },
-	{ "TCP with inbound: allow", STRANGER, "10.77.0.3", TCP, EGRET_CG_INBOUND, false, 0,
-	  false },
-	{ "TCP by a rule `direct`", A1, FAR4, TCP, EGRET_CG_DIRECT, false, 0, false },
-	{ "TCP on the job's loopback", A2, "127.0.0.1", TCP, 0, false, 0, false },
-	{ "UDP turned to the resolver", A2, ASKED, UDP, 0, false, 0, false },
-	{ "UDP to it, a socket each", A2, ASKED, UDP, 0, false, 0, true },
-	{ "UDP between members", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 0, false },
-	{ "UDP between members, IPv6", A1, "2001:db8:77::3", UDP, EGRET_CG_SERVICES, false, 0,
-	  false },
-	{ "UDP to three members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 3,
-	  false },
-	{ "UDP to eight members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 8,
-	  false },
-	{ "UDP to forty members in turns", A1, "10.77.0.3", UDP, EGRET_CG_SERVICES, false, 40,
-	  false },
-	{ "UDP with inbound: allow, heard", STRANGER, "10.77.0.3", UDP, EGRET_CG_INBOUND, true, 0,
-	  false },
-	{ "UDP by a rule `direct`", A1, FAR4, UDP, EGRET_CG_DIRECT, false, 0, false },
-	{ "UDP on the job's loopback", A2, "127.0.0.1", UDP, 0, false, 0, false },
+	{ "TCP turned to the proxy", A2, ELSEWHERE, .type = TCP },
+	{ "TCP between members", A1, "10.77.0.3", .type = TCP, .flags = EGRET_CG_SERVICES },
+	{ "TCP between members, IPv6", A1, "2001:db8:77::3", .type = TCP,
+	  .flags = EGRET_CG_SERVICES },
+	{ "TCP to a published port", HOST, "10.77.0.3", .type = TCP, .flags = EGRET_CG_PUBLISHED },
+	{ "TCP with inbound: allow", STRANGER, "10.77.0.3", .type = TCP,
+	  .flags = EGRET_CG_INBOUND },
+	{ "TCP by a rule `direct`", A1, FAR4, .type = TCP, .flags = EGRET_CG_DIRECT },
+	{ "TCP on the job's loopback", A2, "127.0.0.1", .type = TCP },
+	{ "UDP turned to the resolver", A2, ASKED, .type = UDP },
+	{ "UDP to it, a socket each", A2, ASKED, .type = UDP, .anew = true },
+	{ "UDP to it, one at a time", A2, ASKED, .type = UDP, .ping = true },
+	{ "UDP to it, both", A2, ASKED, .type = UDP, .anew = true, .ping = true },
+	{ "TCP turned, one at a time", A2, ELSEWHERE, .type = TCP, .ping = true },
+	{ "TCP on loopback, one at a time", A2, "127.0.0.1", .type = TCP, .ping = true },
+	{ "UDP between members", A1, "10.77.0.3", .type = UDP, .flags = EGRET_CG_SERVICES },
+	{ "UDP between members, IPv6", A1, "2001:db8:77::3", .type = UDP,
+	  .flags = EGRET_CG_SERVICES },
+	{ "UDP to three members in turns", A1, "10.77.0.3", .type = UDP, .flags = EGRET_CG_SERVICES,
+	  .peers = 3 },
+	{ "UDP to eight members in turns", A1, "10.77.0.3", .type = UDP, .flags = EGRET_CG_SERVICES,
+	  .peers = 8 },
+	{ "UDP to forty members in turns", A1, "10.77.0.3", .type = UDP, .flags = EGRET_CG_SERVICES,
+	  .peers = 40 },
+	{ "UDP with inbound: allow, heard", STRANGER, "10.77.0.3", .type = UDP,
+	  .flags = EGRET_CG_INBOUND, .one_way = true },
+	{ "UDP by a rule `direct`", A1, FAR4, .type = UDP, .flags = EGRET_CG_DIRECT },
+	{ "UDP on the job's loopback", A2, "127.0.0.1", .type = UDP },
 };
 
 /* More addresses of the second house, all of them members. */
@@ -263,26 +276,25 @@ static void more_members(void)
 
 static void test_packets(void **state)
 {
-	struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 },
+	struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
 				   { .code = BPF_JMP | BPF_EXIT } };
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)H[A2].link, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, at, .handle = 1, .priority = 7);
-	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME), links[2];
 	(void)state;
 
 	assert_true(stats >= 0);
-	nothing = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "nothing", "GPL", pass, ARRAY_SIZE(pass),
+	nothing = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "nothing", "GPL", pass, ARRAY_SIZE(pass),
 				NULL);
 	assert_true(nothing >= 0);
-	at.prog_fd = nothing;
-	walk_to(HOST);
-	need(bpf_tc_attach(&hook, &at), "nothing");
-	walk_to(HOUSES);
+	links[0] = bpf_link_create(nothing, W.cg.jobs, BPF_CGROUP_INET_EGRESS, NULL);
+	links[1] = bpf_link_create(nothing, W.cg.jobs, BPF_CGROUP_INET_INGRESS, NULL);
+	assert_true(links[0] >= 0 && links[1] >= 0);
 	more_members();
 	RULES(POLICY, rule(FAR4, PORT, PORT, false), rule(FAR4, PORT, PORT, true));
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
 		if (!only || strstr(ways[i].what, only))
 			way(&ways[i]);
+	close(links[0]);
+	close(links[1]);
 	close(nothing);
 	close(stats);
 }

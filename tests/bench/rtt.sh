@@ -34,25 +34,7 @@ origins_up
 [ "${ROOTS:-one}" = one ] || cat /etc/ssl/certs/ca-certificates.crt >>"$TMP/outside.pem"
 policy '"allow": "GET https://api.test/**"' '"allow": "ANY https://git.test/**"' '"allow": "GET https://npm.test/**"'
 
-cat >"$TMP/registry.js" <<'JS'
-const fs = require('fs'), { execFileSync } = require('child_process'), crypto = require('crypto');
-const [, , www, project, count] = process.argv, lock = { name: 'p', version: '1.0.0', lockfileVersion: 3, requires: true, packages: {} }, deps = {};
-fs.mkdirSync(www + '/files', { recursive: true }); fs.mkdirSync(project, { recursive: true });
-for (let i = 0; i < +count; i++) {
-	const name = `egret-part-${i}`, dir = fs.mkdtempSync('/tmp/egret-part.'), tgz = `${www}/files/${name}-1.0.0.tgz`;
-	fs.mkdirSync(dir + '/package');
-	fs.writeFileSync(dir + '/package/package.json', JSON.stringify({ name, version: '1.0.0' }));
-	fs.writeFileSync(dir + '/package/blob', crypto.randomBytes(20000));
-	execFileSync('tar', ['-C', dir, '-czf', tgz, 'package']); fs.rmSync(dir, { recursive: true });
-	deps[name] = '1.0.0';
-	lock.packages['node_modules/' + name] = { version: '1.0.0', resolved: `https://npm.test/files/${name}-1.0.0.tgz`,
-		integrity: 'sha512-' + crypto.createHash('sha512').update(fs.readFileSync(tgz)).digest('base64') };
-}
-lock.packages[''] = { name: 'p', version: '1.0.0', dependencies: deps };
-fs.writeFileSync(project + '/package.json', JSON.stringify({ name: 'p', version: '1.0.0', dependencies: deps }));
-fs.writeFileSync(project + '/package-lock.json', JSON.stringify(lock));
-JS
-node "$TMP/registry.js" "$TMP/www/npm.test" "$TMP/project" "$PACKAGES" || exit 1
+node "$ROOT/tests/bench/registry.js" "$TMP/www/npm.test" "$TMP/project" "$PACKAGES" || exit 1
 
 # The path takes the cable's place, addresses and all.
 spawn "$BUILD/tests/bench/rtt_relay" "/run/netns/$HOSTNS" path "/run/netns/$ORIGINNS" path $((RTT_MS * 500)) >"$TMP/relay.out" 2>&1

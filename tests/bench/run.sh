@@ -3,7 +3,7 @@
 # `make bench`: measures what tests/bench/RESULTS.md keeps. Root; own network namespaces only. Figures are printed, not judged: a machine
 # that does other work at the same time makes them worse, so the load is printed with them. Ends with 1 when something could not be measured.
 #
-#   tests/bench/run.sh [connect] [direct] [maps] [packets] [match] [leaf] [h2_code] [ring] [standing] [jobs] [docker_run] [passthrough] [rtt] [credentials]        default: all, and of the engine
+#   tests/bench/run.sh [connect] [direct] [maps] [packets] [wall] [match] [leaf] [h2_code] [ring] [standing] [jobs] [docker_run] [passthrough] [rtt] [credentials]        default: all, and of the engine
 #       [requests] [h2] [connections] [first_sight] [bulk] [idle] [flat] [rules]       (its peers, sizes and rounds: engine.sh)
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
@@ -24,7 +24,7 @@ part() { # name, command...
 	}
 }
 engine='requests h2 connections first_sight bulk idle flat rules'
-[ $# -gt 0 ] || set -- connect direct maps packets match leaf h2_code ring standing $engine passthrough rtt credentials jobs docker_run
+[ $# -gt 0 ] || set -- connect direct maps packets wall match leaf h2_code ring standing $engine passthrough rtt credentials jobs docker_run
 echo "machine: $(nproc) cpus, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 for one; do
 	case $one in
@@ -37,7 +37,7 @@ for one; do
 	leaf) part leaf "$BUILD/tests/bench/bench_leaf" ;;
 	ring) part ring "$BUILD/tests/bench/bench_ring" ;;
 	standing) part standing tests/bench/standing.sh ;;
-	jobs | docker_run | passthrough | credentials) part "$one" "tests/bench/$one.sh" ;;
+	wall | jobs | docker_run | passthrough | credentials) part "$one" "tests/bench/$one.sh" ;;
 	rtt)
 		part "rtt, one root" tests/bench/rtt.sh
 		part "rtt, the system's roots" env ROOTS=system KINDS="curl git" tests/bench/rtt.sh
@@ -47,7 +47,7 @@ for one; do
 		if [[ " $engine " == *" $one "* ]]; then
 			part "$one" tests/bench/engine.sh "$one"
 		else
-			echo "tests/bench/run.sh: $one: connect, direct, maps, packets, match, leaf, h2_code, ring, standing, jobs, docker_run, passthrough, rtt, credentials, ${engine// /, }" >&2
+			echo "tests/bench/run.sh: $one: connect, direct, maps, packets, wall, match, leaf, h2_code, ring, standing, jobs, docker_run, passthrough, rtt, credentials, ${engine// /, }" >&2
 			exit 2
 		fi
 		;;

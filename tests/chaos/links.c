@@ -300,12 +300,13 @@ static void detach(const char *name)
 }
 
 static const char *const links[] = {
-	"link_egret_connect4",	"link_egret_connect6", "link_egret_egress",   "link_egret_ingress",
-	"link_egret_sock",	"link_egret_bind4",    "link_egret_bind6",    "link_egret_flow_out",
-	"link_egret_flow_in",	"link_egret_resolver", "link_egret_sendmsg4", "link_egret_sendmsg6",
-	"link_egret_recvmsg4",	"link_egret_recvmsg6", "link_egret_cage_c4",  "link_egret_cage_c6",
-	"link_egret_cage_s4",	"link_egret_cage_s6",  "link_egret_cage_b4",  "link_egret_cage_b6",
-	"link_egret_cage_sock",
+	"link_egret_connect4",	   "link_egret_connect6", "link_egret_egress",
+	"link_egret_ingress",	   "link_egret_sock",	  "link_egret_bind4",
+	"link_egret_bind6",	   "link_egret_flow_out", "link_egret_flow_in",
+	"link_egret_listener_end", "link_egret_sendmsg4", "link_egret_sendmsg6",
+	"link_egret_recvmsg4",	   "link_egret_recvmsg6", "link_egret_cage_c4",
+	"link_egret_cage_c6",	   "link_egret_cage_s4",  "link_egret_cage_s6",
+	"link_egret_cage_b4",	   "link_egret_cage_b6",  "link_egret_cage_sock",
 };
 
 /* One at a time: whichever wall is gone, another holds until it is put back. */

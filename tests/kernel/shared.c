@@ -243,7 +243,8 @@ static void test_captured(void **state)
 	need(kernel_listener_set(W.k, JOB_A, of_a.cookie, &of_a.listener), "set");
 }
 
-/* A socket of the job that asks when it is told to: shared with its task. */
+/* A socket of the job that asks when it is told to, or a new one each time: shared with its task.
+ */
 static struct {
 	volatile unsigned ask, done;
 	volatile int r;
@@ -253,16 +254,18 @@ static int asker_fn(void *arg)
 {
 	struct dial *d = arg;
 	struct sockaddr_storage ss;
-	socklen_t len = sa_of(d->ip, 53, &ss);
-	int fd = socket(ss.ss_family, SOCK_DGRAM, 0);
+	socklen_t len = sa_of(d->ip, d->port, &ss);
+	int fd = socket(ss.ss_family, d->type, 0);
 
 	alarm(120);
-	if (connect(fd, (void *)&ss, len) < 0)
+	if (d->type == SOCK_DGRAM && connect(fd, (void *)&ss, len) < 0)
 		return errno;
 	for (;;) {
 		while (line->ask == line->done)
 			usleep(200);
-		line->r = send(fd, "x", 1, 0) == 1 ? 0 : errno;
+		line->r = d->type == SOCK_STREAM     ? knock_fn(d)
+			  : send(fd, "x", 1, 0) == 1 ? 0
+						     : errno;
 		line->done = line->ask;
 	}
 }
@@ -287,11 +290,14 @@ static int pinned(const char *name)
 	return fd;
 }
 
-static bool is_heard(const struct netns *ns, bool six)
+static bool is_heard(const struct netns *ns, int type, bool six)
 {
+	bool tcp = type == SOCK_STREAM;
 	struct egret_heard_key key = { .netns = ns->cookie,
-				       .port = ntohs(ns->listener.dns4_be),
-				       .six = six };
+				       .port = ntohs(tcp ? ns->listener.tcp4_be
+							 : ns->listener.dns4_be),
+				       .six = six,
+				       .proto = tcp ? IPPROTO_TCP : IPPROTO_UDP };
 	int fd = pinned("egret_heard"), r;
 	uint64_t word = 0;
 
@@ -300,13 +306,13 @@ static bool is_heard(const struct netns *ns, bool six)
 	return r == 0 && word;
 }
 
-/* The resolver, which a process holds that is killed in a moment, has answered for itself by then.
- * What the stranger at its port then gets of two sockets, one of which asked before. */
-static bool warm_captured(bool six, int *ret_warm, int *ret_new)
+/* The resolver or listener, which a process holds that is killed in a moment, was found by then.
+ * What the stranger at its port then gets of two askers, one of which asked before. */
+static bool warm_captured(int type, bool six, int *ret_warm, int *ret_new)
 {
 	struct dial d = { .ip = six ? "2001:db8::1" : "198.51.100.1",
-			  .port = 53,
-			  .type = SOCK_DGRAM };
+			  .port = type == SOCK_DGRAM ? 53 : 443,
+			  .type = type };
 	const char *at = six ? "::1" : "127.0.0.1";
 	struct netns gone;
 	char why[256] = "";
@@ -325,13 +331,13 @@ static bool warm_captured(bool six, int *ret_warm, int *ret_new)
 	netns_close(&gone);
 	line->ask = line->done = 0;
 	asker = task_start(W.a_fd, host.netns, asker_fn, &d);
-	assert_false(is_heard(&gone, six));
+	assert_false(is_heard(&gone, type, six));
 	need(asks(), "asked");
-	assert_true(is_heard(&gone, six));
+	assert_true(is_heard(&gone, type, six));
 	need(asks(), "asked again");
 	kill(holder, SIGKILL);
 	waitpid(holder, NULL, 0);
-	fd = stranger(SOCK_DGRAM, at, gone.listener.dns4_be);
+	fd = stranger(type, at, type == SOCK_DGRAM ? gone.listener.dns4_be : gone.listener.tcp4_be);
 	*ret_warm = asks();
 	*ret_new = task_run(W.a_fd, host.netns, knock_fn, &d);
 	got = comes(fd);
@@ -348,32 +354,36 @@ static void told(void *owner, const char *what, const char *happened, int err)
 	need(err, what);
 }
 
-/* What was found of a resolver a moment ago counts no more when its last holder is dead: shown by
- * what the stranger gets where the kernel does not tell of that end. */
+/* What was found a moment ago counts no more when its last holder is dead: shown by what the
+ * stranger gets where the kernel does not tell of that end. */
 static void test_captured_warm(void **state)
 {
-	int link = pinned("link_egret_resolver"), warm, new;
-	bool got = false;
+	int link = pinned("link_egret_listener_end"), warm, new;
+	bool got[2] = { false, false };
 	(void)state;
 
 	line = mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(line != MAP_FAILED);
-	for (int i = 0; i < (slow() ? 4 : 20); i++) {
+	for (int i = 0; i < (slow() ? 4 : 12); i++) {
+		int type = i % 4 < 2 ? SOCK_DGRAM : SOCK_STREAM;
+		int refusal = type == SOCK_DGRAM ? EPERM : EINPROGRESS;
 		uint64_t was = refused(EGRET_R_CAPTURED);
 
-		assert_false(warm_captured(i % 2, &warm, &new));
-		assert_int_equal(warm, EPERM);
-		assert_int_equal(new, EPERM);
+		assert_false(warm_captured(type, i % 2, &warm, &new));
+		assert_int_equal(warm, refusal);
+		assert_int_equal(new, refusal);
 		assert_true(refused(EGRET_R_CAPTURED) >= was + 2);
 	}
 	need(bpf_link_detach(link), "detach");
 	close(link);
 	/* For a second: under load it may be over. */
-	for (int i = 0; i < 20 && !got; i++)
-		got = warm_captured(i % 2, &warm, &new);
-	assert_true(got);
+	for (int i = 0; i < 40 && !(got[0] && got[1]); i++)
+		if (!got[i % 2])
+			got[i % 2] = warm_captured(i % 2 ? SOCK_STREAM : SOCK_DGRAM, i / 2 % 2,
+						   &warm, &new);
+	assert_true(got[0] && got[1]);
 	need(kernel_links_check(W.k, told, NULL), "put back");
-	assert_false(warm_captured(false, &warm, &new));
+	assert_false(warm_captured(SOCK_DGRAM, false, &warm, &new));
 	assert_int_equal(warm, EPERM);
 	need(kernel_listener_set(W.k, JOB_A, of_a.cookie, &of_a.listener), "set");
 	munmap((void *)line, sizeof(*line));

@@ -83,7 +83,7 @@ static int links_make(struct kernel *k, const struct kernel_where *w, bool check
 		int cgroup;
 	} rows[] = {
 		{ s->progs.egret_flow_in, w->listen },
-		{ s->progs.egret_resolver, w->listen }, /* before who goes by it */
+		{ s->progs.egret_listener_end, w->listen }, /* before who goes by it */
 		{ s->progs.egret_cage_c4, w->proxies },
 		{ s->progs.egret_cage_c6, w->proxies },
 		{ s->progs.egret_cage_s4, w->proxies },
