@@ -70,6 +70,38 @@ is "$("$EGRET" events --verdict deny --host evil.test -o json 2>/dev/null | jq -
 is "$(stream | jq -r .seq | awk 'NR > 1 && $1 != last + 1 { bad++ } { last = $1 } END { print bad + 0 }')" 0 "numbers in the stream have no gap"
 is "$(stream | jq -r .schema | sort -u)" egret.event/1 "every line has the schema"
 
+# What changes while a job is being made is that job's too: the broker stands still until it has changed.
+meanwhile() { # shell command: what the job's two requests got
+	local broker job
+	broker=$(egret_pids egret-broker)
+	kill -STOP "$broker"
+	daemon_job "${code[@]}" https://api.test/hello.txt https://files.test/f -o /dev/null >"$TMP/out" 2>"$TMP/err" &
+	job=$!
+	wait_for 20 "'$EGRET' job list --json | jq -e 'any(.[]; .state == \"starting\")' >/dev/null" || fail "a job is being made"
+	eval "$1"
+	kill -CONT "$broker"
+	wait "$job"
+	echo "$? $(cat "$TMP/out")"
+}
+reload() { # and its end is waited for
+	local n
+	n=$(grep -c 'reload: ' "$TMP/egretd.log")
+	kill -HUP "$DAEMON"
+	wait_for 20 "[ \$(grep -c 'reload: ' '$TMP/egretd.log') -gt $n ]" || fail "policies were read again"
+}
+started() { stream | jq -c 'select(.kind == "job.start") | .policy' | tail -n 1; }
+is "$(meanwhile true)" '0 200 403 ' "a job that waits for the broker while it is made"
+old=$(started)
+is "$(meanwhile "installed web '\"allow\": \"GET https://files.test/**\"'; reload")" '0 403 200 ' "its policy changes meanwhile: it is judged by the new one"
+new=$(started)
+isnt "$new" "$old" "which job.start names"
+is "$(meanwhile "'$EGRET' override audit --repo web --ttl 5m --reason x >/dev/null")" '0 200 200 ' "an override begins meanwhile: it is judged so"
+is "$(meanwhile "'$EGRET' override audit --repo web --ttl 1s --reason x >/dev/null; wait_for 10 \"'$EGRET' status --json | jq -e '.overrides == \\\"0\\\"' >/dev/null\"")" '0 403 200 ' "it ends meanwhile: it is refused"
+is "$(meanwhile "rm '$TMP/policies/web.json'; reload")" '2 ' "no policy is for it any more: it does not begin"
+like "$(cat "$TMP/err")" '^egret run: no installed policy is for this job' "and who asked is told why"
+installed web '"allow": "GET https://api.test/**"'
+reload
+
 # Two daemons on one run_dir, and the end.
 isnt "$(in_host timeout 20 "$EGRETD" --config "$TMP/egret.json" >"$TMP/second.log" 2>&1; echo $?)" 0 "a second egretd on the same run_dir is refused"
 is "$(wc -l <"$TMP/second.log")" 1 "in one sentence"

@@ -93,7 +93,7 @@ int placing_tier(struct placing *p, struct job *j, char *why, size_t n)
 	event_text(&e, FIELD_MESSAGE, j->tier);
 	daemon_event(p->d, j->id, &e);
 	if (!j->own_policy || j->own.policies.count)
-		job_reselect(j);
+		(void)job_reselect(j);
 	if (j->state == JOB_ENDING) {
 		snprintf(why, n, "its job is over");
 		return -ESHUTDOWN;

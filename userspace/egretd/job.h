@@ -52,8 +52,8 @@ struct job {
 	unsigned ngroups;
 	bool admin, host_net, confined;
 	bool own_policy; /* judged by a file that came with it: a reload changes nothing for it */
-	bool stale;	 /* policies were read again while it was made: chosen anew when it runs */
-	bool draining;	 /* the proxy has ended; the audit process reads what is left */
+	bool stale;    /* policies were read again while it was made: chosen anew before it runs */
+	bool draining; /* the proxy has ended; the audit process reads what is left */
 	struct str tier; /* why it is cooperative, in words */
 	struct fact fact_list[JOB_FACTS_MAX];
 	struct facts facts;
@@ -143,7 +143,8 @@ int job_select(struct job *j, char *why,
 	       size_t n) MUST_CHECK; /* job_select.c: policy, credentials, placeholders, dials */
 int job_dials(struct job *j) MUST_CHECK; /* what its proxy may dial, read anew out of its policy */
 void jobs_reload(struct daemon *d);
-void job_reselect(struct job *j); /* it became cooperative: what it may have is chosen anew */
+/* Policies changed, or what it may have did: chosen anew. False: it is ended, and may be gone. */
+bool job_reselect(struct job *j);
 void job_answered(struct job *j, unsigned wait); /* one of the things waited for has come */
 void job_start_command(struct job *j);
 void job_start_event(struct job *j);

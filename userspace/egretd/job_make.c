@@ -212,6 +212,9 @@ void job_answered(struct job *j, unsigned wait)
 	j->waiting &= ~wait;
 	if (j->state != JOB_MAKING || j->waiting)
 		return;
+	/* The proxy has the policy of before; nothing of the job runs yet. */
+	if (j->stale && wait != WAIT_INIT && !job_reselect(j))
+		return;
 	if (wait == WAIT_INIT) {
 		job_running(j);
 	} else if (j->origin == JOB_OF_RUN) {
@@ -250,7 +253,7 @@ void job_running(struct job *j)
 			j->client = NULL;
 	}
 	containers_job_ready(j);
-	job_linger(j); /* its first container may never come to be */
-	if (j->stale && j->state == JOB_RUNNING)
-		job_reselect(j); /* the job may be gone */
+	job_linger(j);				 /* its first container may never come to be */
+	if (j->stale && j->state == JOB_RUNNING) /* since its command was started */
+		(void)job_reselect(j);
 }

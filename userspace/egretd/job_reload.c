@@ -88,21 +88,32 @@ static int tell(struct job *j)
 	return r;
 }
 
-void job_reselect(struct job *j)
+/* Its policy cannot be chosen anew. Who waits for a job that is being made is told. */
+static void no_more(struct job *j, const char *why)
+{
+	if (j->state != JOB_RUNNING) {
+		job_fail(j, why);
+		return;
+	}
+	log_err("job %s: its policy is chosen anew: %s; the job is ended", j->name, why);
+	j->exit_status = 125;
+	job_end(j);
+}
+
+bool job_reselect(struct job *j)
 {
 	struct selected before = take_out(j);
 	struct daemon *d = j->d; /* the job may be gone at the end */
 	char why[WHY_MAX];
+	bool goes_on = false;
 
+	j->stale = false;
 	if (job_select(j, why, sizeof(why)) < 0) {
-		log_err("job %s: its policy is chosen anew: %s; the job is ended", j->name, why);
-		j->exit_status = 125;
-		job_end(j);
+		no_more(j, why);
 	} else if (members_refresh(j) < 0) {
-		log_err("job %s: the kernel's table cannot be changed; the job is ended", j->name);
-		j->exit_status = 125;
-		job_end(j);
+		no_more(j, "the kernel's table cannot be changed");
 	} else {
+		goes_on = true;
 		if (before.opens_tls && !j->opens_tls)
 			log_warn("job %s: its new policy passes TLS unopened; programs that run "
 				 "keep "
@@ -117,6 +128,7 @@ void job_reselect(struct job *j)
 		}
 	}
 	drop(d, &before);
+	return goes_on;
 }
 
 void jobs_reload(struct daemon *d)
