@@ -59,18 +59,21 @@ static void fill(char *to, const char *form, const char *set)
 
 int main(void)
 {
-	static const char hex[] = "0123456789abcdef",
-			  b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char
+		hex[] = "0123456789abcdef",
+		b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	static const struct {
 		const char *name, *form, *set;
 	} texts[] = {
 		{ "one letter", "x", hex },
-		{ "JSON", "{\"id\":.....,\"sha\":\"........................................\","
-			  "\"url\":\"https://api.example/repos/acme/web/git/commits/..........\"},\n",
+		{ "JSON",
+		  "{\"id\":.....,\"sha\":\"........................................\","
+		  "\"url\":\"https://api.example/repos/acme/web/git/commits/..........\"},\n",
 		  hex },
 		{ "hex", ".", hex },
 		{ "Base64", ".", b64 },
-		{ "near it", "tok-0f3c9a77d1e84b52a6c01b9e5d2f83470f3c9a77d1e84b52a6c01b9e5d2f834", hex },
+		{ "near it", "tok-0f3c9a77d1e84b52a6c01b9e5d2f83470f3c9a77d1e84b52a6c01b9e5d2f834",
+		  hex },
 	};
 	const struct str values[] = { str_of(value) };
 	static char text[SIZE];
@@ -80,7 +83,8 @@ int main(void)
 		return 1;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		fill(text, texts[i].form, texts[i].set);
-		printf("%-10s  1 KiB %7.0f ns, in two parts %7.0f;  16 KiB %7.0f, in two parts %7.0f\n",
+		printf("%-10s  1 KiB %7.0f ns, in two parts %7.0f;  16 KiB %7.0f, in two parts "
+		       "%7.0f\n",
 		       texts[i].name, measure(s, text, 1024, 0), measure(s, text, 1024, 512),
 		       measure(s, text, SIZE, 0), measure(s, text, SIZE, SIZE / 2));
 	}

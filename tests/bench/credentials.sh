@@ -5,12 +5,12 @@
 # taken off. Each sample is a job of its own with connections that stand; requests with and without credential in turn, each upstream dialled anew for
 # both. Printed, never judged. Called by run.sh.
 #
-#   credentials.sh [first] [later] [hanging]        JOBS (15: times 4 leases of each way)  ROUNDS (7)  MS (1000)
+#   credentials.sh [first] [later] [hanging]        JOBS (15: times 4 leases of each way)  ROUNDS (7, of hanging)  TURNS (18, of later)  MS (500)
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
 . "$ROOT/tests/bench/sides.sh"
-JOBS=${JOBS:-15} ROUNDS=${ROUNDS:-7} MS=${MS:-1000}
+JOBS=${JOBS:-15} ROUNDS=${ROUNDS:-7} TURNS=${TURNS:-18} MS=${MS:-500}
 PARTS=${*:-first later hanging}
 FIRST=$BUILD/tests/bench/bench_first
 EACH=4 # hosts of each way in a job
@@ -125,14 +125,14 @@ part_first() {
 
 # One request after the other and 32 at a time, on connections that stand; the lease is there.
 part_later() {
-	local round c w
+	local round c i w ways=("with kept1 /with/1k" "same kept1 /1k" "none none1 /1k")
 	SIDES=()
 	rm -rf "$TMP/job-egret" # of the part before
 	egret_side egret || return 1
-	for ((round = -1; round < ROUNDS; round++)); do
+	for ((round = -1; round < TURNS; round++)); do
 		for c in 1 32; do
-			for w in "with kept1 /with/1k" "same kept1 /1k" "none none1 /1k"; do
-				read -r w host path <<<"$w"
+			for i in 0 1 2; do # each is first, second and last as often: what the machine does besides drifts
+				read -r w host path <<<"${ways[(i + round + 3) % 3]}"
 				load egret keep $c "$MS" "$path" $host.test || return 1
 				[ $round -lt 0 ] || awk -v ns="$CPU_NS" -v n="$UNITS" 'BEGIN { printf "%.4f\n", ns / 1000 / n }' >>"$TMP/later.$c.$w"
 			done

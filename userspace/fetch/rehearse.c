@@ -43,8 +43,8 @@ static bool two_new(struct two *t)
 	t->cert = X509_new();
 	t->server_ctx = SSL_CTX_new(TLS_server_method());
 	t->client_ctx = SSL_CTX_new(TLS_client_method());
-	if (!t->key || !t->cert || !t->server_ctx || !t->client_ctx ||
-	    !certify(t->cert, t->key) || SSL_CTX_use_certificate(t->server_ctx, t->cert) != 1 ||
+	if (!t->key || !t->cert || !t->server_ctx || !t->client_ctx || !certify(t->cert, t->key) ||
+	    SSL_CTX_use_certificate(t->server_ctx, t->cert) != 1 ||
 	    SSL_CTX_use_PrivateKey(t->server_ctx, t->key) != 1 ||
 	    !X509_STORE_add_cert(SSL_CTX_get_cert_store(t->client_ctx), t->cert))
 		return false;

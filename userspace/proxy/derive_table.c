@@ -10,73 +10,80 @@
 
 #include <stdio.h>
 
+enum { M_GET = 1, M_POST = 2, M_PUT = 4 };
+
+static unsigned method_of(struct str m)
+{
+	return str_is(m, "GET") ? M_GET : str_is(m, "POST") ? M_POST : str_is(m, "PUT") ? M_PUT : 0;
+}
+
 /* Host and path as rule patterns have no place here: these are protocols', not a site's. */
 static const struct protocol protocols[] = {
 	/* Git LFS, docs/api/batch.md */
-	{ .methods = "POST", .path_end = "/objects/batch", .form = ANSWER_LFS },
+	{ .methods = M_POST, .path_end = "/objects/batch", .form = ANSWER_LFS },
 	/* AWS: GetAuthorizationToken of ECR; of CodeArtifact; AssumeRole and its kin */
-	{ .methods = "POST", .target_end = ".GetAuthorizationToken", .form = ANSWER_ECR },
-	{ .methods = "POST",
+	{ .methods = M_POST, .target_end = ".GetAuthorizationToken", .form = ANSWER_ECR },
+	{ .methods = M_POST,
 	  .path_begin = "/v1/authorization-token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " authorizationToken " },
-	{ .methods = "POST GET", .host_begin = "sts.", .form = ANSWER_STS },
+	{ .methods = M_POST | M_GET, .host_begin = "sts.", .form = ANSWER_STS },
 	/* Vault and OpenBao: a login */
-	{ .methods = "POST PUT",
+	{ .methods = M_POST | M_PUT,
 	  .path_begin = "/v1/auth/",
 	  .form = ANSWER_TOKENS,
 	  .keys = " client_token " },
 	/* npm: adduser, token create */
-	{ .methods = "PUT", .path_begin = "/-/user/", .form = ANSWER_TOKENS, .keys = " token " },
-	{ .methods = "POST",
+	{ .methods = M_PUT, .path_begin = "/-/user/", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = M_POST,
 	  .path_end = "/-/npm/v1/tokens",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token " },
 	/* GitHub: installations, runners; GitLab: access and deploy tokens, their rotation */
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/access_tokens",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token " },
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/personal_access_tokens",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token " },
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/deploy_tokens",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token " },
-	{ .methods = "POST", .path_end = "/rotate", .form = ANSWER_TOKENS, .keys = " token " },
-	{ .methods = "POST", .path_end = "-token", .form = ANSWER_TOKENS, .keys = " token " },
-	{ .methods = "POST",
+	{ .methods = M_POST, .path_end = "/rotate", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = M_POST, .path_end = "-token", .form = ANSWER_TOKENS, .keys = " token " },
+	{ .methods = M_POST,
 	  .path_end = "/generate-jitconfig",
 	  .form = ANSWER_TOKENS,
 	  .keys = " encoded_jit_config " },
 	/* OAuth 2.0 (RFC 6749 5.1) and OpenID Connect, as issuers name their endpoints */
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " access_token refresh_token id_token token " },
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/access_token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " access_token refresh_token id_token token " },
-	{ .methods = "POST",
+	{ .methods = M_POST,
 	  .path_end = "/token.oauth2",
 	  .form = ANSWER_TOKENS,
 	  .keys = " access_token refresh_token id_token token " },
 	/* Where registries of images hand out tokens, asked before a challenge was seen here. What
 	 * is no JSON is none. */
-	{ .methods = "GET",
+	{ .methods = M_GET,
 	  .query_key = "service",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token access_token refresh_token ",
 	  .guess = true },
-	{ .methods = "GET",
+	{ .methods = M_GET,
 	  .query_key = "scope",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token access_token refresh_token ",
 	  .guess = true },
-	{ .methods = "GET",
+	{ .methods = M_GET,
 	  .path_end = "/token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " token access_token refresh_token id_token ",
@@ -149,6 +156,7 @@ const struct protocol *derive_protocol(const struct session *s, struct str *ret_
 	const struct request *rq = &s->x.rq;
 	const struct head *q = &s->req.head;
 	const struct field *target = head_find(q, "x-amz-target");
+	unsigned method = method_of(q->method);
 	char service[256];
 
 	*ret_registry = (struct str){ NULL, 0 };
@@ -159,7 +167,7 @@ const struct protocol *derive_protocol(const struct session *s, struct str *ret_
 	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
 		const struct protocol *p = &protocols[i];
 
-		if (derive_listed(p->methods, q->method) &&
+		if ((p->methods & method) &&
 		    (!p->host_begin || str_starts(rq->q.host, p->host_begin)) &&
 		    (!p->path_begin || str_starts(rq->q.path, p->path_begin)) &&
 		    (!p->path_end || ends(rq->q.path, p->path_end)) &&

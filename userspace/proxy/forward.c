@@ -425,12 +425,14 @@ static bool interim(struct session *s, struct head *h)
 	return r != -EMSGSIZE || refuse_answer(s, REASON_LIMIT, "its header section is too large");
 }
 
+/* word: in lower case, and a letter first. */
 static bool holds_word(struct str s, const char *word)
 {
 	size_t n = strlen(word);
 
 	for (size_t i = 0; i + n <= s.n; i++)
-		if (str_eq_nocase((struct str){ s.p + i, n }, str_of(word)))
+		if ((s.p[i] | 0x20) == *word &&
+		    str_eq_nocase((struct str){ s.p + i, n }, str_of(word)))
 			return true;
 	return false;
 }
