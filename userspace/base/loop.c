@@ -2,7 +2,9 @@
 /*
  * The event loop: epoll, a binary heap of timers, one signalfd. Called by every program; it reads
  * no byte but the kernel's signalfd records. A watch that is removed while its event waits in the
- * current batch is struck from the batch, so an owner may free itself in any callback.
+ * current batch is struck from the batch, so an owner may free itself in any callback. The kernel
+ * is told of descriptors only, and whose each is stands here: so one may change hands without a
+ * system call.
  */
 #include "base/loop.h"
 
@@ -20,6 +22,8 @@ struct loop {
 	int value;
 	struct epoll_event batch[BATCH];
 	int batch_n, batch_at;
+	struct watch **watches; /* by descriptor */
+	size_t watches_n;
 	struct timer **heap; /* least `at` first */
 	size_t heap_n, heap_size;
 	struct watch signals;
@@ -49,6 +53,7 @@ struct loop *loop_free(struct loop *l)
 	if (l->signal_fd >= 0)
 		close(l->signal_fd);
 	close(l->epoll);
+	free(l->watches);
 	free(l->heap);
 	free(l);
 	return NULL;
@@ -167,21 +172,61 @@ static int wait_ms_of(const struct loop *l, int wait_ms)
 
 /* ---- watches ---- */
 
+static void watches_reach(struct loop *l, size_t fd)
+{
+	size_t n = l->watches_n ? l->watches_n : 64;
+	struct watch **all;
+
+	if (fd < l->watches_n)
+		return;
+	while (n <= fd)
+		n *= 2;
+	all = reallocarray(l->watches, n, sizeof(struct watch *));
+	if (!all)
+		die("out of memory: watches of %zu descriptors", n);
+	memset(all + l->watches_n, 0, (n - l->watches_n) * sizeof(struct watch *));
+	l->watches = all;
+	l->watches_n = n;
+}
+
+/* No event of this descriptor, whose watch goes, is left in the batch. */
+static void watch_strike(struct loop *l, int fd)
+{
+	for (int i = l->batch_at; i < l->batch_n; i++)
+		if (l->batch[i].data.fd == fd)
+			l->batch[i].data.fd = -1;
+	l->watches[fd] = NULL;
+}
+
 int watch_add(struct loop *l, struct watch *w, int fd, uint32_t events, watch_fn fn, void *owner)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = w };
+	struct epoll_event ev = { .events = events, .data.fd = fd };
 
 	if (w->loop)
 		return -EBUSY;
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return -errno;
+	watches_reach(l, (size_t)fd);
+	if (l->watches[fd]) /* its descriptor was closed before it */
+		watch_strike(l, fd);
+	l->watches[fd] = w;
 	*w = (struct watch){ .loop = l, .fd = fd, .events = events, .fn = fn, .owner = owner };
 	return 0;
 }
 
+void watch_move(struct watch *to, struct watch *from, uint32_t events, watch_fn fn, void *owner)
+{
+	*to = *from;
+	to->fn = fn;
+	to->owner = owner;
+	to->loop->watches[to->fd] = to;
+	from->loop = NULL;
+	watch_set(to, events);
+}
+
 void watch_set(struct watch *w, uint32_t events)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = w };
+	struct epoll_event ev = { .events = events, .data.fd = w->fd };
 
 	if (!w->loop || w->events == events)
 		return;
@@ -196,12 +241,13 @@ void watch_del(struct watch *w)
 
 	if (!l)
 		return;
-	/* A descriptor closed before its watch is out of epoll already: nothing to do then. */
-	epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
-	for (int i = l->batch_at; i < l->batch_n; i++)
-		if (l->batch[i].data.ptr == w)
-			l->batch[i].data.ptr = NULL;
 	w->loop = NULL;
+	/* A descriptor closed before its watch is out of epoll already, and its number may be
+	 * another's by now. */
+	if (l->watches[w->fd] != w)
+		return;
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+	watch_strike(l, w->fd);
 }
 
 int loop_turn(struct loop *l, int wait_ms)
@@ -213,7 +259,7 @@ int loop_turn(struct loop *l, int wait_ms)
 	l->batch_n = n;
 	for (l->batch_at = 0; l->batch_at < l->batch_n && !l->stopped;) {
 		struct epoll_event ev = l->batch[l->batch_at++];
-		struct watch *w = ev.data.ptr;
+		struct watch *w = ev.data.fd < 0 ? NULL : l->watches[ev.data.fd];
 
 		if (w)
 			w->fn(w, ev.events);

@@ -50,6 +50,9 @@ int watch_add(struct loop *l, struct watch *w, int fd, uint32_t events, watch_fn
 void watch_set(struct watch *w,
 	       uint32_t events); /* change what is waited for; no system call when equal */
 void watch_del(struct watch *w); /* idempotent; does not close */
+/* The descriptor of `from`, which is watched, goes on under `to`, which is not: no system call when
+ * the events are equal. `from` is in no loop then. */
+void watch_move(struct watch *to, struct watch *from, uint32_t events, watch_fn fn, void *owner);
 
 void timer_set(struct loop *l, struct timer *t, uint64_t after_ms, timer_fn fn,
 	       void *owner);	 /* also resets a set one */

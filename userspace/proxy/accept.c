@@ -98,7 +98,6 @@ static void too_many(struct proxy *px, int fd)
 static void serve(struct proxy *px, uint64_t netns, int fd)
 {
 	struct egret_record record = { 0 };
-	int on = 1;
 
 	if (px->connections >= px->limits.connections) {
 		too_many(px, fd);
@@ -108,7 +107,6 @@ static void serve(struct proxy *px, uint64_t netns, int fd)
 		no_record(px, fd);
 		return;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	conn_start(px, netns, fd, &record);
 }
 
@@ -157,12 +155,14 @@ static void on_listener(struct watch *w, uint32_t events)
 
 int accept_add(struct proxy *px, uint64_t netns, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), on = 1;
 	struct listener *l;
 	int r;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
+	/* What is accepted has it from the listener. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l = mem_new(sizeof(*l));
 	l->px = px;
 	l->fd = fd;

@@ -15,6 +15,7 @@
 #include "proxy/leaf.h"
 #include "proxy/names.h"
 #include "proxy/peek.h"
+#include "proxy/shape.h"
 #include "proxy/sockets.h"
 #include "proxy/tunnel.h"
 #include "proxy/upstream.h"
@@ -39,12 +40,11 @@ struct conn {
 	uint64_t began_us;
 	uint64_t place;	    /* upstream_client */
 	enum scheme scheme; /* it was decided as */
-	char rule[128];
-	size_t rule_n;
+	char *rule;	    /* of a tunnel or a refusal; or NULL */
 	struct peek *peek;
 	struct hand *hand;
 	SSL *ssl;
-	struct hello_shape shape;
+	const struct hello_shape *shape; /* shape_hold; or NULL */
 	struct record_wait *wait;
 	struct upstream_want *want;
 	struct h1serve *h1;
@@ -106,6 +106,8 @@ static void conn_free(struct conn *c)
 	if (c->want)
 		upstream_cancel(c->want);
 	SSL_free(c->ssl);
+	shape_let_go(c->shape);
+	free(c->rule);
 	if (c->fd >= 0)
 		conn_reset(c->fd);
 	if (--c->px->connections == 0)
@@ -117,8 +119,7 @@ static void refuse(struct conn *c, enum reason reason, const char *message)
 {
 	struct event e;
 
-	record_begin(c->px, &e, EVENT_CONNECT, VERDICT_DENY, reason, &c->o, NULL,
-		     (struct str){ c->rule, c->rule_n });
+	record_begin(c->px, &e, EVENT_CONNECT, VERDICT_DENY, reason, &c->o, NULL, str_of(c->rule));
 	event_text(&e, FIELD_MESSAGE, str_of(message ? message : reason_sentence(reason)));
 	record_note(c->px, &e);
 	conn_free(c);
@@ -135,9 +136,8 @@ static void refuse_name(struct conn *c, enum reason reason, const char *message)
 
 static void keep_rule(struct conn *c, struct str rule)
 {
-	c->rule_n = rule.n < sizeof(c->rule) ? rule.n : sizeof(c->rule);
-	if (c->rule_n)
-		memcpy(c->rule, rule.p, c->rule_n);
+	free(c->rule);
+	c->rule = rule.n ? mem_dup(rule) : NULL;
 }
 
 static enum conn_way decide(struct conn *c, enum scheme scheme, struct verdict *ret,
@@ -159,8 +159,7 @@ static void tunnel_event(struct conn *c, enum event_verdict v, enum reason reaso
 {
 	struct event e;
 
-	record_begin(c->px, &e, EVENT_CONNECT_END, v, reason, &c->o, NULL,
-		     (struct str){ c->rule, c->rule_n });
+	record_begin(c->px, &e, EVENT_CONNECT_END, v, reason, &c->o, NULL, str_of(c->rule));
 	if (message)
 		event_text(&e, FIELD_MESSAGE, str_of(message));
 	if (end) {
@@ -256,11 +255,12 @@ static void session_over(void *owner)
 	conn_free(c);
 }
 
-static void open_session(struct conn *c, bool tls)
+static void open_session(struct conn *c, bool tls, struct watch *watched)
 {
 	bool h2 = tls && leaf_chose_h2(c->ssl);
 	struct stream *s = stream_new(c->px->loop, TAKE_FD(c->fd), TAKE_PTR(c->ssl));
 
+	stream_watched(s, watched);
 	if (h2)
 		c->h2 = h2serve_start(c->px, s, &c->o, session_over, c);
 	else
@@ -300,14 +300,14 @@ static void client_rejected(struct conn *c, enum reason reason)
 	conn_free(c);
 }
 
-static void handshaken(void *owner, int err, int reason)
+static void handshaken(void *owner, int err, int reason, struct watch *watched)
 {
 	struct conn *c = owner;
 	const char *text;
 
 	c->hand = NULL;
 	if (!err) {
-		open_session(c, true);
+		open_session(c, true, watched);
 	} else if (err == -EPROTO && is_rejection(reason)) {
 		client_rejected(c, REASON_CLIENT_REJECTED);
 	} else if (err == -EPROTO) {
@@ -322,7 +322,7 @@ static void handshaken(void *owner, int err, int reason)
 }
 
 /* refused: only words will be said, and HTTP/1.1 has a place for them that every client prints. */
-static void open_tls(struct conn *c, bool refused)
+static void open_tls(struct conn *c, bool refused, struct watch *watched)
 {
 	struct str name = { c->o.name, c->o.name_n };
 	bool h2 = !refused && upstreams_speaks(c->px->upstreams, name, c->o.port) != SPEAKS_H1;
@@ -334,7 +334,9 @@ static void open_tls(struct conn *c, bool refused)
 	}
 	if (h2)
 		leaf_prefer_h2(c->ssl);
-	c->hand = hand_start(c->px->loop, c->fd, c->ssl, c->px->limits.handshake_ms, handshaken, c);
+	c->hand = hand_start(c->px->loop, c->fd, c->ssl, c->px->limits.handshake_ms, watched,
+			     handshaken, c);
+	hand_go(c->hand); /* the ClientHello lies in the socket */
 }
 
 /* ---- decided ---- */
@@ -349,7 +351,7 @@ static bool passed_by_mark(const struct conn *c)
 	       names_marked(c->px->names, slot);
 }
 
-static void decide_tls(struct conn *c, const struct hello *hello)
+static void decide_tls(struct conn *c, const struct hello *hello, struct watch *watched)
 {
 	struct str sni = { hello->sni, hello->sni_n };
 	const struct policy *decided = NULL;
@@ -375,9 +377,8 @@ static void decide_tls(struct conn *c, const struct hello *hello)
 		keep_rule(c, v.rule);
 		refuse(c, REASON_NO_NAME, NULL);
 	} else if (way != CONN_PASS) {
-		c->shape = hello->shape;
-		c->o.shape = &c->shape;
-		open_tls(c, way == CONN_REFUSE);
+		c->o.shape = c->shape = shape_hold(&hello->shape);
+		open_tls(c, way == CONN_REFUSE, watched);
 	} else if (!sni.n && c->o.name_n) {
 		refuse(c, REASON_NO_NAME,
 		       "TLS is passed unopened only with a server name to check");
@@ -385,6 +386,7 @@ static void decide_tls(struct conn *c, const struct hello *hello)
 		refuse_name(c, REASON_BAD_HELLO,
 			    "the server name is encrypted (ECH), so it cannot be checked");
 	} else {
+		watch_del(watched);
 		pass(c, EVENT_TLS_PASSTHROUGH, &v, decided, hello);
 	}
 }
@@ -409,17 +411,18 @@ static void decide_other(struct conn *c, enum reason reason)
 	refuse(c, denied_by(&v, reason), NULL);
 }
 
-static void peeked(void *owner, enum peek_kind kind, const struct hello *hello)
+static void peeked(void *owner, enum peek_kind kind, const struct hello *hello,
+		   struct watch *watched)
 {
 	struct conn *c = owner;
 
 	c->peek = NULL;
 	switch (kind) {
 	case PEEK_TLS:
-		decide_tls(c, hello);
+		decide_tls(c, hello, watched);
 		return;
 	case PEEK_HTTP:
-		open_session(c, false);
+		open_session(c, false, watched);
 		return;
 	case PEEK_BAD_HELLO:
 		refuse(c, REASON_BAD_HELLO, hello->fault);
@@ -428,10 +431,12 @@ static void peeked(void *owner, enum peek_kind kind, const struct hello *hello)
 		conn_free(c);
 		return;
 	case PEEK_OTHER:
+		watch_del(watched);
 		decide_other(c, c->o.name_n ? REASON_PROTOCOL : REASON_NO_NAME);
 		return;
 	case PEEK_SILENT:
 	case PEEK_SLOW:
+		watch_del(watched);
 		decide_other(c, REASON_TIMEOUT);
 		return;
 	}

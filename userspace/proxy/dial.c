@@ -64,13 +64,15 @@ static void fail(struct dial *d, const struct upstream_fault *fault)
 	fn(owner, NULL, NULL, fault);
 }
 
-static void succeed(struct dial *d)
+static void succeed(struct dial *d, struct watch *watched)
 {
 	struct stream *s = stream_new(d->loop, TAKE_FD(d->fd), TAKE_PTR(d->ssl));
 	dial_fn fn = d->fn;
 	void *owner = d->owner;
 	uint8_t addr[16];
 
+	if (watched)
+		stream_watched(s, watched);
 	memcpy(addr, d->addr, sizeof(addr));
 	d->over = true;
 	dial_cancel(d);
@@ -166,7 +168,7 @@ static void tls_fault(const struct dial *d, int reason, char *to, size_t n)
 	}
 }
 
-static void handshaken(void *owner, int err, int reason)
+static void handshaken(void *owner, int err, int reason, struct watch *watched)
 {
 	struct upstream_fault f = { .reason = REASON_UPSTREAM_TLS };
 	struct dial *d = owner;
@@ -174,7 +176,7 @@ static void handshaken(void *owner, int err, int reason)
 
 	d->hand = NULL;
 	if (!err) {
-		succeed(d);
+		succeed(d, watched);
 		return;
 	}
 	why = uptls_why(d->ssl);
@@ -199,7 +201,7 @@ static void reached(struct dial *d)
 	struct upstream_fault f = { .reason = REASON_UPSTREAM_TLS };
 
 	if (!d->want.tls) {
-		succeed(d);
+		succeed(d, NULL);
 		return;
 	}
 	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, d->want.cert,
@@ -211,7 +213,7 @@ static void reached(struct dial *d)
 	}
 	if (d->want.shape)
 		shape_apply(d->ssl, d->want.shape);
-	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, handshaken, d);
+	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, NULL, handshaken, d);
 }
 
 static uint64_t left(const struct dial *d)

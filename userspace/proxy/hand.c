@@ -4,9 +4,14 @@
 #include "proxy/hand.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+
+#define READS (EPOLLIN | EPOLLRDHUP)
 
 struct hand {
 	int fd;
@@ -31,17 +36,30 @@ static void hand_end(struct hand *h, int err, int reason)
 {
 	hand_fn fn = h->fn;
 	void *owner = h->owner;
+	struct watch watched;
 
+	watch_move(&watched, &h->watch, h->watch.events, h->watch.fn, NULL);
 	hand_cancel(h);
-	fn(owner, err, reason);
+	fn(owner, err, reason, &watched);
+	watch_del(&watched);
 }
 
-static void hand_step(struct watch *w, uint32_t events)
+static void cork(int fd, int on)
 {
-	struct hand *h = w->owner;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static void hand_step(struct hand *h, uint32_t events)
+{
+	/* Server of TLS 1.3, before the client's last message: what is written behind that is a
+	 * ticket. It leaves with the first answer (stream.c), or when the kernel has held it for as
+	 * long as it does; it is a packet less. */
+	bool last = SSL_get_state(h->ssl) == TLS_ST_EARLY_DATA;
 	unsigned long code;
 	int r, saved;
 
+	if (last)
+		cork(h->fd, 1);
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_do_handshake(h->ssl);
@@ -52,12 +70,14 @@ static void hand_step(struct watch *w, uint32_t events)
 	saved = errno;
 	r = SSL_get_error(h->ssl, r);
 	if (r == SSL_ERROR_WANT_READ || r == SSL_ERROR_WANT_WRITE) {
-		watch_set(w, r == SSL_ERROR_WANT_READ ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
+		watch_set(&h->watch, r == SSL_ERROR_WANT_READ ? READS : EPOLLOUT);
 		if (!(events & (EPOLLHUP | EPOLLERR)))
 			return;
 		r = SSL_ERROR_SYSCALL; /* nothing more will come: do not be called for ever */
 		saved = ECONNRESET;
 	}
+	if (last)
+		cork(h->fd, 0); /* an alert */
 	code = ERR_peek_error();
 	ERR_clear_error();
 	if (r == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
@@ -71,16 +91,29 @@ static void hand_late(struct timer *t)
 	hand_end(t->owner, -ETIMEDOUT, 0);
 }
 
-struct hand *hand_start(struct loop *l, int fd, SSL *ssl, uint64_t ms, hand_fn fn, void *owner)
+static void hand_event(struct watch *w, uint32_t events)
 {
+	hand_step(w->owner, events);
+}
+
+void hand_go(struct hand *h)
+{
+	hand_step(h, 0);
+}
+
+struct hand *hand_start(struct loop *l, int fd, SSL *ssl, uint64_t ms, struct watch *watched,
+			hand_fn fn, void *owner)
+{
+	uint32_t events = SSL_is_server(ssl) ? READS : EPOLLOUT;
 	struct hand *h = mem_new(sizeof(*h));
 
 	h->fd = fd;
 	h->ssl = ssl;
 	h->fn = fn;
 	h->owner = owner;
-	if (watch_add(l, &h->watch, fd, SSL_is_server(ssl) ? EPOLLIN | EPOLLRDHUP : EPOLLOUT,
-		      hand_step, h))
+	if (watched && watched->loop)
+		watch_move(&h->watch, watched, events, hand_event, h);
+	else if (watch_add(l, &h->watch, fd, events, hand_event, h))
 		die("out of memory for a handshake's watch");
 	timer_set(l, &h->deadline, ms, hand_late, h);
 	return h;

@@ -9,11 +9,16 @@
 
 struct hand;
 /* 0; -ETIMEDOUT; -ECONNRESET; -EPROTO: TLS refused it, *reason is OpenSSL's reason code. The hand
- * is gone when this is called; never from inside hand_start. */
-typedef void (*hand_fn)(void *owner, int err, int reason);
+ * is gone when this is called; never from inside hand_start. The socket is still in `watched`, from
+ * where who reads it next may move it; else it is removed when this returns. */
+typedef void (*hand_fn)(void *owner, int err, int reason, struct watch *watched);
 
-/* fd and ssl stay the caller's. */
-struct hand *hand_start(struct loop *l, int fd, SSL *ssl, uint64_t ms, hand_fn fn, void *owner);
+/* fd and ssl stay the caller's. watched: where the socket is watched already, and is moved from; or
+ * NULL. */
+struct hand *hand_start(struct loop *l, int fd, SSL *ssl, uint64_t ms, struct watch *watched,
+			hand_fn fn, void *owner);
+/* The socket has bytes: without waiting for the loop to say so. May end it. */
+void hand_go(struct hand *h);
 struct hand *hand_cancel(struct hand *h); /* NULL; accepts NULL; fn will not be called */
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * First bytes: see peek.h. Hostile bytes: all of them; they stay in the socket for who reads it
- * next. The watch is edge-triggered: bytes that were seen and are not enough would be reported for
- * ever. A ClientHello that comes byte by byte, in records of a byte, would be read from its start
- * each time: the socket wakes us when it can be complete.
+ * next. Once some were not enough the watch is edge-triggered: they would be reported for ever. A
+ * ClientHello that comes byte by byte, in records of a byte, would be read from its start each
+ * time: the socket wakes us when it can be complete.
  */
 #include "proxy/peek.h"
 
@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #define METHOD_MAX 32
+#define EVENTS (EPOLLIN | EPOLLRDHUP)
 #define HELLO_MAX 262144 /* the largest limits.hello_bytes */
 
 struct peek {
@@ -98,12 +99,15 @@ static void wake_at(struct peek *p, size_t n)
 
 static void peek_end(struct peek *p, enum peek_kind kind, const struct hello *hello)
 {
+	struct watch watched;
 	peek_fn fn = p->fn;
 	void *owner = p->owner;
 
 	wake_at(p, 1);
+	watch_move(&watched, &p->watch, EVENTS, p->watch.fn, NULL);
 	peek_cancel(p);
-	fn(owner, kind, hello);
+	fn(owner, kind, hello, &watched);
+	watch_del(&watched);
 }
 
 static void on_bytes(struct watch *w, uint32_t events)
@@ -127,8 +131,10 @@ static void on_bytes(struct watch *w, uint32_t events)
 		peek_end(p, kind, kind == PEEK_TLS || kind == PEEK_BAD_HELLO ? &hello : NULL);
 	else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		peek_end(p, PEEK_OTHER, NULL); /* no more will come */
-	else
+	else {
+		watch_set(w, EVENTS | EPOLLET);
 		wake_at(p, (size_t)n + hello.more);
+	}
 }
 
 static void on_silent(struct timer *t)
@@ -153,7 +159,7 @@ struct peek *peek_start(struct loop *l, int fd, uint64_t silent_ms, uint64_t ms,
 	p->hello_max = hello_max < HELLO_MAX ? hello_max : HELLO_MAX;
 	p->fn = fn;
 	p->owner = owner;
-	if (watch_add(l, &p->watch, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_bytes, p))
+	if (watch_add(l, &p->watch, fd, EVENTS, on_bytes, p))
 		die("out of memory for a connection's watch");
 	if (silent_ms < ms)
 		timer_set(l, &p->silent, silent_ms, on_silent, p);

@@ -19,8 +19,10 @@ enum peek_kind {
 
 struct peek;
 /* hello is set for PEEK_TLS and PEEK_BAD_HELLO. The peek is gone when this is called; never from
- * inside peek_start. */
-typedef void (*peek_fn)(void *owner, enum peek_kind kind, const struct hello *hello);
+ * inside peek_start. The socket is still in `watched`, from where who reads it next may move it;
+ * else it is removed when this returns. */
+typedef void (*peek_fn)(void *owner, enum peek_kind kind, const struct hello *hello,
+			struct watch *watched);
 
 /* silent_ms: how long to wait for the first byte; ms: for all of it. */
 struct peek *peek_start(struct loop *l, int fd, uint64_t silent_ms, uint64_t ms, size_t hello_max,

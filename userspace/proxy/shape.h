@@ -2,14 +2,20 @@
 /*
  * Gives a ClientHello of ours the shape of the client's: highest version (never under TLS 1.2),
  * cipher suites, groups, signature algorithms and ALPN in its order, as far as OpenSSL has them and
- * our own settings allow them. Some upstreams reset what looks odd. Called by dial.c; trusts
- * hello.c for bounds, the numbers are the client's.
+ * our own settings allow them. Some upstreams reset what looks odd. Called by dial.c, and by
+ * conn.c, which keeps the client's; trusts hello.c for bounds, the numbers are the client's.
  */
 #ifndef EGRET_PROXY_SHAPE_H
 #define EGRET_PROXY_SHAPE_H
 
 #include "proxy/hello.h"
 #include <openssl/types.h>
+
+/* A client's shape is kept as long as a connection of it stands, and once for all that say the
+ * same.
+ */
+const struct hello_shape *shape_hold(const struct hello_shape *shape);
+void shape_let_go(const struct hello_shape *held); /* accepts NULL */
 
 /* What cannot be followed stays as it was. Not ALPN. */
 void shape_apply(SSL *ssl, const struct hello_shape *shape);

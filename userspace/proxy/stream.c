@@ -28,6 +28,7 @@ struct stream {
 	void *owner;
 	bool read_wants_write, write_wants_read;
 	bool drained; /* the last read found nothing: wait for the socket */
+	bool corked;  /* by hand.c: a ticket waits for what we write first */
 	bool failed;  /* TLS met a fatal error: no orderly end is possible */
 	bool calling; /* callbacks run: what they free is given back behind them */
 	bool freed;
@@ -43,10 +44,16 @@ struct stream *stream_new(struct loop *l, int fd, SSL *ssl)
 	s->loop = l;
 	s->fd = fd;
 	s->ssl = ssl;
+	s->corked = ssl && SSL_is_server(ssl) && SSL_version(ssl) == TLS1_3_VERSION;
 	if (ssl)
 		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return s;
+}
+
+void stream_watched(struct stream *s, struct watch *watched)
+{
+	watch_move(&s->watch, watched, watched->events, stream_event, s);
 }
 
 static void stream_unwatch(struct stream *s)
@@ -168,6 +175,11 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
 	return stream_fault(s, (int)r, &s->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
 
+static void cork(const struct stream *s, int on)
+{
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
 ssize_t stream_write(struct stream *s, const void *p, size_t n)
 {
 	ssize_t r;
@@ -183,6 +195,10 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	errno = 0;
 	r = SSL_write_ex(s->ssl, p, n, &put);
 	if (r == 1) {
+		if (s->corked) {
+			s->corked = false;
+			cork(s, 0);
+		}
 		if (s->write_wants_read) {
 			s->write_wants_read = false;
 			stream_update(s);
@@ -191,11 +207,6 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	}
 	r = stream_fault(s, (int)r, &s->write_wants_read, SSL_ERROR_WANT_READ);
 	return r ? r : -EPIPE;
-}
-
-static void cork(const struct stream *s, int on)
-{
-	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
 void stream_gather(struct stream *s)

@@ -17,6 +17,8 @@ typedef void (*stream_fn)(void *owner);
 /* Takes over fd. ssl is NULL in clear; else a handshaken or handshaking SSL bound to fd, owned by
  * the stream. */
 struct stream *stream_new(struct loop *l, int fd, SSL *ssl);
+/* Behind stream_new: its socket is watched already and is moved from there, or only removed. */
+void stream_watched(struct stream *s, struct watch *watched);
 struct stream *stream_free(struct stream *s); /* closes at once: with pending unread data the peer
 						 sees a reset. NULL */
 void stream_reset(struct stream *s);	      /* SO_LINGER{1,0}: the next free sends RST */

@@ -94,6 +94,40 @@ static void test_moved_in_batch(void **state)
 	loop_free(rig.loop);
 }
 
+static void never(struct watch *w, uint32_t events)
+{
+	fail_msg("a watch that was moved from was called");
+}
+
+/* A descriptor goes on under another watch, and is the kernel's concern only if the events differ.
+ * A watch whose descriptor was closed before it takes nothing from the next one of that number. */
+static void test_handed_on(void **state)
+{
+	struct loop *l = loop_new();
+	struct watch from = { 0 }, to = { 0 }, next = { 0 };
+	int fd = eventfd(1, EFD_CLOEXEC);
+
+	rig.called = 0;
+	assert_int_equal(watch_add(l, &from, fd, EPOLLIN, never, NULL), 0);
+	watch_move(&to, &from, EPOLLIN, count, NULL);
+	assert_null(from.loop);
+	watch_del(&from);
+	assert_int_equal(loop_turn(l, 100), 0);
+	assert_int_equal(rig.called, 1);
+	watch_move(&from, &to, 0, never, NULL);
+	assert_int_equal(loop_turn(l, 1), 0);
+	close(fd);
+	fd = eventfd(1, EFD_CLOEXEC);
+	assert_int_equal(fd, from.fd);
+	assert_int_equal(watch_add(l, &next, fd, EPOLLIN, count, NULL), 0);
+	watch_del(&from);
+	assert_int_equal(loop_turn(l, 100), 0);
+	assert_int_equal(rig.called, 2);
+	watch_del(&next);
+	close(fd);
+	loop_free(l);
+}
+
 #define TIMERS 500
 static struct timer timers[TIMERS];
 static uint64_t last_at;
@@ -196,11 +230,9 @@ static void test_signals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_removed_in_batch),
-		cmocka_unit_test(test_moved_in_batch),
-		cmocka_unit_test(test_timers_in_order),
-		cmocka_unit_test(test_timer_zero),
-		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_removed_in_batch), cmocka_unit_test(test_moved_in_batch),
+		cmocka_unit_test(test_handed_on),	 cmocka_unit_test(test_timers_in_order),
+		cmocka_unit_test(test_timer_zero),	 cmocka_unit_test(test_run),
 		cmocka_unit_test(test_signals),
 	};
 

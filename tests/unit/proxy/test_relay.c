@@ -31,7 +31,7 @@ static void on_end(void *owner, const struct relay_end *end)
 	assert_ptr_equal(owner, &ends);
 }
 
-static void shaken(void *owner, int err, int reason)
+static void shaken(void *owner, int err, int reason, struct watch *watched)
 {
 	assert_int_equal(err, 0);
 	hands++;
@@ -49,8 +49,8 @@ static void pair(bool tls, struct stream **ret_client, struct stream **ret_serve
 		SSL_set_connect_state(c);
 		SSL_set_accept_state(s);
 		hands = 0;
-		hand_start(loop, a, c, 5000, shaken, NULL);
-		hand_start(loop, b, s, 5000, shaken, NULL);
+		hand_start(loop, a, c, 5000, NULL, shaken, NULL);
+		hand_start(loop, b, s, 5000, NULL, shaken, NULL);
 		for (int i = 0; i < 200 && hands < 2; i++)
 			turns(loop, 1);
 		assert_int_equal(hands, 2);

@@ -20,7 +20,7 @@ static struct loop *loop;
 static SSL_CTX *server_ctx, *client_ctx;
 static int hands;
 
-static void shaken(void *owner, int err, int reason)
+static void shaken(void *owner, int err, int reason, struct watch *watched)
 {
 	assert_int_equal(err, 0);
 	hands++;
@@ -37,8 +37,8 @@ static void tls_pair(struct stream **ret_client, struct stream **ret_server)
 	SSL_set_connect_state(c);
 	SSL_set_accept_state(s);
 	hands = 0;
-	hand_start(loop, a, c, 5000, shaken, NULL);
-	hand_start(loop, b, s, 5000, shaken, NULL);
+	hand_start(loop, a, c, 5000, NULL, shaken, NULL);
+	hand_start(loop, b, s, 5000, NULL, shaken, NULL);
 	for (int i = 0; i < 100 && hands < 2; i++)
 		turns(loop, 1);
 	assert_int_equal(hands, 2);
