@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define HEAD 5
-#define PACKET 1400u   /* what one packet brings is not worth the call */
+#define PACKET 1400u	  /* what one packet brings is not worth the call */
 #define RECORD_MAX 18432u /* of TLS 1.2, sealed; OpenSSL refuses one that says more */
 
 struct whole {
@@ -22,7 +22,7 @@ struct whole {
 	int low; /* the socket's bound */
 	uint8_t head[HEAD];
 	unsigned head_n;
-	unsigned left;	/* of the record under way */
+	unsigned left; /* of the record under way */
 };
 
 static void follow(struct whole *w, const uint8_t *p, size_t n)
@@ -48,8 +48,7 @@ static void follow(struct whole *w, const uint8_t *p, size_t n)
 
 static void wake_at(struct whole *w, int bytes)
 {
-	if (bytes != w->low &&
-	    !setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)))
+	if (bytes != w->low && !setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)))
 		w->low = bytes;
 }
 
