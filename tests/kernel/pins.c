@@ -6,6 +6,8 @@
  */
 #include "kernel/harness.h"
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <sys/stat.h>
 
 static int load_fn(void *arg)
@@ -267,6 +269,33 @@ static int other_map(unsigned version, const char *name)
 	return was;
 }
 
+/* The same as egret_accepted but for the fields of its value. The pinned one is returned. */
+static int other_fields(unsigned version)
+{
+	struct btf *b = btf__new_empty();
+	int word = btf__add_int(b, "unsigned int", 4, 0),
+	    key = btf__add_int(b, "int", 4, BTF_INT_SIGNED), fd, was;
+	int many = btf__add_array(b, word, word, sizeof(struct egret_record) / 4);
+	int value = btf__add_struct(b, "egret_record", sizeof(struct egret_record));
+	char path[128];
+
+	need(btf__add_field(b, "word", many, 0, 0), "field");
+	need(btf__load_into_kernel(b), "types");
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC,
+		    .btf_fd = (__u32)btf__fd(b), .btf_key_type_id = (__u32)key,
+		    .btf_value_type_id = (__u32)value);
+	fd = bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "egret_accepted", 4,
+			    sizeof(struct egret_record), 0, &opts);
+	folder_path(version, "egret_accepted", path, sizeof(path));
+	was = bpf_obj_get(path);
+	assert_true(fd >= 0 && was >= 0);
+	need(unlink(path), path);
+	need(bpf_obj_pin(fd, path), path);
+	close(fd);
+	btf__free(b);
+	return was;
+}
+
 /* Connects, and asks for its peer again when it is told to. */
 static int long_fn(void *arg)
 {
@@ -369,6 +398,36 @@ static void test_older_connections(void **state)
 	folder_is_now(EGRET_ABI - 1, EGRET_ABI);
 }
 
+/* A map of the same size with other fields is never read as if it were this build's: not under the
+ * number that both have, nor in an upgrade. */
+static void test_other_fields(void **state)
+{
+	struct dial d = { .ip = "198.51.100.2", .port = 443, .type = SOCK_STREAM };
+	struct kernel_where at = where(&W);
+	struct kernel *k = NULL;
+	struct egret_record rec;
+	char why[256] = "", path[128];
+	int was = other_fields(EGRET_ABI);
+	(void)state;
+
+	assert_int_equal(kernel_load(&at, &k, why, sizeof(why)), -EMEDIUMTYPE);
+	assert_non_null(strstr(why, "egret_accepted"));
+	assert_non_null(strstr(why, "other fields"));
+	folder_is_now(EGRET_ABI, EGRET_ABI - 1);
+	assert_int_equal(kernel_load(&at, &k, why, sizeof(why)), -EMEDIUMTYPE);
+	assert_non_null(strstr(why, "egret_accepted"));
+	assert_non_null(strstr(why, "end the jobs"));
+	folder_is_now(EGRET_ABI - 1, EGRET_ABI);
+	assert_int_equal(task_run(W.a_fd, W.ns.netns, dial_fn, &d), 0);
+	need(taken(W.ns.tcp4, &rec), "no record");
+	folder_path(EGRET_ABI, "egret_accepted", path, sizeof(path));
+	need(unlink(path), path);
+	need(bpf_obj_pin(was, path), path);
+	close(was);
+	need(kernel_load(&at, &k, why, sizeof(why)), why);
+	kernel_free(k);
+}
+
 /* A newer version's folder is refused in a sentence; one that only an upgrade began to make beside
  * the one in force is removed. */
 static void test_newer_version(void **state)
@@ -424,6 +483,7 @@ static int tests(void)
 		cmocka_unit_test(test_other_folder),
 		cmocka_unit_test(test_older_version),
 		cmocka_unit_test(test_older_connections),
+		cmocka_unit_test(test_other_fields),
 		cmocka_unit_test(test_newer_version),
 		cmocka_unit_test(test_unpinned),
 	};

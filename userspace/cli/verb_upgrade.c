@@ -14,9 +14,10 @@
 #define UPGRADE_MS 120000 /* longer than egretd itself has patience for */
 
 static const char usage[] =
-	"usage: egret upgrade [--json]\n"
+	"Usage: egret upgrade [--json]\n"
 	"egretd hands over to the version that is installed now. Jobs, their connections and\n"
-	"callers go on. If that version cannot serve, the one that runs does.\n";
+	"callers go on. If that version cannot serve, the one that runs does.\n"
+	"Exit status: 0 the new one serves, 1 the one before does, 2 usage.\n";
 
 int verb_upgrade(int argc, char **argv)
 {

@@ -9,6 +9,7 @@
 #include "egretd/kernel_older.h"
 #include "egretd/kernel_pin.h"
 #include "egretd/kernel_watch.h"
+#include "egretd/kernel_words.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -51,9 +52,10 @@ __attribute__((format(printf, 2, 0))) static int keep_complaint(enum libbpf_prin
 /* Every map has its pin in this version's folder; those of an older one go on under both. */
 static int maps_pin(struct kernel *k, char *why, size_t size)
 {
-	struct bpf_map *m;
+	struct kernel_words words = { .ours = bpf_object__btf(k->skel->obj) };
 	char path[KERNEL_PIN_MAX];
-	int r;
+	struct bpf_map *m;
+	int r = 0;
 
 	bpf_object__for_each_map(m, k->skel->obj)
 	{
@@ -63,14 +65,17 @@ static int maps_pin(struct kernel *k, char *why, size_t size)
 		if (!r)
 			r = bpf_map__set_pin_path(m, path);
 		if (!r && k->older[0]) {
-			r = kernel_older_map(k->older, m, why, size);
+			r = kernel_older_map(k->older, m, &words, why, size);
 			k->cgroups_anew |= r == 0 && m == k->skel->maps.egret_cgroups;
 			k->cage_anew |= r == 0 && m == k->skel->maps.egret_cage;
+		} else if (!r && k->reused) {
+			r = kernel_words_check(&words, k->dir, m, why, size);
 		}
 		if (r < 0)
-			return r;
+			break;
 	}
-	return 0;
+	kernel_words_done(&words);
+	return r < 0 ? r : 0;
 }
 
 /* Attaches every program, or (check) only looks whether it could be: what stands is not touched. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See kernel_older.h. Names in the folder are root's own: it has mode 0700. */
 #include "egretd/kernel_older.h"
+#include "egretd/kernel_words.h"
 #include "abi.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -123,7 +124,8 @@ static bool same_shape(const struct bpf_map_info *have, const struct bpf_map *wa
 	       have->map_flags == bpf_map__map_flags(want);
 }
 
-int kernel_older_map(const char *older, struct bpf_map *m, char *why, size_t size)
+int kernel_older_map(const char *older, struct bpf_map *m, struct kernel_words *words, char *why,
+		     size_t size)
 {
 	const char *name = bpf_map__name(m);
 	struct bpf_map_info info = { 0 };
@@ -135,7 +137,7 @@ int kernel_older_map(const char *older, struct bpf_map *m, char *why, size_t siz
 		return 0;
 	if (!r)
 		r = bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (!r && same_shape(&info, m)) {
+	if (!r && same_shape(&info, m) && kernel_words_same(words, &info, m)) {
 		r = bpf_map__reuse_fd(m, fd); /* duplicates it */
 		if (!r)
 			return 1;

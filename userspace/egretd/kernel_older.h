@@ -12,6 +12,7 @@
 #include "egretd/kernel_pin.h"
 
 struct bpf_map;
+struct kernel_words;
 
 /* Which folder stands. older: its path, or "" when it is this version's own or there is none
  * (KERNEL_PIN_MAX bytes). What an upgrade left half-made is removed. -EPROTO with a sentence: what
@@ -19,7 +20,8 @@ struct bpf_map;
 int kernel_older_find(const char *instance, char *older, char *why, size_t size) MUST_CHECK;
 /* The map of the older folder in place of a new one, if its shape is the same: 1; 0: it is to be
  * made anew (or is there already); -errno with a sentence: it cannot be replaced while jobs run. */
-int kernel_older_map(const char *older, struct bpf_map *m, char *why, size_t size) MUST_CHECK;
+int kernel_older_map(const char *older, struct bpf_map *m, struct kernel_words *words, char *why,
+		     size_t size) MUST_CHECK;
 /* Keys of the older table of cgroups. */
 int kernel_older_cgroups(const char *older, void (*fn)(void *owner, uint64_t cgroup),
 			 void *owner) MUST_CHECK;
