@@ -229,6 +229,27 @@ static void test_wakes_once_a_sleep(void **state)
 	assert_int_equal(wakes(e), 1);
 }
 
+/* Put without a wake-up, until half of the ring is full. */
+static void test_half_full_wakes(void **state)
+{
+	struct ends *e = *state;
+	struct event in, out;
+	uint64_t n;
+	size_t put = 0;
+
+	make(&in, 1, 4000);
+	wakes(e);
+	assert_int_equal(ring_read(e->r, &out), 0);
+	while (put + in.n + 16 < SIZE / 2) {
+		assert_int_equal(ring_put(e->w, &in, &n), 0);
+		put += in.n + 16;
+		assert_int_equal(wakes(e), 0);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ring_put(e->w, &in, &n), 0);
+	assert_int_equal(wakes(e), 1);
+}
+
 static void test_writer_restarts(void **state)
 {
 	struct ends *e = *state;
@@ -526,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wrap_around, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_then_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wakes_once_a_sleep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_full_wakes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writer_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_restarts, setup, teardown),
 		cmocka_unit_test(test_hostile_writer),
