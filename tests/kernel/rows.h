@@ -161,7 +161,9 @@ static int row_try(struct row *r, uint64_t was, unsigned *ret)
 	e = task_run(r->cgroup, H[A1].netns, row_fn, r);
 	if (e)
 		return e;
-	for (int i = 0; i < PATIENCE_MS && !other && refused(EGRET_R_LINK) == was; i++) {
+	/* Without this wall the refusals are other links'. */
+	for (int i = 0; i < PATIENCE_MS && !other && (!r->again || refused(EGRET_R_LINK) == was);
+	     i++) {
 		seen(&other, &marks);
 		usleep(1000);
 	}

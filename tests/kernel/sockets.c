@@ -240,6 +240,16 @@ static unsigned leaked(void)
 	return n;
 }
 
+/* What is to come out may have to look for its neighbour first, on a busy machine. */
+static unsigned leaks(unsigned least)
+{
+	unsigned n = leaked();
+
+	for (int i = 0; i < 60 && n < least; i++)
+		n += leaked();
+	return n;
+}
+
 /* The tap counts: the same packet from outside the job arrives. */
 static int plain_fn(void *arg)
 {
@@ -257,7 +267,7 @@ static void test_tap_sees(void **state)
 		skip();
 	assert_int_equal(task_run(-1, W.ns.netns, plain_fn, (void *)"198.51.100.1"), 0);
 	assert_int_equal(task_run(-1, W.ns.netns, plain_fn, (void *)"2001:db8::1"), 0);
-	assert_int_equal(leaked(), 2);
+	assert_int_equal(leaks(2), 2);
 	assert_int_equal(task_run(W.a_fd, W.ns.netns, plain_fn, (void *)"198.51.100.1"), EPERM);
 	assert_int_equal(leaked(), 0);
 }
@@ -356,11 +366,11 @@ static void test_source_routes(void **state)
 
 		/* From outside the job the same call leaks: the test tests something. */
 		if (task_run(-1, W.ns.netns, lsrr_fn, arg) == 0)
-			assert_true(leaked() > 0);
+			assert_true(leaks(1) > 0);
 		task_run(W.a_fd, W.ns.netns, lsrr_fn, arg);
 		assert_int_equal(leaked(), 0);
 		if (task_run(-1, W.ns.netns, srh_fn, arg) == 0)
-			assert_true(leaked() > 0);
+			assert_true(leaks(1) > 0);
 		task_run(W.a_fd, W.ns.netns, srh_fn, arg);
 		assert_int_equal(leaked(), 0);
 	}
