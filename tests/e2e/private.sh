@@ -105,7 +105,7 @@ is "$(grep -rF "$token" "$TMP/clone" | wc -l)" 0 "git: nothing of the token is i
 
 if command -v git-lfs >/dev/null; then
 	policy '"allow": "GIT-FETCH https://git.test/web.git", "credential": "robot"' '"allow": "GIT-PUSH https://git.test/web.git", "credential": "robot"' \
-		'"allow": "POST https://git.test/web.git/info/lfs/**", "credential": "robot"' '"allow": "ANY https://store.test/lfs/**"'
+		'"allow": "POST https://git.test/web.git/info/lfs/**", "credential": "robot"' '"allow": "ANY https://store.test/lfs/**"' '"allow": "POST https://up.test/lfs/**"'
 	lfs() { HOME=$TMP/home git -C "$TMP/clone" "$@"; }
 	head -c 300000 /dev/urandom >"$TMP/clone/large.bin"
 	oid=$(sha "$TMP/clone/large.bin")
@@ -113,6 +113,7 @@ if command -v git-lfs >/dev/null; then
 	is "$(lfs cat-file -p HEAD:large.bin | sed -n 2p)" "oid sha256:$oid" "git-lfs: the commit has a pointer"
 	t "git-lfs: pushes" job env HOME="$TMP/home" git -C "$TMP/clone" push -q origin main
 	is "$(sha "$TMP/lfs/$oid")" "$oid" "git-lfs: the store has the bytes"
+	is "$(grep -c "^lfs verified $oid" "$TMP/served.log")" 1 "git-lfs: and another host, with a header of its own, that they are there"
 	ask="curl -sS --max-time 20 -d '{\"operation\":\"download\",\"objects\":[{\"oid\":\"$oid\",\"size\":300000}]}' https://git.test/web.git/info/lfs/objects/batch"
 	like "$(job bash -c "$ask")" "store.test/lfs/$oid\?X-Amz-Signature=egret_d_[a-z2-7]{32}&part=1\"" "git-lfs: of a signed link the job gets a mark"
 	is "$(job bash -c "$ask" | grep -cFf "$TMP/handed.out")" 0 "git-lfs: and nothing that was handed out"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Private servers for tests/e2e/private.sh, each strict about its credential: a token server for docker-registry (its JWT signed with
 openssl), an index that takes uploads as PyPI does, GitHub's API for one repository, and Git LFS (docs/api/batch.md) whose objects lie on another
-host, behind a header of its own for uploads and a signed link for downloads. Over TLS, on the names of DIR/auth.pem.
+host, behind a header of its own for uploads, which a third one confirms as GitHub's does, and a signed link for downloads. Over TLS, on the names of DIR/auth.pem.
 Arguments: DIR ADDRESS. DIR/secret holds what must come; DIR/served.log gets a line a request that was served, DIR/handed.out what was handed out."""
 import base64, email, hashlib, http.server, json, os, ssl, subprocess, sys, time, urllib.parse
 
@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             link, actions, there = "https://store.test/lfs/" + o["oid"], {}, os.path.exists(top + "/lfs/" + o["oid"])
             if ask["operation"] == "upload" and not there:
                 head = {"Authorization": "Bearer " + self.handed("up-" + o["oid"] + os.urandom(8).hex())}
-                actions = {"upload": {"href": link, "header": head}, "verify": {"href": link + "/verify", "header": head}}
+                actions = {"upload": {"href": link, "header": head}, "verify": {"href": "https://up.test/lfs/" + o["oid"] + "/verify", "header": {"Authorization": "RemoteAuth " + self.handed("up-" + o["oid"] + os.urandom(8).hex())}}}
             elif ask["operation"] == "download" and there:
                 actions = {"download": {"href": link + "?X-Amz-Signature=" + self.handed("down-" + o["oid"] + os.urandom(8).hex()) + "&part=1"}}
             objects.append({"oid": o["oid"], "size": o["size"], "actions": actions})
@@ -110,7 +110,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.startswith("/lfs/"):
             oid = self.path.split("/")[2]
-            return self.say(200 if self.may_lfs("up", oid, self.headers.get("Authorization", "").removeprefix("Bearer ")) else 403, b"")
+            good = self.headers.get("Host") == "up.test" and self.may_lfs("up", oid, self.headers.get("Authorization", "").removeprefix("RemoteAuth "))
+            if good:
+                self.served("lfs verified", oid)
+            return self.say(200 if good else 403, b"")
         if self.path.startswith("/web.git/info/lfs/"):
             if not self.basic("x-access-token"):
                 return self.say(401, {"message": "Credentials needed"}, ("WWW-Authenticate", 'Basic realm="lfs"'))

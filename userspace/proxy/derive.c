@@ -17,6 +17,7 @@
 #include <openssl/evp.h>
 
 #define EDITS_MAX 2048
+#define LINKS_MAX 1024
 
 /* Fields that hold a token whole. */
 static const char *const token_fields[] = { "x-subject-token", "x-auth-token", "x-vault-token" };
@@ -213,12 +214,20 @@ struct edit {
 	struct str by;
 };
 
+/* Where an action of a batch leads: a store for the bytes, the forge itself for their check. */
+struct link {
+	const char *action; /* where its name stands in the body */
+	struct str host;
+};
+
 struct edits {
 	struct session *s;
 	const struct protocol *p;
 	struct str body, host; /* where the marks are to be good */
 	struct edit *list;
 	size_t n;
+	struct link *links;
+	size_t nlinks;
 	const char *why;
 	bool first; /* the walk that only looks for hosts */
 	char room[HOST_MAX + 1];
@@ -358,41 +367,67 @@ static bool unwritable(struct str url)
 	return false;
 }
 
+static struct link *link_of(const struct edits *e, const char *action)
+{
+	for (size_t i = 0; i < e->nlinks; i++)
+		if (e->links[i].action == action)
+			return &e->links[i];
+	return NULL;
+}
+
+static int link_add(struct edits *e, const char *action, struct str host)
+{
+	struct link *l = link_of(e, action);
+
+	if (l && !str_eq(l->host, host)) {
+		e->why = "an action of its batch leads to more than one host";
+		return -EACCES;
+	}
+	if (l)
+		return 0;
+	if (e->nlinks == LINKS_MAX) {
+		e->why = "it hands out too many credentials at once";
+		return -E2BIG;
+	}
+	e->links[e->nlinks++] = (struct link){ action, arena_str(&e->s->arena, host) };
+	return 0;
+}
+
+static int lfs_href(struct edits *e, const char *action, struct str text)
+{
+	char room[HOST_MAX + 1];
+	struct str host, url = read_text(e, text), value = url;
+	size_t at, n;
+
+	if (unwritable(url) || !url_parts(e->s, url, &host, &at, &n, room)) {
+		e->why = "a link of its batch is not https://HOST/...";
+		return -EACCES;
+	}
+	if (e->first)
+		return link_add(e, action, host);
+	if (!signed_url(e->s, &value, &e->why))
+		return -EACCES;
+	return value.p == url.p ? 0 : edit_add(e, text, value);
+}
+
 /* objects[].actions.OPERATION.href, .header.NAME */
 static int on_lfs(void *owner, const struct json_step *path, size_t depth, struct str text)
 {
 	struct edits *e = owner;
-	struct str host, url, value;
-	char room[HOST_MAX + 1];
-	const char *blank;
-	size_t at, n;
+	const struct link *l;
+	const char *action, *blank;
 
 	if (depth < 5 || path[1].key.p || !path[2].key.p || !path[4].key.p ||
 	    !json_text_is(path[2].key, STR("actions")))
 		return 0;
-	if (depth == 5 && json_text_is(path[4].key, STR("href"))) {
-		url = read_text(e, text);
-		if (unwritable(url) || !url_parts(e->s, url, &host, &at, &n, room)) {
-			e->why = "a link of its batch is not https://HOST/...";
-			return -EACCES;
-		}
-		if (e->first) {
-			if (e->host.n && !str_eq(e->host, host)) {
-				e->why = "the links of its batch lead to more than one host";
-				return -EACCES;
-			}
-			memcpy(e->room, host.p, host.n);
-			e->host = (struct str){ e->room, host.n };
-			return 0;
-		}
-		value = url;
-		if (!signed_url(e->s, &value, &e->why))
-			return -EACCES;
-		return value.p == url.p ? 0 : edit_add(e, text, value);
-	}
+	action = path[3].key.p ? path[3].key.p : path[2].key.p;
+	if (depth == 5 && json_text_is(path[4].key, STR("href")))
+		return lfs_href(e, action, text);
 	if (e->first || depth != 6 || !path[5].key.p || !json_text_is(path[4].key, STR("header")) ||
 	    !secret_header(read_text(e, path[5].key)))
 		return 0;
+	l = link_of(e, action);
+	e->host = l ? l->host : (struct str){ NULL, 0 };
 	/* "Basic x": the scheme stays. */
 	blank = memchr(text.p, ' ', text.n);
 	if (blank) {
@@ -455,6 +490,7 @@ bool derive_body(struct session *s, const struct head *h, struct str body, struc
 		ok = is_form(h) ? form_tokens(&e) : walk(&e, on_token, false);
 		break;
 	case ANSWER_LFS:
+		e.links = arena_new(&s->arena, LINKS_MAX * sizeof(*e.links));
 		ok = walk(&e, on_lfs, true);
 		break;
 	case ANSWER_ECR:

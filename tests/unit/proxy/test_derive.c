@@ -267,7 +267,7 @@ static void test_redirect(void **state)
 
 static void test_lfs(void **state)
 {
-	const char *mark;
+	const char *mark, *verify;
 
 	ask("auth.test", "POST /o/r.git/info/lfs/objects/batch HTTP/1.1\r\nContent-Length: 0",
 	    JSON "{\"transfer\":\"basic\",\"objects\":[{\"oid\":\"1\",\"actions\":{\"download\":{"
@@ -284,6 +284,28 @@ static void test_lfs(void **state)
 	mark = mark_behind("\"Authorization\":\"Basic ");
 	sends("other.test", "PUT /o HTTP/1.1\r\nContent-Length: 0\r\nAuthorization: Basic %s", mark,
 	      "Authorization: Basic " TOKEN "\r\n");
+	/* As GitHub answers an upload: the bytes go to a store, and are confirmed to the forge. The
+	 * headers may stand before the link that they are for. */
+	ask("auth.test", "POST /o/r.git/info/lfs/objects/batch HTTP/1.1\r\nContent-Length: 0",
+	    JSON "{\"objects\":[{\"actions\":{\"upload\":{\"href\":\"https://other.test/"
+		 "o?X-Amz-Signature="
+		 "0123456789abcdef\"},\"verify\":{\"header\":{\"Authorization\":\"RemoteAuth " TOKEN
+		 "\"},\"href\":\"https://hub.reg.test/verify\"}}}]}");
+	assert_null(strstr(got, TOKEN));
+	mark = mark_behind("X-Amz-Signature=");
+	verify = mark_behind("RemoteAuth ");
+	sends("other.test", "PUT /o?X-Amz-Signature=%s HTTP/1.1\r\nContent-Length: 0", mark,
+	      "PUT /o?X-Amz-Signature=0123456789abcdef ");
+	sends("hub.reg.test",
+	      "POST /verify HTTP/1.1\r\nContent-Length: 0\r\nAuthorization: RemoteAuth %s", verify,
+	      "Authorization: RemoteAuth " TOKEN "\r\n");
+	sends("other.test", "GET /o HTTP/1.1\r\nAuthorization: RemoteAuth %s", verify, verify);
+	sends("hub.reg.test", "GET /o?X-Amz-Signature=%s HTTP/1.1", mark, mark);
+	refused("auth.test", "POST /o/r.git/info/lfs/objects/batch HTTP/1.1\r\nContent-Length: 0",
+		JSON "{\"objects\":[{\"actions\":{\"upload\":{\"header\":{\"Authorization\":"
+		     "\"Basic " TOKEN
+		     "\"},\"href\":\"https://other.test/\",\"href\":\"https://hub.reg.test/\"}}}]}",
+		"leads to more than one host");
 }
 
 static void test_ecr(void **state)
