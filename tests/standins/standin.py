@@ -4,6 +4,7 @@
 A stand-in reads DIR/NAME.json once (its world) and DIR/NAME.mode, when there is one, at each request (how it misbehaves now):
   delay    seconds before the answer          status   this status in place of any answer, with text of no use
   clock    seconds that its clock is ahead    and what the stand-in adds
+Of the world "idle" is common: seconds after which a connection without a request is closed.
 It writes DIR/NAME.log, a line of JSON a request: never a secret. GET /standin/state is for the test alone and not logged.
 """
 import base64, http.server, json, os, socketserver, ssl, subprocess, sys, threading, time
@@ -72,6 +73,7 @@ class Standin:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
             disable_nagle_algorithm = True
+            timeout = self.world.get('idle')
 
             def log_message(self, *a):
                 pass

@@ -227,7 +227,8 @@ enum proto_type {
 		       * admins */
 
 	/* broker -> egretd */
-	MSG_PROVIDER_END = 160, /* id of its MSG_PROVIDER_WANT, no answer: that one is ended */
+	MSG_PROVIDER_END = 160, /* id of its MSG_PROVIDER_WANT, FLAGS?, no answer: that one ends by
+				 * its socket's end, or is killed (PROVIDER_END_NOW) */
 	/* egretd -> broker */
 	MSG_FILE,      /* NAME (path), FD_VALUE? (read-only; root's), TEXT? (why there is none), no
 			* answer: a file that a credential names, at the start and when it changed */
@@ -257,6 +258,7 @@ enum proto_type {
 	MSG_JOB_SEALED, /* JOB, SEALED: takes the place of MSG_JOB_OPENED's */
 };
 #define LEASE_ALL 1u
+#define PROVIDER_END_NOW 1u
 #define JOB_ONCE 1u  /* its egretd ends with its last job: who runs the job sweeps up after it */
 #define MOUNT_DIR 1u /* the container has TRUST_DIR too */
 #define REGISTER_CONTAINERS_ONLY \

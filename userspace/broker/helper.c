@@ -57,8 +57,10 @@ static bool serves(const struct helper *h, const struct ask *a)
 	return h->bound && h->exec == a->exec && !memcmp(h->key, a->key, HELPER_KEY);
 }
 
-/* Its socket closed, its questions answered with why (NULL: it has none). */
-static void helper_free(struct helper *h, int err, const char *why)
+/* Its socket closed, its questions answered with why (NULL: it has none). By its socket's end it
+ * ends itself, and what it holds at its provider first; how: PROVIDER_END_NOW where it is not to
+ * be trusted with that. */
+static void helper_free(struct helper *h, int err, const char *why, uint64_t how)
 {
 	struct broker *b = h->b;
 	struct helper **at;
@@ -73,6 +75,7 @@ static void helper_free(struct helper *h, int err, const char *why)
 	if (h->fd >= 0)
 		close(h->fd);
 	msg_begin(&m, MSG_PROVIDER_END, h->want);
+	msg_put_u64(&m, TAG_FLAGS, how);
 	outbox_send(&b->egretd, &m);
 	for (;;) {
 		struct ask *a = b->asks;
@@ -104,7 +107,7 @@ static void on_idle(struct timer *t)
 	if (is_wanted(h) || (!h->bound && h->b->asking_jobs))
 		timer_set(h->b->loop, &h->timer, HELPER_IDLE_MS, on_idle, h);
 	else
-		helper_free(h, 0, NULL);
+		helper_free(h, 0, NULL, 0);
 }
 
 /* The one answer that a question can have; another is a process that has been taken over. */
@@ -127,7 +130,8 @@ static void answered(struct helper *h, struct msg_in *m)
 		a = a->next;
 	if (!a || !fits(a, m)) {
 		log_err("egret-provider gave an answer of another form; it is ended");
-		helper_free(h, -EBADMSG, "the provider's process gave an answer of another form");
+		helper_free(h, -EBADMSG, "the provider's process gave an answer of another form",
+			    PROVIDER_END_NOW);
 		return;
 	}
 	timer_set(h->b->loop, &h->timer, HELPER_IDLE_MS, on_idle, h);
@@ -161,7 +165,8 @@ static void on_frame(struct watch *w, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		helper_free(h, -EPIPE, "the provider's process ended before it answered");
+		helper_free(h, -EPIPE, "the provider's process ended before it answered",
+			    PROVIDER_END_NOW);
 		return;
 	}
 	answered(h, &m);
@@ -218,7 +223,8 @@ static void pump(struct helper *h)
 
 static void on_unborn(struct timer *t)
 {
-	helper_free(t->owner, -ETIMEDOUT, "egretd did not start the provider's process in time");
+	helper_free(t->owner, -ETIMEDOUT, "egretd did not start the provider's process in time",
+		    PROVIDER_END_NOW);
 }
 
 static void want(struct helper *h)
@@ -309,7 +315,8 @@ static void on_late(struct timer *t)
 
 	if (a->over) {
 		log_warn("egret-provider does not answer; it is ended");
-		helper_free(h, -ETIMEDOUT, "the provider's process did not answer");
+		helper_free(h, -ETIMEDOUT, "the provider's process did not answer",
+			    PROVIDER_END_NOW);
 		return;
 	}
 	if (!h) {
@@ -379,7 +386,7 @@ static bool evict(struct broker *b)
 {
 	for (struct helper *h = b->helpers; h; h = h->next) {
 		if (h->bound && h->fd >= 0 && !is_wanted(h)) {
-			helper_free(h, 0, NULL);
+			helper_free(h, 0, NULL, 0);
 			return true;
 		}
 	}
@@ -400,7 +407,7 @@ static void refused(struct helper *h, const struct msg_in *m)
 	if (msg_get_str(m, TAG_TEXT, PROTO_TEXT_MAX, &text) < 0)
 		text = STR("egretd could not start the provider's process");
 	text_escape(why, sizeof(why), text);
-	helper_free(h, -EIO, why);
+	helper_free(h, -EIO, why, PROVIDER_END_NOW);
 }
 
 bool helper_answer(struct broker *b, struct msg_in *m)
@@ -419,14 +426,16 @@ bool helper_answer(struct broker *b, struct msg_in *m)
 		return true;
 	}
 	if (msg_take_fd(m, TAG_FD_PEER, &fd) < 0) {
-		helper_free(h, -EBADMSG, "egretd gave no socket of a provider's process");
+		helper_free(h, -EBADMSG, "egretd gave no socket of a provider's process",
+			    PROVIDER_END_NOW);
 		return true;
 	}
 	h->fd = fd;
 	outbox_init(&h->out, fd);
 	h->out.watch = &h->watch;
 	if (watch_add(b->loop, &h->watch, fd, EPOLLIN, on_frame, h) < 0) {
-		helper_free(h, -EIO, "the provider's process cannot be listened to");
+		helper_free(h, -EIO, "the provider's process cannot be listened to",
+			    PROVIDER_END_NOW);
 		return true;
 	}
 	timer_set(b->loop, &h->timer, HELPER_IDLE_MS, on_idle, h);
@@ -446,7 +455,7 @@ void helpers_done(struct broker *b)
 {
 	timer_del(&b->warming);
 	while (b->helpers)
-		helper_free(b->helpers, -ESHUTDOWN, "egret-broker ends");
+		helper_free(b->helpers, -ESHUTDOWN, "egret-broker ends", 0);
 	while (b->asks)
 		finish(b, b->asks, -ESHUTDOWN, NULL, "egret-broker ends");
 }

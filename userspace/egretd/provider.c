@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LAST_MS 30000 /* to revoke what a dead broker did not write down */
+#define LAST_MS 30000 /* to revoke what a dead broker did not write down, to end a login */
 
 struct asker {
 	struct asker *next;
@@ -22,8 +22,14 @@ struct asker {
 	struct watch ended;
 	struct timer last;
 	uint32_t id; /* of the broker's question */
-	bool asked;  /* to end */
+	bool asked;  /* to end: its place is another's */
 };
+
+static void ask_to_end(struct asker *p)
+{
+	p->d->nproviders -= !p->asked;
+	p->asked = true;
+}
 
 static void asker_free(struct asker *p)
 {
@@ -32,7 +38,7 @@ static void asker_free(struct asker *p)
 	for (at = &p->d->providers; *at != p; at = &(*at)->next)
 		;
 	*at = p->next;
-	p->d->nproviders--;
+	ask_to_end(p);
 	timer_del(&p->last);
 	watch_del(&p->ended);
 	child_done(&p->child);
@@ -137,24 +143,30 @@ void provider_want(struct daemon *d, const struct msg_in *m)
 	}
 }
 
-void provider_end(struct daemon *d, uint32_t id)
-{
-	for (struct asker *p = d->providers; p; p = p->next) {
-		if (p->id != id)
-			continue;
-		p->asked = true;
-		child_kill(&p->child, SIGKILL);
-		return;
-	}
-}
-
 static void on_last(struct timer *t)
 {
 	struct asker *p = t->owner;
 
-	log_warn("egret-provider %d outlives its broker; it is killed", (int)p->child.pid);
-	p->asked = true;
+	log_warn("egret-provider %d does not end; it is killed", (int)p->child.pid);
+	ask_to_end(p);
 	child_kill(&p->child, SIGKILL);
+}
+
+void provider_end(struct daemon *d, const struct msg_in *m)
+{
+	struct asker *p = d->providers;
+	uint64_t how = 0;
+
+	while (p && p->id != m->id)
+		p = p->next;
+	if (!p)
+		return;
+	(void)!msg_get_u64(m, TAG_FLAGS, &how);
+	ask_to_end(p);
+	if (how & PROVIDER_END_NOW)
+		child_kill(&p->child, SIGKILL);
+	else
+		timer_set(d->loop, &p->last, LAST_MS, on_last, p);
 }
 
 void providers_broker_gone(struct daemon *d)

@@ -14,7 +14,7 @@
 /* MSG_PROVIDER_WANT of the broker; answers it. */
 void provider_want(struct daemon *d, const struct msg_in *m);
 /* MSG_PROVIDER_END. One of an egretd before this one is not known: it ends with its socket. */
-void provider_end(struct daemon *d, uint32_t id);
+void provider_end(struct daemon *d, const struct msg_in *m);
 /* The broker has died: what they hold without its knowledge they revoke, and end. */
 void providers_broker_gone(struct daemon *d);
 void providers_stop(struct daemon *d); /* after the broker was */

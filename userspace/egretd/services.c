@@ -121,7 +121,7 @@ static void on_broker(struct daemon *d, struct msg_in *m)
 		provider_want(d, m);
 		break;
 	case MSG_PROVIDER_END:
-		provider_end(d, m->id);
+		provider_end(d, m);
 		break;
 	case MSG_JOB_SEALED:
 		rekey_job(d, m);
