@@ -93,7 +93,7 @@ struct session {
 	struct buf target;   /* the canonical target */
 	struct scrub *scrub; /* of the exchange's host; or NULL */
 	struct timer timer;  /* the state's deadline */
-	struct timer kick;   /* bytes are there already */
+	struct timer kick;   /* bytes are there already, or nothing followed those that are held */
 	struct relay *relay;
 	size_t relay_head; /* bytes of the 101, which is no part of what the two say */
 	uint64_t progress; /* clock_now of the last byte */
@@ -110,6 +110,7 @@ void session_linger(struct session *s);
 session_connect_fn session_connect_handler(void);
 void session_deadline(struct session *s, uint64_t ms);
 void session_want(struct session *s);
+void session_kick(struct session *s, uint64_t ms);
 void exchange_drop(
 	struct session *s); /* cancels what the exchange waits for, gives the upstream back */
 
@@ -139,6 +140,7 @@ void forward_client_readable(struct session *s);
 void forward_client_writable(struct session *s);
 void forward_idle(struct session *s); /* a deadline passed */
 
+void forward_quiet(struct session *s);
 /* upgraded.c */
 void upgraded_start(struct session *s);
 void upgraded_stop(struct session *s, enum reason r, const char *message);

@@ -14,6 +14,7 @@
 #define READ_SIZE 16384u /* one TLS record */
 #define READS_MAX 16	 /* a turn: others want theirs */
 #define GATHER 16384u	 /* small parts behind a head go with it in one write */
+#define LITTLE 3u	 /* of a value, all of which has 16 bytes and more */
 
 void flow_init(struct flow *f, size_t buffer, size_t head)
 {
@@ -42,7 +43,8 @@ void flow_reset(struct flow *f)
 		wipe(f->out.p, f->out.size);
 	f->secret = false;
 	f->out.n = f->out_at = 0;
-	f->window.n = 0;
+	f->window.n = f->said = 0;
+	f->quiet = false;
 	f->pending.n = 0;
 	f->scrub = NULL;
 	f->recode = NULL;
@@ -202,7 +204,7 @@ static bool emit(struct flow *f, struct str s, bool stays)
 
 static bool emit_scrubbed(struct flow *f, struct str s, bool last)
 {
-	size_t sure;
+	size_t sure, from;
 	bool ok;
 
 	if (!f->window.n) {
@@ -214,9 +216,29 @@ static bool emit_scrubbed(struct flow *f, struct str s, bool last)
 	if (buf_add_str(&f->window, s) < 0)
 		return false;
 	f->scrubbed += scrub_bytes(f->scrub, f->window.p, f->window.n, last, &sure);
-	ok = !sure || emit(f, (struct str){ f->window.p, sure }, false);
+	from = f->said < sure ? f->said : sure;
+	ok = from == sure || emit(f, (struct str){ f->window.p + from, sure - from }, false);
 	buf_consume(&f->window, sure);
+	f->said -= from;
 	return ok;
+}
+
+bool flow_holds_little(const struct flow *f)
+{
+	return f->window.n > f->said && f->window.n <= LITTLE && !f->recode;
+}
+
+/* It stays in the window: if it was the start of a value after all, the rest does not go out. */
+static bool let_go(struct flow *f)
+{
+	struct str s = { f->window.p + f->said, f->window.n - f->said };
+
+	f->quiet = false;
+	/* What was read before it is not written yet: more may have followed by then. */
+	if (!flow_holds_little(f) || f->pending.n)
+		return true;
+	f->said = f->window.n;
+	return emit(f, s, false);
 }
 
 /* Is what was parsed the end of a body whose length was said? */
@@ -276,6 +298,19 @@ static bool put_part(struct flow *f)
 	return !s.n || emit(f, s, false);
 }
 
+size_t flow_scrub_fields(const struct scrub *s, struct field *fields, size_t n)
+{
+	size_t found = 0, sure;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct str parts[] = { fields[i].name, fields[i].written, fields[i].value };
+
+		for (size_t k = 0; k < ARRAY_SIZE(parts); k++)
+			found += scrub_bytes(s, (char *)parts[k].p, parts[k].n, true, &sure);
+	}
+	return found;
+}
+
 static bool end(struct flow *f)
 {
 	struct field *t = f->parser->trailers;
@@ -292,13 +327,8 @@ static bool end(struct flow *f)
 		return false;
 	if (f->kind != BODY_CHUNKED && !f->to_lane)
 		return true;
-	for (size_t i = 0; f->scrub && i < n; i++) {
-		size_t sure;
-
-		/* Both lie in the arena, so they can be written over. */
-		scrub_bytes(f->scrub, (char *)t[i].written.p, t[i].written.n, true, &sure);
-		scrub_bytes(f->scrub, (char *)t[i].value.p, t[i].value.n, true, &sure);
-	}
+	if (f->scrub)
+		f->scrubbed += flow_scrub_fields(f->scrub, t, n);
 	return f->to_lane ? h2_lane_end(f->to_lane, t, n) == 0 : h1_write_end(&f->out, t, n) == 0;
 }
 
@@ -310,6 +340,8 @@ static enum flow_state parse(struct flow *f)
 		buf_consume(&f->out, f->out_at);
 		f->out_at = 0;
 	}
+	if (f->quiet && !let_go(f))
+		return FLOW_FAULT;
 	while (!f->ended && !f->pending.n && f->out.n - f->out_at < f->buffer &&
 	       !(f->to_lane && h2_lane_queued(f->to_lane) >= f->buffer)) {
 		if (f->nparts) {

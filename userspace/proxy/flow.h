@@ -41,6 +41,8 @@ struct flow {
 	size_t out_at;
 	struct str pending;	   /* body bytes in `in`, written from there */
 	struct buf window;	   /* held back while scrubbing */
+	size_t said;		   /* of it: went out already, when nothing followed (quiet) */
+	bool quiet;		   /* nothing has followed for a while */
 	const struct scrub *scrub; /* or NULL */
 	/* Body bytes become others on their way, in `to`; without `to`: the body ends here. false:
 	 * refused, parser->why says. NULL: they go as they are. */
@@ -87,6 +89,11 @@ int flow_request(struct flow *f, const struct head *h, bool tls, struct str targ
 int flow_answer(struct flow *f, const struct head *h, const struct h1_out *o) MUST_CHECK;
 /* Something waits to be written. */
 bool flow_has_output(const struct flow *f);
+/* Names, in both spellings, and values lie in the arena, so they can be written over. */
+size_t flow_scrub_fields(const struct scrub *s, struct field *fields, size_t n);
+/* What is held back is so little that it goes out if nothing follows: a peer may be waiting for its
+ * message's last byte. */
+bool flow_holds_little(const struct flow *f);
 static inline bool flow_has_input(const struct flow *f)
 {
 	return f->in.n > f->in_at;

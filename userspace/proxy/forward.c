@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define QUIET_MS 20 /* held back no longer: see flow_holds_little */
+
 static void forward_up(struct session *s, bool may_read);
 static void forward_down(struct session *s, bool may_read);
 static bool on_answer_head(struct flow *f, void *owner);
@@ -345,6 +347,8 @@ static void forward_down(struct session *s, bool may_read)
 	x->down_write_waits = false;
 	switch (st) {
 	case FLOW_READ:
+		if (flow_holds_little(&s->down))
+			session_kick(s, QUIET_MS);
 		break;
 	case FLOW_WRITE:
 		x->down_write_waits = true;
@@ -376,6 +380,12 @@ static void forward_down(struct session *s, bool may_read)
 		return;
 	}
 	forward_want(s);
+}
+
+void forward_quiet(struct session *s)
+{
+	s->down.quiet = true;
+	forward_down(s, false);
 }
 
 /* ---- the answer's head ---- */
@@ -531,12 +541,7 @@ static bool on_answer_head(struct flow *f, void *owner)
 	if (f->scrub) {
 		/* The head lies in the arena, so it can be written over; the length stays. */
 		scrub_bytes(f->scrub, (char *)h->reason.p, h->reason.n, true, &sure);
-		for (size_t i = 0; i < h->n; i++) {
-			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].written.p,
-						   h->fields[i].written.n, true, &sure);
-			f->scrubbed += scrub_bytes(f->scrub, (char *)h->fields[i].value.p,
-						   h->fields[i].value.n, true, &sure);
-		}
+		f->scrubbed += flow_scrub_fields(f->scrub, h->fields, h->n);
 	}
 	if (h->status / 100 == 1)
 		return interim(s, h);

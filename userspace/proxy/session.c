@@ -186,6 +186,13 @@ static void on_kick(struct timer *t)
 
 	if (s->state == SESSION_HEAD)
 		read_head(s, false);
+	else if (s->state == SESSION_FORWARD)
+		forward_quiet(s);
+}
+
+void session_kick(struct session *s, uint64_t ms)
+{
+	timer_set(s->px->loop, &s->kick, ms, on_kick, s);
 }
 
 /* ---- the streams' events ---- */
@@ -445,7 +452,7 @@ void session_next(struct session *s)
 	s->state = SESSION_HEAD;
 	session_deadline(s, s->px->limits.header_ms);
 	/* By the loop, not by recursion: a client may have pipelined thousands. */
-	timer_set(s->px->loop, &s->kick, 0, on_kick, s);
+	session_kick(s, 0);
 	session_want(s);
 }
 

@@ -7,13 +7,15 @@
  */
 #include "session_rig.h"
 
+#include "base/secret.h"
 #include "http/fields.h"
 
 static const char policy_text[] =
 	"{ \"version\": 1, \"name\": \"two\", \"mode\": \"enforce\", \"for\": [ { \"repo\": "
 	"\"a/b\" } ], "
 	"\"rules\": [ { \"id\": \"ok\", \"allow\": \"GET,HEAD,POST https://api.test/ok/**\" }, "
-	"{ \"id\": \"no\", \"deny\": \"https://api.test/ok/no/**\" } ] }";
+	"{ \"id\": \"no\", \"deny\": \"https://api.test/ok/no/**\" }, "
+	"{ \"id\": \"own\", \"allow\": \"GET https://gh.test/**\", \"credential\": \"gh\" } ] }";
 static const char credential_text[] =
 	"{ \"name\": \"gh\", \"provider\": \"store\", \"value\": \"gh\", \"for\": \"any\", "
 	"\"hosts\": [\"gh.test\"],\n"
@@ -102,13 +104,18 @@ static int up(void **state)
 	return rig_up_with(policy_text, credential_text);
 }
 
-static void job_speaks_h2(void)
+static void job_speaks_h2_of(const char *host)
 {
-	rig.where =
-		(struct origin){ .synthetic = true, .port = 443, .name = "api.test", .name_n = 8 };
+	rig.where = (struct origin){ .synthetic = true, .port = 443, .name_n = strlen(host) };
+	memcpy(rig.where.name, host, rig.where.name_n);
 	two.front = h2_new(true, &limits, &job_calls, NULL);
 	two.job = h2_new(false, &limits, &job_calls, NULL);
 	spin();
+}
+
+static void job_speaks_h2(void)
+{
+	job_speaks_h2_of("api.test");
 }
 
 static void origin_speaks_h2(void)
@@ -272,6 +279,70 @@ static void test_trailers(void **state)
 		assert_int_equal(h2_lane_end(two.asked[i], &sum, 1), 0);
 		spin();
 		assert_string_equal(hear(rig.client), rows[i].got);
+	}
+}
+
+#define HEX "7333637233742f76616c75652b30313233343536373839" /* of SECRET */
+
+/* The origin writes a leased value back in interim answer, head, body and trailers, also as a name,
+ * which HTTP/2 has in one spelling only: to a client of either wire. */
+static void test_written_back(void **state)
+{
+	struct field hint = FIELD("link", SECRET),
+		     head[] = { FIELD("x-echo", SECRET), FIELD("x-" HEX, "1") },
+		     sum[] = { FIELD("x-sum", SECRET), FIELD("y-" HEX, "2") };
+	struct h2_lane *l = NULL;
+	char said[4096];
+	struct h1 m = { 0 };
+
+	origin_speaks_h2();
+	for (unsigned h2 = 0; h2 < 2; h2++) {
+		size_t n = 0;
+
+		if (h2) {
+			job_leaves();
+			job_speaks_h2_of("gh.test");
+			l = ask("GET", "gh.test", "/x", NULL, 0, true);
+		} else {
+			job_connects(true, "gh.test", 443);
+			say(rig.client, "GET /x HTTP/1.1\r\nHost: gh.test\r\nTE: trailers\r\n"
+					"Connection: TE\r\n\r\n");
+			spin();
+		}
+		assert_int_equal(h2_lane_next(two.asked[h2], &m), H1_HEAD);
+		assert_string_equal(field_of(&m, "authorization"), "Bearer " SECRET);
+		answer(two.asked[h2], 103, &hint, 1, false);
+		answer(two.asked[h2], 200, head, 2, false);
+		assert_int_equal(h2_lane_write(two.asked[h2], STR("<" SECRET ">")), 0);
+		assert_int_equal(h2_lane_end(two.asked[h2], sum, 2), 0);
+		spin();
+		if (!h2) {
+			copy(said, hear(rig.client));
+		} else {
+			for (enum h1_event ev; (ev = h2_lane_next(l, &m)) != H1_MORE;) {
+				const struct field *f = ev == H1_HEAD ? m.head.fields : m.trailers;
+				size_t k = ev == H1_HEAD  ? m.head.n
+					   : ev == H1_END ? m.ntrailers
+							  : 0;
+
+				for (; k; k--, f++)
+					n += (size_t)snprintf(said + n, sizeof(said) - n,
+							      "%.*s: %.*s\n", STR_ARG(f->name),
+							      STR_ARG(f->value));
+				if (ev == H1_BODY)
+					n += (size_t)snprintf(said + n, sizeof(said) - n, "%.*s\n",
+							      STR_ARG(m.body));
+				if (ev == H1_END && m.head.status / 100 != 1)
+					break;
+			}
+			h2_lane_close(l);
+		}
+		assert_non_null(strstr(said, "link: ***********************"));
+		assert_non_null(strstr(said, "x-echo: ***********************"));
+		assert_non_null(strstr(said, "<***********************>"));
+		assert_non_null(strstr(said, "x-sum: ***********************"));
+		assert_null(strstr(said, SECRET));
+		assert_null(strstr(said, HEX));
 	}
 }
 
@@ -499,9 +570,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_expect_to_h2), T(test_expect_from_h2), T(test_trailers),
-		T(test_again),	      T(test_left),	      T(test_hostile),
+		T(test_written_back), T(test_again),	      T(test_left),
+		T(test_hostile),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (secret_arena_init(1 << 18) < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
