@@ -128,6 +128,23 @@ static void on_recorded(void *owner, int err, uint64_t n)
 	forward_start(s);
 }
 
+/* It was renewed, exchanged or revoked since it was looked for, while the upstream was dialled:
+ * what there is now goes with the request, once. */
+static bool lease_again(struct session *s)
+{
+	struct exchange *x = &s->x;
+
+	if (x->credential < 0 || x->recorded || x->leased_again || exchange_lease(s))
+		return false;
+	x->leased_again = true;
+	upstream_put(s->px, TAKE_PTR(x->up), true); /* nothing was sent on it */
+	s->up.to = s->down.from = NULL;
+	s->up.to_lane = s->down.from_lane = NULL;
+	x->want_credential =
+		creds_get_scope(s->px, x->credential, str_of(x->resign.scope), on_credential, s);
+	return true;
+}
+
 static void on_upstream(void *owner, struct upstream *u, const struct upstream_fault *f)
 {
 	struct session *s = owner;
@@ -155,6 +172,8 @@ static void on_upstream(void *owner, struct upstream *u, const struct upstream_f
 			     (int)x->rq.host_n, x->rq.host);
 		return;
 	}
+	if (lease_again(s))
+		return;
 	if (x->recorded) { /* the retry of a recorded request */
 		forward_start(s);
 		return;

@@ -62,6 +62,7 @@ struct exchange {
 	struct record_wait *want_record;
 	struct upstream *up;
 	bool retried;
+	bool leased_again;	 /* its lease went while the upstream was dialled */
 	bool up_done, down_done; /* request sent; answer passed on */
 	bool up_lost;		 /* the upstream takes no more of the request */
 	bool up_write_waits, down_write_waits;
@@ -109,8 +110,8 @@ void session_next(struct session *s);  /* the exchange is over: the next request
 void session_linger(struct session *s);
 session_connect_fn session_connect_handler(void);
 void session_deadline(struct session *s, uint64_t ms);
-void session_want(struct session *s);
 void session_kick(struct session *s, uint64_t ms);
+void session_want(struct session *s);
 void exchange_drop(
 	struct session *s); /* cancels what the exchange waits for, gives the upstream back */
 
@@ -139,8 +140,8 @@ void forward_start(struct session *s); /* the record is written */
 void forward_client_readable(struct session *s);
 void forward_client_writable(struct session *s);
 void forward_idle(struct session *s); /* a deadline passed */
-
 void forward_quiet(struct session *s);
+
 /* upgraded.c */
 void upgraded_start(struct session *s);
 void upgraded_stop(struct session *s, enum reason r, const char *message);

@@ -54,6 +54,7 @@ static struct {
 	struct upstream *idle;
 	struct h2 *h2; /* origins speak HTTP/2, on this connection */
 	enum reason dial_fault;
+	unsigned dial_ms; /* a dial takes so long */
 	bool unverified;
 	char events[65536];
 	struct upstream_ask last_ask;
@@ -136,7 +137,7 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	snprintf(rig.last_host, sizeof(rig.last_host), "%.*s", STR_ARG(ask->host));
 	snprintf(rig.last_credential, sizeof(rig.last_credential), "%.*s",
 		 STR_ARG(ask->credential));
-	timer_set(px->loop, &w->timer, 0, upstream_ready, w);
+	timer_set(px->loop, &w->timer, rig.dial_ms, upstream_ready, w);
 	return w;
 }
 

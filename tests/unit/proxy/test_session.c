@@ -492,6 +492,25 @@ static void test_credential_fails(void **state)
 	assert_int_equal(rig.dialled, 0);
 }
 
+/* A lease that ends while the upstream is dialled: the next one goes with the request. */
+static void test_lease_gone(void **state)
+{
+	rig.secret = "first-value-0123456789";
+	rig.expires = clock_wall_us() + 150000;
+	rig.dial_ms = 250;
+	job_connects(true, "gh.test", 443);
+	say(rig.client, "POST /releases HTTP/1.1\r\nHost: gh.test\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(rig.leases_asked, 1);
+	rig.secret = "second-value-0123456789";
+	rig.expires = 0;
+	turn_ms(600);
+	assert_int_equal(rig.leases_asked, 2);
+	assert_int_equal(rig.dialled, 1);
+	assert_says(hear(rig.origin[0]), "Bearer second-value-0123456789\r\n");
+	assert_string_equal(rig.events, "http.request:allow:rule ");
+	say(rig.origin[0], "HTTP/1.1 204 No\r\n\r\n");
+}
+
 static void on_tunnel(struct proxy *px, int fd, const struct origin *o)
 {
 	char text[32] = "";
@@ -548,6 +567,7 @@ int main(void)
 		T(test_dial_faults),
 		T(test_credential),
 		T(test_credential_fails),
+		T(test_lease_gone),
 		T(test_explicit_proxy),
 	};
 
