@@ -82,4 +82,13 @@ named web '{ "ref": "main" }' >"$TMP/cred2.json"
 like "$(asks acme/web main 2>&1)" 'two credentials named key fit this job equally well' "two that fit equally refuse the job, in words"
 named web '{ "repo": "acme/web" }' >"$TMP/cred2.json"
 like "$(asks acme/web main 2>&1)" '"key" is also the name of .*cred.json, and both are for the same jobs' "what is sure is said when they are read, with both files"
+
+# ---- one variable of each name ----
+holds() { printf '{ "name": "%s", "provider": "store", "value": "dev", "for": [ %s ], "hosts": ["api.test"], "inject": { "header": "X-%s" }, "placeholder": { "env": ["API_TOKEN", "OWN_%s"], "value": "%s" } }' "$1" "$2" "$1" "$1" "$3"; }
+holds one '{ "repo": "acme/web" }' egret__one__ >"$CREDENTIAL"
+policy '"allow": "GET https://api.test/**"'
+both() { holds two "$1" "$2" >"$TMP/cred2.json"; JOB_OPTS=(--credential "$TMP/cred2.json" --label event=push --label repo=acme/web --label ref=main); job bash -c 'echo "$API_TOKEN $OWN_one $OWN_two"' 2>&1; }
+like "$(both '{ "ref": "main" }' egret__two__)" 'put another placeholder into the variable API_TOKEN each' "two that fill one variable refuse the job, in words"
+like "$(both '{ "repo": "acme/web" }' egret__two__)" 'placeholder: API_TOKEN is filled by .*cred.json too, with another text' "what is sure is said when they are read"
+is "$(both '{ "ref": "main" }' egret__one__)" 'egret__one__ egret__one__ egret__one__' "one text for both does no harm"
 done_testing

@@ -138,24 +138,50 @@ static int choose(struct choice *to, struct str image, size_t from, int keys, ch
 	return 0;
 }
 
-static void add_placeholder(struct job *j, const struct credential *c)
+static int add_variable(struct job *j, struct str entry, struct str key, char *why, size_t n)
+{
+	for (unsigned i = 0; i < j->nplaceholders; i++) {
+		struct str o = j->placeholders[i];
+
+		if (str_eq(o, entry))
+			return 0;
+		if (o.n <= key.n || memcmp(o.p, key.p, key.n) != 0 || o.p[key.n] != '=')
+			continue;
+		snprintf(why, n,
+			 "two credentials that are for this job put another placeholder into the "
+			 "variable %.*s each: let one of them have another variable, or another "
+			 "`for`",
+			 STR_ARG(key));
+		return -ENOTUNIQ;
+	}
+	if (j->nplaceholders == ARRAY_SIZE(j->placeholders)) {
+		snprintf(why, n, "the credentials of this job fill more than %zu variables",
+			 ARRAY_SIZE(j->placeholders));
+		return -E2BIG;
+	}
+	j->placeholders[j->nplaceholders++] = entry;
+	return 0;
+}
+
+static int add_placeholder(struct job *j, const struct credential *c, char *why, size_t n)
 {
 	struct str env, value = credential_placeholder(c);
 	size_t at = 0;
+	int r = 0;
 
-	while (credential_each_env(c, &at, &env) &&
-	       j->nplaceholders < ARRAY_SIZE(j->placeholders)) {
+	while (r == 0 && credential_each_env(c, &at, &env)) {
 		size_t size = env.n + value.n + 2;
 		char *entry = arena_new(&j->arena, size);
 
 		snprintf(entry, size, "%.*s=%.*s", STR_ARG(env), STR_ARG(value));
-		j->placeholders[j->nplaceholders++] = str_of(entry);
+		r = add_variable(j, str_of(entry), env, why, n);
 	}
 	/* Clients of AWS ask 169.254.170.2 for keys then, which is the job's own proxy. */
-	if (credential_provider(c) == PROVIDER_AWS &&
-	    j->nplaceholders < ARRAY_SIZE(j->placeholders))
-		j->placeholders[j->nplaceholders++] =
-			STR("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=" CREDENTIAL_AWS_PATH);
+	if (r == 0 && credential_provider(c) == PROVIDER_AWS)
+		r = add_variable(j,
+				 STR("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=" CREDENTIAL_AWS_PATH),
+				 STR("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), why, n);
+	return r;
 }
 
 static int select_credentials(struct job *j, char *why, size_t n)
@@ -199,7 +225,9 @@ static int select_credentials(struct job *j, char *why, size_t n)
 				 STR_ARG(credential_name(&c)), o->keys);
 			return -ENOTUNIQ;
 		}
-		add_placeholder(j, &c);
+		r = add_placeholder(j, &c, why, n);
+		if (r < 0)
+			return r;
 	}
 	return chosen.n ? pack_write(images, chosen.n, &j->creds) : 0;
 }

@@ -307,6 +307,24 @@ static void check_baseline(struct compile *c, const struct unit *u)
 			 "capabilities");
 }
 
+/* Two that surely come together, and a job has one variable of each name. */
+static void check_variables(struct compile *c, const struct unit *a, const struct unit *b)
+{
+	const struct credential_model *x = a->credential, *y = b->credential;
+
+	if (str_eq(x->name, y->name) || str_eq(x->placeholder, y->placeholder) ||
+	    !fors_tie(x->fors, y->fors))
+		return;
+	for (unsigned i = 0; i < x->nenv; i++)
+		for (unsigned k = 0; k < y->nenv; k++)
+			if (str_eq(x->env[i], y->env[k]))
+				diag_add(
+					&c->out->errors, &b->file, y->at, STR("placeholder"),
+					"%.*s is filled by %.*s too, with another text and for the "
+					"same jobs",
+					STR_ARG(y->env[k]), STR_ARG(a->source->name));
+}
+
 static void check_names(struct compile *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
@@ -327,6 +345,8 @@ static void check_names(struct compile *c)
 					 "\"%.*s\" is also the name of %.*s, and both are for the "
 					 "same jobs: let one's \"for\" say more",
 					 STR_ARG(b->credential->name), STR_ARG(a->source->name));
+			if (a->credential && b->credential)
+				check_variables(c, a, b);
 		}
 	}
 }

@@ -92,4 +92,43 @@ static void credentials_of_one_name(void **state)
 	}
 }
 
+/* Several names, and a job has one variable of each name. */
+static void variables_of_two(void **state)
+{
+	static const struct {
+		const char *jobs, *env, *value;
+		bool clash;
+	} rows[] = {
+		{ "\"any\"", "\"A\", \"GH_TOKEN\"", "egret__two__", true },
+		{ "\"any\"", "\"A\"", "egret__two__", false },
+		{ "\"any\"", "\"GH_TOKEN\"", "egret__one__", false },
+		/* Seen when there is a job. */
+		{ "[ { \"repo\": \"acme/web\" } ]", "\"GH_TOKEN\"", "egret__two__", false },
+	};
+	static const char form[] =
+		"{ \"name\": \"%s\", \"provider\": \"store\", \"value\": \"s\", \"for\": %s, "
+		"\"hosts\": [\"a.example.net\"], \"inject\": { \"header\": \"x-%s\" }, "
+		"\"placeholder\": { \"env\": [%s], \"value\": \"%s\" } }";
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct source s[] = { { SOURCE_CREDENTIAL, STR("one.json"), { 0 } },
+				      { SOURCE_CREDENTIAL, STR("two.json"), { 0 } } };
+		char text[2][512];
+		struct compiled c;
+
+		(void)snprintf(text[0], sizeof(text[0]), form, "one", "\"any\"", "one",
+			       "\"GH_TOKEN\"", "egret__one__");
+		(void)snprintf(text[1], sizeof(text[1]), form, "two", rows[i].jobs, "two",
+			       rows[i].env, rows[i].value);
+		s[0].text = str_of(text[0]);
+		s[1].text = str_of(text[1]);
+		assert_int_equal(policy_compile(s, 2, 0, &c), rows[i].clash ? -22 : 0);
+		if (rows[i].clash)
+			assert_non_null(strstr(c.errors.text.p,
+					       "two.json:1:1: placeholder: GH_TOKEN is filled by "
+					       "one.json too"));
+		compiled_done(&c);
+	}
+}
+
 #endif

@@ -491,6 +491,7 @@ int main(void)
 		cmocka_unit_test(no_references),
 		cmocka_unit_test(policy_and_credential),
 		cmocka_unit_test(credentials_of_one_name),
+		cmocka_unit_test(variables_of_two),
 		cmocka_unit_test(include_role_baseline),
 		cmocka_unit_test(whom),
 	};
