@@ -249,6 +249,10 @@ echo v | "$EGRET" secret set callers-x && "$EGRET" secret remove callers-x
 "$EGRET" override audit --repo none --ttl 1s --reason callers --json >"$TMP/override.json"
 is "$? $(jq -c '[.ok, .seconds, (.message | startswith("jobs of this repository, as the runner says, unsigned, "))]' "$TMP/override.json")" "0 [true,1,true]" "egret override --json"
 is "$("$EGRET" status --json | jq -r '.overrides')" 1 "the figure of egret status --json"
+"$EGRET" override audit --repo second --ttl 1m --reason 'two at once' >/dev/null
+is "$("$EGRET" status --json | jq -r '[(.overrides | tonumber) == (.override_list | length), ([.override_list[] | select(startswith("second audit until ") and endswith(": two at once"))] | length)] | join(" ")')" \
+	"true 1" "and each of several, in a list"
+is "$("$EGRET" status --json | jq -c --stream 'select(length == 2 and (.[0] | length) == 1) | .[0][0]' | sort | uniq -d)" '' "no key stands there twice"
 frame() { # uid, type of a message, a NAME (tag 5): the type of the answer
 	in_host setpriv --reuid="$1" --regid="$1" --clear-groups env PATH=/usr/bin:/bin python3 -c 'import socket, struct, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(10); s.connect(sys.argv[1])

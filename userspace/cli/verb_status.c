@@ -27,6 +27,26 @@ static int next(int sock, struct msg_in *m)
 	return r;
 }
 
+/* A key of which there may be several: a list in JSON, where an object has each key once. */
+#define MANY "override"
+
+static void print_many(const struct msg_in *m)
+{
+	bool first = true;
+	struct str line;
+	size_t at = 0;
+
+	printf("\"" MANY "_list\":[");
+	while (msg_each(m, TAG_TEXT, &at, &line)) {
+		if (!str_starts(line, MANY "="))
+			continue;
+		printf("%s", first ? "" : ",");
+		json_print_text((struct str){ line.p + sizeof(MANY), line.n - sizeof(MANY) });
+		first = false;
+	}
+	printf("],");
+}
+
 static void print_lines(const struct msg_in *m, bool json)
 {
 	struct str line;
@@ -37,15 +57,17 @@ static void print_lines(const struct msg_in *m, bool json)
 		size_t n = eq ? (size_t)(eq - line.p) : line.n;
 		struct str value = eq ? (struct str){ eq + 1, line.n - n - 1 } : STR("");
 
-		if (json) {
+		if (!json) {
+			printf("%-20.*s %.*s\n", (int)n, line.p, STR_ARG(value));
+		} else if (!str_starts(line, MANY "=")) {
 			json_print_text((struct str){ line.p, n });
 			putchar(':');
 			json_print_text(value);
 			putchar(',');
-		} else {
-			printf("%-20.*s %.*s\n", (int)n, line.p, STR_ARG(value));
 		}
 	}
+	if (json)
+		print_many(m);
 }
 
 int verb_status(int argc, char **argv)
