@@ -17,7 +17,8 @@ read -r HTTPS _ <"$TMP/ports"
 ISSUER=https://issuer.test:$HTTPS/good
 EXTRA_HOSTS[issuer.test]=127.0.0.1
 FIXED=https://issuer.test:$HTTPS/fixed
-daemon_config "\"identity\": [ { \"issuer\": \"$ISSUER\", \"kind\": \"github\" }, { \"issuer\": \"$FIXED\", \"kind\": \"gitlab\", \"audience\": \"https://egret.test\" } ]"
+# Two of one kind, as where jobs of the public forge run beside those of one's own.
+daemon_config "\"identity\": [ { \"issuer\": \"https://issuer.test:$HTTPS/first\", \"kind\": \"github\" }, { \"issuer\": \"$ISSUER\", \"kind\": \"github\" }, { \"issuer\": \"$FIXED\", \"kind\": \"gitlab\", \"audience\": \"https://egret.test\" } ]"
 cat >"$TMP/policies/release.json" <<'END'
 { "name": "release", "for": [ { "repo_id": "8412", "environment": "production" } ], "rules": [ { "allow": "GET https://api.test/**" } ] }
 END
@@ -44,7 +45,7 @@ out=$(register '{}')
 job=$(sed -n 's/^job //p' <<<"$out")
 like "$(cat "$TMP/audience")" "^egret/$(uname -n)/[0-9a-f]{32}\$" "the audience is the configuration's, with the host and a nonce"
 first=$(cat "$TMP/audience")
-like "$out" '^job j-' "a good token registers a job" || diag "$(tail -n 5 "$TMP/egretd.log")"
+like "$out" '^job j-' "a good token registers a job, of the second issuer of its kind" || diag "$(tail -n 5 "$TMP/egretd.log")"
 got=$("$EGRET" job list --json | jq -c --arg j "$job" '.[] | select(.job == $j or .name == $j or .id == $j)')
 like "$got" '"repo": ?"acme/web"' "the CI server's word stands above the runner's"
 like "$got" '"environment": ?"production"' "the environment, which only it can say"
@@ -53,6 +54,7 @@ like "$got" 'release' "and its policy is the one for that"
 t "the job ends" "$EGRET" job end "$job"
 like "$(register '{}' "$first")" '^failed .*\(aud\)' "the first nonce is good for nobody else"
 like "$(register '{ "environment": "" }')" '^failed .*policy' "another environment: no policy is for it"
+like "$(ISSUER=https://issuer.test:$HTTPS/third register '{}')" '^failed .*\(iss\)' "the token of neither"
 like "$(register '{ "exp": 1000 }')" '^failed .*expired' "the check that failed is told"
 keys() { grep -c '^/keys$' "$TMP/requests"; }
 is "$(keys)" 1 "the issuer's keys were fetched once for all of these"

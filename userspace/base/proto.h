@@ -147,11 +147,11 @@ enum proto_type {
 			* FLAGS (INSPECT_*) */
 
 	/* egretd -> identity */
-	MSG_IDENTIFY =
-		88,	   /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
+	MSG_IDENTIFY = 88, /* FD_VALUE (the token), ISSUER, AUDIENCE (what the token must be for,
 			    * nonce and all), NOW? (wall, us), NAME* (algorithms; none: all), KIND
 			    * ("github"|"gitlab"|"buildkite"|"generic"), FD_KEYS? -> MSG_IDENTIFIED,
-			    * or FAILED (CODE ENOKEY: good so far, but keys, or newer ones, are wanted) */
+			    * or FAILED (CODE ENOKEY: good so far, but keys, or newer ones, are
+			    * wanted; EXDEV: another issuer's) */
 	MSG_IDENTIFIED,	   /* FACT* ("repo=acme/web"), TEXT (jti), EXPIRES (wall, s) */
 	MSG_IDENTITY_KEYS, /* ISSUER, FD_ROOTS*, HOSTS*, NAMESERVER*, PARENT?, NO_PROXY* ->
 			    * MSG_IDENTITY_KEYS with FD_KEYS (sealed: the issuer's key set) and TTL

@@ -331,6 +331,17 @@ static void load_identity_key(const struct loading *l, const struct node *n,
 	}
 }
 
+/* The audience is asked for before it is known whose token comes: of one kind there is one. */
+static bool same_asked(const struct config *c, const struct config_identity *id)
+{
+	for (unsigned i = 0; i < c->nidentity; i++)
+		if (str_eq(c->identity[i].kind, id->kind) &&
+		    (!str_eq(c->identity[i].audience, id->audience) ||
+		     c->identity[i].by_jti != id->by_jti))
+			return false;
+	return true;
+}
+
 void config_load_identity(const struct loading *l, const struct node *n)
 {
 	const struct node *at, *key;
@@ -369,6 +380,13 @@ void config_load_identity(const struct loading *l, const struct node *n)
 			id.kind = kind_of_issuer(id.issuer);
 		id.by_jti = replay.n ? str_is(replay, "jti") : str_is(id.kind, "gitlab");
 		usual_algorithms(&id);
+		if (!same_asked(l->c, &id)) {
+			config_wrong(l, at,
+				     "has another audience or replay than an earlier entry of its "
+				     "kind: tokens are asked for by kind",
+				     NULL);
+			continue;
+		}
 		l->c->identity[l->c->nidentity++] = id;
 	}
 }

@@ -143,6 +143,22 @@ static void on_keys(struct child_ask *ask, int err, struct msg_in *m, const char
 		finish(i, err, text, NULL);
 }
 
+/* One kind, audience and replay, which was all that could be known before the token came: a forge
+ * of one's own beside the public one. */
+static bool next_issuer(struct identity *i)
+{
+	const struct config *c = &i->d->config;
+
+	for (const struct config_identity *o = i->issuer + 1; o < c->identity + c->nidentity; o++) {
+		if (!str_eq(o->kind, i->issuer->kind))
+			continue;
+		i->issuer = o;
+		i->fetched = false;
+		return true;
+	}
+	return false;
+}
+
 static void on_token(struct child_ask *ask, int err, struct msg_in *m, const char *text)
 {
 	struct identity *i = (struct identity *)ask;
@@ -157,10 +173,17 @@ static void on_token(struct child_ask *ask, int err, struct msg_in *m, const cha
 			finish(i, err, why, NULL);
 		return;
 	}
+	if (err && code == EXDEV && next_issuer(i)) {
+		err = ask_token(i, why, sizeof(why));
+		if (err)
+			finish(i, err, why, NULL);
+		return;
+	}
 	if (!err && identified_open(m, &ok) < 0) {
 		err = -EPROTO;
 		text = "egret-identity gave an answer of another form";
 	}
+	ok.issuer = i->issuer->issuer;
 	finish(i, err, text, err ? NULL : &ok);
 	if (!err)
 		identified_done(&ok);

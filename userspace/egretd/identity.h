@@ -23,8 +23,9 @@ struct identified;
  */
 typedef void (*identity_fn)(void *owner, int err, const char *text, const struct identified *ok);
 
-/* token_fd is borrowed until this returns; audience is the whole one, nonce and all. 0: done will
- * be called once, never from inside, within 45 s. Else -errno and why. */
+/* token_fd is borrowed until this returns; issuer is the first of its kind, of which the token may
+ * be another's; audience is the whole one, nonce and all. 0: done will be called once, never from
+ * inside, within 45 s. Else -errno and why. */
 int identity_start(struct daemon *d, int token_fd, const struct config_identity *issuer,
 		   const char *audience, identity_fn done, void *owner, struct identity **ret,
 		   char *why, size_t why_n) MUST_CHECK;
@@ -35,6 +36,7 @@ struct identified {
 	struct arena arena; /* all strings; each ends in NUL */
 	struct str facts[IDENTIFIED_FACTS_MAX];
 	size_t nfacts;
+	struct str issuer;
 	struct str jti;	  /* the token's own name */
 	uint64_t expires; /* wall, s */
 };

@@ -194,13 +194,12 @@ static int of_this_job(const struct job *j, const struct identified *ok, bool mu
 
 /* Opened with the first: in an upgrade the egretd before this one writes it until it has handed
  * over. */
-static int used_once(struct daemon *d, const struct config_identity *id,
-		     const struct identified *ok, char *why, size_t n)
+static int used_once(struct daemon *d, const struct identified *ok, char *why, size_t n)
 {
 	uint64_t now = clock_wall_us() / 1000000;
 	int r = d->jti ? 0 : jti_open(d->config.state_dir.p, now, &d->jti, why, n);
 
-	return r < 0 ? r : jti_take(d->jti, id->issuer, ok->jti, ok->expires, now, why, n);
+	return r < 0 ? r : jti_take(d->jti, ok->issuer, ok->jti, ok->expires, now, why, n);
 }
 
 static void on_identified(void *owner, int err, const char *text, const struct identified *ok)
@@ -219,7 +218,7 @@ static void on_identified(void *owner, int err, const char *text, const struct i
 		err = of_this_job(j, ok, id->by_jti, what, sizeof(what));
 	}
 	if (err == 0 && id->by_jti)
-		err = used_once(j->d, id, ok, what, sizeof(what));
+		err = used_once(j->d, ok, what, sizeof(what));
 	if (err < 0) {
 		snprintf(why, sizeof(why), "the job's identity token was not accepted: %s", text);
 		job_fail(j, why);

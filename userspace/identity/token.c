@@ -179,7 +179,7 @@ int token_check(const struct token *t, struct str issuer, struct str audience, i
 
 	if (!claim_text(t->claims, "iss", &iss) || !str_eq(iss, issuer)) {
 		snprintf(why, n, "the token is not from %.*s (iss)", STR_ARG(issuer));
-		return -EINVAL;
+		return -EXDEV;
 	}
 	if (!audience_fits(node_get(t->claims, "aud"), audience))
 		return refuse(why, n,

@@ -110,7 +110,7 @@ static void test_managed(void **state)
 			    "  \"identity\": [ { \"issuer\": "
 			    "\"https://token.actions.githubusercontent.com\" },\n"
 			    "    { \"issuer\": \"https://ghe.example.test/_services/token\", "
-			    "\"audience\": \"doors\" },\n"
+			    "\"audience\": \"egret\" },\n"
 			    "    { \"issuer\": \"https://gitlab.example.test\", \"kind\": "
 			    "\"gitlab\" "
 			    "},\n    { \"issuer\": \"https://ci.example.test:8443/oidc\" } ],\n"
@@ -139,7 +139,7 @@ static void test_managed(void **state)
 	assert_string_equal(c.identity[0].kind.p, "github");
 	assert_string_equal(c.identity[0].audience.p, "egret");
 	assert_string_equal(c.identity[1].kind.p, "github");
-	assert_string_equal(c.identity[1].audience.p, "doors");
+	assert_string_equal(c.identity[1].audience.p, "egret");
 	assert_string_equal(c.identity[2].kind.p, "gitlab");
 	assert_string_equal(c.identity[3].kind.p, "generic");
 	assert_true(c.ca_root);
@@ -254,6 +254,15 @@ static void test_faults(void **state)
 		{ "{ \"identity\": [ { \"issuer\": \"https://ci.test\" }, { \"issuer\": "
 		  "\"https://ci.test\" } ] }",
 		  "names an issuer that an earlier entry names" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://a.test\", \"kind\": \"github\" }, { "
+		  "\"issuer\": \"https://b.test\", \"kind\": \"github\", \"audience\": \"doors\" } "
+		  "] "
+		  "}",
+		  "has another audience or replay than an earlier entry of its kind" },
+		{ "{ \"identity\": [ { \"issuer\": \"https://a.test\", \"kind\": \"gitlab\" }, { "
+		  "\"issuer\": \"https://b.test\", \"kind\": \"gitlab\", \"replay\": \"nonce\" } ] "
+		  "}",
+		  "has another audience or replay than an earlier entry of its kind" },
 		{ "{ \"ca\": { \"mode\": \"none\" } }", "must be \"job\" or \"root\"" },
 		{ "{ \"uids\": { \"identity\": 65603 } }",
 		  "uids.identity: the same as uids.compile" },
