@@ -9,7 +9,7 @@ head -c 67108864 /dev/urandom >"$TMP/big"
 cp "$TMP/big" "$TMP/www/files.test/big"
 policy '"allow": "READ https://api.test/**"' '"allow": "READ https://files.test/**"' \
 	'"allow": "PUT https://files.test/upload/**"' '"allow": "POST https://api.test/post/**"' \
-	'"allow": "GET http://plain.test:8080/**"' '"allow": "GET https://v6.test/**"' '"deny": "https://api.test/secret/**"'
+	'"allow": "GET http://plain.test:8080/**"' '"allow": "GET https://v6.test/**"' '"allow": "GET https://*.wide.test/**"' '"deny": "https://api.test/secret/**"'
 curl=(curl -sS --max-time 60)
 code=(-o /dev/null -w '%{http_code}')
 
@@ -41,11 +41,12 @@ is "$(job bash -c 'curl -sS -6 --max-time 20 -k -o /dev/null -w "%{http_code}" h
 	"an IPv6 destination is reached (and, under egret, its wrong certificate found)"
 
 if enforced; then
-	# Two clients of each host connect and say nothing. Where a request was recorded, and nothing rests for the second one, its dial is begun.
-	job bash -c 'curl -sS --max-time 20 -o /dev/null https://api.test/hello.txt; for h in api files; do exec {a}<>/dev/tcp/$h.test/443 {b}<>/dev/tcp/$h.test/443; done
-		curl -sS --max-time 20 -o /dev/null https://files.test/missing'
-	is "$(cat "$TMP"/state/events*.ndjson | grep '"kind":"dial","reason":"shutdown"' | grep -o '"host":"[^"]*"')" '"host":"api.test"' \
-		"dialled ahead: where a request went before, and nowhere else; told when the job ends"
+	# Two clients of each host connect and say nothing. Where a request was recorded, and nothing rests for the second one, its dial is begun;
+	# TCP for both where none was yet, and a rule names the host itself; nothing where the job made the name up.
+	job bash -c 'curl -sS --max-time 20 -o /dev/null https://api.test/hello.txt; for h in api files made-up.wide; do exec {a}<>/dev/tcp/$h.test/443 {b}<>/dev/tcp/$h.test/443; done
+		curl -sS --max-time 20 -o /dev/null http://plain.test:8080/hello.txt'
+	is "$(cat "$TMP"/state/events*.ndjson | grep '"kind":"dial","reason":"shutdown"' | grep -o '"host":"[^"]*"' | sort | tr '\n' ' ')" \
+		'"host":"api.test" "host":"files.test" "host":"files.test" ' "dialled ahead: where a request went before, or a rule names the host; told when the job ends"
 	before=$(origin_log | wc -l)
 	out=$(job "${curl[@]}" --http1.1 -i -d x=1 https://api.test/admin)
 	like "$out" '^HTTP/1.1 403 Blocked by egret: no rule allows POST api\.test/admin \(event [0-9]+\)' "refusal: reason phrase"

@@ -66,6 +66,14 @@ void hits_find(const struct policy *p, struct str host, struct hits *ret)
 	}
 }
 
+bool policy_names(const struct policy *p, struct str host)
+{
+	struct hits h;
+
+	hits_find(p, host, &h);
+	return h.n && h.groups[0].kind == HOST_EXACT && h.groups[0].nallow;
+}
+
 void entry_get(const struct hits *h, uint32_t i, struct img_entry *ret)
 {
 	IMG_GET(h->p, h->head.tables[TABLE_ENTRY], i, ret);

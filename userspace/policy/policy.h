@@ -120,6 +120,9 @@ struct conn_query {
 enum conn_way policy_connection(const struct policy *p, const struct conn_query *q,
 				struct verdict *ret);
 
+/* Does an allow rule name this canonical host itself, without a wildcard? */
+bool policy_names(const struct policy *p, struct str host);
+
 /* Does a rule `direct` let this go by no proxy where the job has a link? Also in audit mode nothing
  * else makes it so; TCP is the proxy's to judge then. */
 bool policy_direct(const struct policy *p, const uint8_t addr[16], uint16_t port, bool udp,

@@ -5,8 +5,12 @@
  * it; so a connection of the job to a host begins the dial that its request will need. Only to
  * where a request of this job was recorded before, by that request's own key and shape: no host is
  * contacted that the job's record does not name already. (A request that is allowed and waits for
- * its credential has one dialled too, whose place this table does not know.) Called by upstream.c,
- * which dials; pure.
+ * its credential has one dialled too, whose place this table does not know.)
+ *
+ * Before a first request is recorded, a connection to a name that a rule gives exactly, without a
+ * wildcard, begins TCP alone, as the job itself would do without egret: it tells that host nothing
+ * that the rule does not say, and no name that the job made up is resolved. Called by
+ * upstream_ahead.c, which dials; pure.
  */
 #ifndef EGRET_PROXY_AHEAD_H
 #define EGRET_PROXY_AHEAD_H
@@ -17,7 +21,9 @@
 #define AHEAD_PLACES 16 /* the one used least lately makes room */
 #define AHEAD_MAX 16	/* begun or ready for one place, whatever the job opens */
 #define AHEAD_UNUSED_MS \
-	5000 /* then it is closed, and told as given up: audit/dials.c waits longer */
+	5000		   /* then it is closed, and told as given up: audit/dials.c waits longer */
+#define AHEAD_BEGUN_MAX 64 /* of TCP alone, for all places */
+#define AHEAD_BEGUN_MS 2000 /* the same for TCP alone: a server may wait for a hello no longer */
 
 struct ahead_place {
 	uint64_t id;	     /* 0: free */

@@ -459,8 +459,10 @@ static void begin(struct conn *c)
 	}
 	if (c->o.name_n && decide(c, SCHEME_HTTPS, &v, &decided) == CONN_OPEN &&
 	    v.verdict == VERDICT_ALLOW)
-		c->place = upstream_client(c->px, (struct str){ c->o.name, c->o.name_n }, c->o.port,
-					   sockets_from(c->o.netns));
+		c->place = upstream_client(
+			c->px, (struct str){ c->o.name, c->o.name_n }, c->o.port,
+			sockets_from(c->o.netns),
+			decide_named(c->px, (struct str){ c->o.name, c->o.name_n }));
 	c->peek = peek_start(c->px->loop, c->fd, silent_ms, l->peek_ms, l->hello_bytes, peeked, c);
 }
 

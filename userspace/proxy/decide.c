@@ -63,6 +63,14 @@ enum conn_way decide_connection(const struct proxy *px, const struct conn_query 
 	return way;
 }
 
+bool decide_named(const struct proxy *px, struct str host)
+{
+	for (unsigned i = 0; i < px->npolicies; i++)
+		if (policy_names(&px->policies[i], host))
+			return true;
+	return false;
+}
+
 void decide_request(const struct proxy *px, const struct request_query *q, struct verdict *ret,
 		    const struct policy **ret_policy)
 {

@@ -25,6 +25,8 @@ struct dial {
 	struct loop *loop;
 	struct dial_want want;
 	struct race *race;
+	struct watch held; /* from when it is connected until it is taken */
+	struct timer taken;
 	struct parent_ask *ask;
 	uint64_t deadline; /* of connecting, the parent's answer included */
 	int fd;
@@ -45,6 +47,8 @@ struct dial *dial_cancel(struct dial *d)
 		d->told = true;
 	if (d->told && !d->over && !d->want.recorded)
 		told_given_up(d->px, d->want.host, d->addr, d->want.port);
+	watch_del(&d->held);
+	timer_del(&d->taken);
 	parent_ask_cancel(d->ask);
 	hand_cancel(d->hand);
 	SSL_free(d->ssl);
@@ -190,6 +194,7 @@ static void handshaken(void *owner, int err, int reason, struct watch *watched)
 		tls_fault(d, reason, f.text, sizeof(f.text));
 		f.alpn = reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
 	} else {
+		f.lost = true;
 		(void)snprintf(f.text, sizeof(f.text), "the server ended the TLS handshake");
 	}
 	fail(d, &f);
@@ -199,9 +204,10 @@ static void handshaken(void *owner, int err, int reason, struct watch *watched)
 static void reached(struct dial *d)
 {
 	struct upstream_fault f = { .reason = REASON_UPSTREAM_TLS };
+	struct watch *held = d->held.loop ? &d->held : NULL;
 
 	if (!d->want.tls) {
-		succeed(d, NULL);
+		succeed(d, held);
 		return;
 	}
 	if (uptls_ssl(d->want.tls, d->fd, d->want.host, d->addr, d->want.port, d->want.cert,
@@ -213,7 +219,7 @@ static void reached(struct dial *d)
 	}
 	if (d->want.shape)
 		shape_apply(d->ssl, d->want.shape);
-	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, NULL, handshaken, d);
+	d->hand = hand_start(d->loop, d->fd, d->ssl, d->want.handshake_ms, held, handshaken, d);
 }
 
 static uint64_t left(const struct dial *d)
@@ -237,6 +243,21 @@ static void answered(void *owner, int err, const char *why)
 	fail(d, &f);
 }
 
+/* Nothing was said to it: it ended, or speaks first, which is not for us. */
+static void on_held(struct watch *w, uint32_t events)
+{
+	struct upstream_fault f = { .reason = REASON_UPSTREAM_LOST, .lost = true };
+	struct dial *d = w->owner;
+
+	(void)snprintf(f.text, sizeof(f.text), "the server ended the connection");
+	fail(d, &f);
+}
+
+static void on_taken(struct timer *t)
+{
+	reached(t->owner);
+}
+
 static void connected(void *owner, int err, int fd, const uint8_t addr[16])
 {
 	struct dial *d = owner;
@@ -251,11 +272,15 @@ static void connected(void *owner, int err, int fd, const uint8_t addr[16])
 	}
 	d->fd = fd;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (d->want.parent)
+	if (d->want.hold) {
+		if (watch_add(d->loop, &d->held, fd, EPOLLIN | EPOLLRDHUP, on_held, d))
+			die("out of memory for a dial's watch");
+	} else if (d->want.parent) {
 		d->ask = parent_ask_start(d->loop, fd, d->want.host, d->want.port, left(d),
 					  answered, d);
-	else
+	} else {
 		reached(d);
+	}
 }
 
 struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner)
@@ -276,5 +301,21 @@ struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn 
 	d->fn = fn;
 	d->owner = owner;
 	d->race = race_start(px, &race, connected, d);
+	return d;
+}
+
+struct dial *dial_take(struct dial *d, const struct dial_want *want, dial_fn fn, void *owner)
+{
+	struct dial_want old = d->want;
+
+	d->want = *want;
+	memcpy(d->want.addrs, old.addrs, sizeof(old.addrs));
+	d->want.n = old.n;
+	d->fn = fn;
+	d->owner = owner;
+	if (d->race)
+		race_host(d->race, want->host);
+	else
+		timer_set(d->loop, &d->taken, 0, on_taken, d);
 	return d;
 }

@@ -24,6 +24,7 @@ struct dial_want {
 	const struct client_cert *cert;	 /* to be shown, or NULL. Outlives the dial */
 	bool recorded;			 /* the record of what it is for is written already */
 	bool ahead;			 /* nobody asked for it yet: its failure is told here */
+	bool hold;			 /* TCP alone, until dial_take. Not with a parent */
 	uint64_t connect_ms, handshake_ms;
 };
 
@@ -33,6 +34,9 @@ struct dial;
 typedef void (*dial_fn)(void *owner, struct stream *s, const uint8_t addr[16],
 			const struct upstream_fault *fault);
 struct dial *dial_start(struct proxy *px, const struct dial_want *want, dial_fn fn, void *owner);
+/* A held one goes on for another, whose addresses and port are the same; the old want may end then.
+ * Returns d. */
+struct dial *dial_take(struct dial *d, const struct dial_want *want, dial_fn fn, void *owner);
 struct dial *dial_cancel(struct dial *d); /* NULL; accepts NULL */
 
 #endif

@@ -62,6 +62,8 @@ struct origin {
  * one whose verdict it is. */
 enum conn_way decide_connection(const struct proxy *px, const struct conn_query *q,
 				struct verdict *ret, const struct policy **ret_policy);
+/* Is there a policy that names this host itself, without a wildcard? */
+bool decide_named(const struct proxy *px, struct str host);
 void decide_request(const struct proxy *px, const struct request_query *q, struct verdict *ret,
 		    const struct policy **ret_policy);
 bool proxy_audits(const struct proxy *px); /* the first policy's mode is audit */

@@ -261,3 +261,8 @@ struct race *race_start(struct proxy *px, const struct race_want *want, race_fn 
 	timer_set(px->loop, &r->timer, 0, on_time, r);
 	return r;
 }
+
+void race_host(struct race *r, struct str host)
+{
+	r->what.host = host;
+}

@@ -28,6 +28,8 @@ struct race;
 typedef void (*race_fn)(void *owner, int err, int fd, const uint8_t addr[16]);
 /* The texts of `what` must outlive the race; the addresses are copied. n is not 0. */
 struct race *race_start(struct proxy *px, const struct race_want *want, race_fn fn, void *owner);
+/* The same host, in a text that lives as long as who took the race over. */
+void race_host(struct race *r, struct str host);
 /* Closes all; accepts NULL. True: dials were told, and the last one's address is written. */
 bool race_cancel(struct race *r, uint8_t last[16]);
 

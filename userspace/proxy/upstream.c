@@ -7,56 +7,12 @@
 #include "proxy/upstream.h"
 
 #include "proxy/address.h"
-#include "proxy/ahead.h"
-#include "proxy/dial.h"
-#include "proxy/hello.h"
-#include "proxy/h2pool.h"
-#include "proxy/hosts.h"
-#include "proxy/parent.h"
-#include "proxy/pool.h"
-#include "proxy/speaks.h"
-#include "base/resolve.h"
 #include "proxy/told.h"
+#include "proxy/upstream_in.h"
 #include "proxy/uptls.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct upstreams {
-	struct resolve *resolve;
-	struct uptls *tls;
-	struct pool *pool;
-	struct h2pool *h2;
-	struct speaks speaks;
-	struct upstream_want *dialling; /* that could become connections for others too */
-	struct ahead places;
-	struct upstream_want *ahead; /* dials that nobody asked for yet */
-	struct parent *parent;	     /* NULL: none */
-	struct hosts hosts;
-};
-
-struct upstream_want {
-	struct proxy *px;
-	struct pool_key key;
-	struct timer now;
-	struct resolve_ask *ask;
-	struct dial *dial;
-	struct pooled *ready;
-	struct upstream_fault fault;
-	bool recorded, h2, fresh;
-	bool ahead; /* for who will ask: fn is NULL */
-	enum shape_h2 offer;
-	/* Asks of one key wait for the first one's dial: it may serve them all. One waits for each
-	 * that was dialled ahead. */
-	struct upstream_want
-		*next; /* in dialling or ahead, or among those that wait for one of these */
-	struct upstream_want *leader, *waiting;
-	bool by_parent, shaped;
-	struct hello_shape shape;
-	struct client_cert *cert;
-	upstream_fn fn;
-	void *owner;
-};
 
 static const struct h2pool_times h2_times = {
 	.rest = 5000, .quiet = 10000, .answer = 15000, .doubt = 2000
@@ -90,6 +46,8 @@ void upstreams_free(struct upstreams *u)
 		return;
 	while (u->ahead)
 		upstream_cancel(u->ahead);
+	while (u->begun)
+		upstream_cancel(u->begun);
 	pool_free(u->pool);
 	h2pool_free(u->h2);
 	resolve_free(u->resolve);
@@ -106,13 +64,7 @@ void upstreams_warm(struct upstreams *u, SSL *server)
 
 void upstreams_leave(struct upstreams *u, uint64_t netns)
 {
-	struct upstream_want *w, *next;
-
-	for (w = u->ahead; w; w = next) {
-		next = w->next;
-		if (w->key.netns == netns)
-			upstream_cancel(w);
-	}
+	ahead_leave(u, netns);
 	pool_leave(u->pool, netns);
 	h2pool_leave(u->h2, netns);
 }
@@ -120,6 +72,11 @@ void upstreams_leave(struct upstreams *u, uint64_t netns)
 static struct str parent_name(const struct upstreams *u)
 {
 	return (struct str){ u->parent->host, u->parent->host_n };
+}
+
+bool upstreams_by_parent(const struct upstreams *u, struct str host, uint16_t port)
+{
+	return !hosts_find(&u->hosts, host) && parent_takes(u->parent, host, port);
 }
 
 bool upstreams_host(const struct upstreams *u, struct str name)
@@ -142,7 +99,7 @@ static bool offers_h2(const struct upstream_want *w)
 static void ask_again(struct timer *t);
 static void finish_later(struct timer *t);
 
-static void leave(struct upstream_want **list, struct upstream_want *w)
+void want_leave(struct upstream_want **list, struct upstream_want *w)
 {
 	while (*list && *list != w)
 		list = &(*list)->next;
@@ -151,12 +108,20 @@ static void leave(struct upstream_want **list, struct upstream_want *w)
 	w->next = NULL;
 }
 
-/* The dial of w is over, or given up: those that waited for it look again, or fail as it did. */
-static void release(struct upstream_want *w, bool failed)
+static struct upstream_want **list_of(const struct upstream_want *w)
+{
+	struct upstreams *u = w->px->upstreams;
+
+	if (w->begun)
+		return &u->begun;
+	return w->ahead ? &u->ahead : &u->dialling;
+}
+
+void want_release(struct upstream_want *w, bool failed)
 {
 	struct upstream_want *one;
 
-	leave(w->ahead ? &w->px->upstreams->ahead : &w->px->upstreams->dialling, w);
+	want_leave(list_of(w), w);
 	while ((one = w->waiting)) {
 		w->waiting = one->next;
 		one->next = one->leader = NULL;
@@ -166,40 +131,14 @@ static void release(struct upstream_want *w, bool failed)
 	}
 }
 
-static void want_free(struct upstream_want *w)
+void want_free(struct upstream_want *w)
 {
 	if (w->leader)
-		leave(&w->leader->waiting, w);
-	release(w, false);
+		want_leave(&w->leader->waiting, w);
+	want_release(w, false);
 	client_cert_free(w->cert);
 	timer_del(&w->now);
 	free(w);
-}
-
-static void out_of_use(struct upstreams *u, struct pooled *c)
-{
-	struct ahead_place *p = ahead_of(&u->places, c->place);
-
-	c->place = 0;
-	if (p)
-		p->in_use--;
-}
-
-/* To the pool, where the one that waits for it looks first. */
-static void finish_ahead(struct upstream_want *w)
-{
-	struct upstreams *u = w->px->upstreams;
-	bool failed = w->fault.reason != REASON_NONE;
-
-	if (w->ready) {
-		w->ready->ahead = w->px;
-		pool_put(u->pool, TAKE_PTR(w->ready));
-	}
-	if (failed)
-		ahead_forget(&u->places, &w->key);
-	/* That no protocol is common is what who asks may have an answer to. */
-	release(w, failed && !w->fault.alpn);
-	want_free(w);
 }
 
 static void finish(struct upstream_want *w)
@@ -210,12 +149,12 @@ static void finish(struct upstream_want *w)
 	void *owner = w->owner;
 
 	if (w->ahead) {
-		finish_ahead(w);
+		ahead_finish(w);
 		return;
 	}
 	if (ready)
 		ready->ahead = NULL;
-	release(w, !ready);
+	want_release(w, !ready);
 	want_free(w);
 	fn(owner, ready ? &ready->u : NULL, ready ? NULL : &fault);
 }
@@ -245,8 +184,8 @@ static void fail(struct upstream_want *w, enum reason reason, const char *text)
 	(void)snprintf(w->fault.text, sizeof(w->fault.text), "%s", text);
 }
 
-static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
-		    const struct upstream_fault *fault)
+void want_dialled(void *owner, struct stream *s, const uint8_t addr[16],
+		  const struct upstream_fault *fault)
 {
 	struct upstream_want *w = owner;
 	struct pooled *c;
@@ -270,6 +209,7 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 		c->u.stream = s;
 		memcpy(c->u.addr, addr, 16);
 		c->u.verified = w->key.tls && uptls_verified(stream_ssl(s));
+		c->u.reused = w->taken && !w->key.tls; /* it may have ended while it rested */
 		c->key = w->key;
 		w->ready = c;
 		if (w->key.tls && !c->u.verified) {
@@ -278,6 +218,10 @@ static void dialled(void *owner, struct stream *s, const uint8_t addr[16],
 			fail(w, REASON_CERTIFICATE, "the certificate was not verified");
 		}
 	} else if (refused_for_h2(w, fault)) {
+		return;
+	} else if (fault->lost && w->taken) {
+		w->taken = false;
+		want_find(w);
 		return;
 	} else {
 		w->fault = *fault;
@@ -303,24 +247,32 @@ static bool named_by_rule(const struct proxy *px, const uint8_t addr[16], uint16
 	return false;
 }
 
+struct dial_want want_dial(const struct upstream_want *w)
+{
+	const struct upstreams *u = w->px->upstreams;
+
+	return (struct dial_want){ .port = w->key.port,
+				   .tls = w->key.tls ? u->tls : NULL,
+				   .host = { w->key.host, w->key.host_n },
+				   .parent = w->by_parent ? u->parent : NULL,
+				   .netns = w->key.netns,
+				   .cert = w->cert,
+				   .recorded = w->recorded,
+				   .ahead = w->ahead,
+				   .hold = w->begun,
+				   .shape = w->shaped ? &w->shape : NULL,
+				   .h2 = w->offer,
+				   .connect_ms = w->px->limits.connect_ms,
+				   .handshake_ms = w->px->limits.handshake_ms };
+}
+
 /* Keeps the addresses that may be dialled and starts, or fails in words. Later: from inside
  * upstream_get. */
 static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsigned n)
 {
 	struct proxy *px = w->px;
 	struct upstreams *u = px->upstreams;
-	struct dial_want d = { .port = w->key.port,
-			       .tls = w->key.tls ? u->tls : NULL,
-			       .host = { w->key.host, w->key.host_n },
-			       .parent = w->by_parent ? u->parent : NULL,
-			       .netns = w->key.netns,
-			       .cert = w->cert,
-			       .recorded = w->recorded,
-			       .ahead = w->ahead,
-			       .shape = w->shaped ? &w->shape : NULL,
-			       .h2 = w->offer,
-			       .connect_ms = px->limits.connect_ms,
-			       .handshake_ms = px->limits.handshake_ms };
+	struct dial_want d = want_dial(w);
 	enum address_class class, refused = ADDRESS_PUBLIC;
 	uint16_t port = w->by_parent ? u->parent->port : w->key.port;
 	/* The configuration's own word, and in the cage with its port: nothing is left to judge. */
@@ -339,7 +291,7 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 		memcpy(d.addrs[d.n++], addrs[i], 16);
 	}
 	if (d.n) {
-		w->dial = dial_start(px, &d, dialled, w);
+		w->dial = dial_start(px, &d, want_dialled, w);
 		return 0;
 	}
 	w->fault.reason = REASON_ADDRESS;
@@ -357,9 +309,14 @@ static int start_dial(struct upstream_want *w, const uint8_t (*addrs)[16], unsig
 
 static void resolved(void *owner, int err, const uint8_t (*addrs)[16], unsigned n)
 {
-	struct upstream_want *w = owner;
+	struct upstream_want *w = owner, *heir = w->heir;
 
 	w->ask = NULL;
+	if (heir) {
+		heir->heir_of = NULL;
+		want_free(w);
+		w = heir;
+	}
 	if (err == -ENOENT)
 		fail(w, REASON_RESOLVE,
 		     w->by_parent ? "there is no such name as the parent proxy's"
@@ -374,7 +331,7 @@ static void resolved(void *owner, int err, const uint8_t (*addrs)[16], unsigned 
 		finish(w);
 }
 
-static void find_addresses(struct upstream_want *w)
+void want_find(struct upstream_want *w)
 {
 	struct upstreams *u = w->px->upstreams;
 	struct str name = { w->key.host, w->key.host_n };
@@ -382,8 +339,10 @@ static void find_addresses(struct upstream_want *w)
 	const struct host *h = hosts_find(&u->hosts, name);
 	unsigned n = 1;
 
+	if (!w->begun && ahead_take(w))
+		return;
 	/* Addresses and the configuration's own hosts are dialled by us. */
-	if (!h && parent_takes(u->parent, name, w->key.port)) {
+	if (upstreams_by_parent(u, name, w->key.port)) {
 		w->by_parent = true;
 		name = parent_name(u);
 		addrs = (const uint8_t(*)[16])u->parent->addr;
@@ -441,7 +400,7 @@ static void look(struct upstream_want *w, bool fresh)
 			u->dialling = w;
 		}
 	}
-	find_addresses(w);
+	want_find(w);
 }
 
 static void ask_again(struct timer *t)
@@ -474,87 +433,10 @@ struct upstream_want *upstream_get(struct proxy *px, const struct upstream_ask *
 	return w;
 }
 
-/* ---- dialled ahead ---- */
-
-void upstream_recorded(struct proxy *px, struct upstream *up, const struct hello_shape *shape)
-{
-	struct pooled *c = (struct pooled *)up;
-	struct ahead_place *p;
-
-	/* One lane more is there at once, and a client certificate is for who asked. */
-	if (!shape || up->lane || !c->key.tls || !c->key.host_n || c->key.cert)
-		return;
-	p = ahead_learn(&px->upstreams->places, &c->key, shape);
-	c->place = p->id;
-	p->in_use++;
-}
-
-static void dial_ahead(struct proxy *px, const struct pool_key *key,
-		       const struct hello_shape *shape)
-{
-	struct upstream_want *w = mem_new(sizeof(*w));
-	struct upstreams *u = px->upstreams;
-
-	w->px = px;
-	w->ahead = w->shaped = w->h2 = true;
-	w->key = *key;
-	w->shape = *shape;
-	w->offer = SHAPE_H2_FOLLOW;
-	w->next = u->ahead;
-	u->ahead = w;
-	find_addresses(w);
-}
-
-uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint64_t netns)
-{
-	struct upstreams *u = px->upstreams;
-	struct ahead_place *p = ahead_get(&u->places, host, port, netns);
-	enum upstream_speaks speaks = upstreams_speaks(u, host, port);
-	unsigned have;
-
-	p->clients++;
-	if (!p->learned || px->stopping || speaks == SPEAKS_H2 || speaks == SPEAKS_H2_ONLY)
-		return p->id;
-	/* A client that rests will want the one again that it had. */
-	have = p->in_use + pool_count_of(u->pool, &p->key);
-	for (struct upstream_want *w = u->ahead; w; w = w->next)
-		have += pool_same(&w->key, &p->key);
-	if (have < p->clients && have < AHEAD_MAX)
-		dial_ahead(px, &p->key, &p->shape);
-	return p->id;
-}
-
-void upstream_ahead(struct proxy *px, const struct upstream_ask *ask)
-{
-	struct upstreams *u = px->upstreams;
-	enum upstream_speaks speaks = upstreams_speaks(u, ask->host, ask->port);
-	struct upstream_want *w = u->ahead;
-	struct pool_key key;
-
-	if (!ask->h2 || !ask->shape || !ask->host.n || px->stopping || speaks == SPEAKS_H2 ||
-	    speaks == SPEAKS_H2_ONLY || !pool_key_of(ask, &key) || pool_count_of(u->pool, &key))
-		return;
-	while (w && !pool_same(&w->key, &key))
-		w = w->next;
-	if (!w)
-		dial_ahead(px, &key, ask->shape);
-}
-
-void upstream_client_gone(struct proxy *px, uint64_t place)
-{
-	struct ahead_place *p = ahead_of(&px->upstreams->places, place);
-
-	if (p)
-		p->clients--;
-}
-
-void upstreams_forget(struct upstreams *u)
-{
-	ahead_forget_all(&u->places);
-}
-
 void upstream_cancel(struct upstream_want *w)
 {
+	if (w->heir_of)
+		upstream_cancel(w->heir_of);
 	if (w->ask)
 		resolve_cancel(w->ask);
 	dial_cancel(w->dial);
@@ -567,7 +449,7 @@ void upstream_put(struct proxy *px, struct upstream *u, bool reusable)
 {
 	struct pooled *c = (struct pooled *)u;
 
-	out_of_use(px->upstreams, c);
+	ahead_out_of_use(px->upstreams, c);
 	if (u->lane) {
 		pooled_free(c);
 		return;
@@ -592,7 +474,7 @@ struct stream *upstream_take(struct proxy *px, struct upstream *u)
 	struct pooled *c = (struct pooled *)u;
 	struct stream *s = c->u.stream;
 
-	out_of_use(px->upstreams, c);
+	ahead_out_of_use(px->upstreams, c);
 	free(c);
 	return s;
 }

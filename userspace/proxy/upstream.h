@@ -44,6 +44,7 @@ struct upstream_fault {
 		reason; /* RESOLVE, ADDRESS, CONNECT, CERTIFICATE, UPSTREAM_TLS, TIMEOUT, LIMIT */
 	char text[256]; /* for the person: "certificate expired 3 days ago", printable ASCII */
 	bool alpn;	/* the server speaks nothing of what ALPN offered */
+	bool lost;	/* it ended the connection, without a word, before TLS stood */
 };
 
 /* Exactly one call: with u, or with NULL and a fault. Never from inside upstream_get. */
@@ -66,9 +67,10 @@ enum upstream_speaks upstreams_speaks(const struct upstreams *u, struct str host
 /* A request that goes by it is recorded: from now on who connects to its host is dialled for ahead
  * (ahead.h). shape: of its client's hello. */
 void upstream_recorded(struct proxy *px, struct upstream *u, const struct hello_shape *shape);
-/* A client of the job has connected to this host, which a rule allows: what
- * upstream_client_gone takes when it is gone. */
-uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint64_t netns);
+/* A client of the job has connected to this host, which a rule allows; exact: some rule names the
+ * host itself (ahead.h). What upstream_client_gone takes when it is gone. */
+uint64_t upstream_client(struct proxy *px, struct str host, uint16_t port, uint64_t netns,
+			 bool exact);
 void upstream_client_gone(struct proxy *px, uint64_t place);
 /* Takes the stream out for a tunnel; the upstream itself is freed. */
 struct stream *upstream_take(struct proxy *px, struct upstream *u);
