@@ -44,40 +44,43 @@ static void hand_end(struct hand *h, int err, int reason)
 	watch_del(&watched);
 }
 
-static void cork(int fd, int on)
+/* A part of the client's last message has come (GnuTLS sends its ChangeCipherSpec by itself), and
+ * there is nothing to answer: our kernel would acknowledge it 40 ms later, and a client without
+ * TCP_NODELAY keeps the rest for as long. 2: now, and as before from now on (the kernel's
+ * tcp_sock_set_quickack). */
+static void acknowledge(int fd)
 {
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	int now = 2;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &now, sizeof(now));
 }
 
 static void hand_step(struct hand *h, uint32_t events)
 {
-	/* Server of TLS 1.3, before the client's last message: what is written behind that is a
-	 * ticket. It leaves with the first answer (stream.c), or when the kernel has held it for as
-	 * long as it does; it is a packet less. */
+	/* Server of TLS 1.3, before the client's last message. The ticket behind it leaves at once:
+	 * GnuTLS waits for it, up to 60 ms, before it sends a request. */
 	bool last = SSL_get_state(h->ssl) == TLS_ST_EARLY_DATA;
 	unsigned long code;
 	int r, saved;
 
-	if (last)
-		cork(h->fd, 1);
 	ERR_clear_error();
 	errno = 0;
 	r = SSL_do_handshake(h->ssl);
+	saved = errno;
 	if (r == 1) {
 		hand_end(h, 0, 0);
 		return;
 	}
-	saved = errno;
 	r = SSL_get_error(h->ssl, r);
 	if (r == SSL_ERROR_WANT_READ || r == SSL_ERROR_WANT_WRITE) {
 		watch_set(&h->watch, r == SSL_ERROR_WANT_READ ? READS : EPOLLOUT);
+		if (last)
+			acknowledge(h->fd);
 		if (!(events & (EPOLLHUP | EPOLLERR)))
 			return;
 		r = SSL_ERROR_SYSCALL; /* nothing more will come: do not be called for ever */
 		saved = ECONNRESET;
 	}
-	if (last)
-		cork(h->fd, 0); /* an alert */
 	code = ERR_peek_error();
 	ERR_clear_error();
 	if (r == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)

@@ -28,7 +28,6 @@ struct stream {
 	void *owner;
 	bool read_wants_write, write_wants_read;
 	bool drained; /* the last read found nothing: wait for the socket */
-	bool corked;  /* by hand.c: a ticket waits for what we write first */
 	bool failed;  /* TLS met a fatal error: no orderly end is possible */
 	bool calling; /* callbacks run: what they free is given back behind them */
 	bool freed;
@@ -44,7 +43,6 @@ struct stream *stream_new(struct loop *l, int fd, SSL *ssl)
 	s->loop = l;
 	s->fd = fd;
 	s->ssl = ssl;
-	s->corked = ssl && SSL_is_server(ssl) && SSL_version(ssl) == TLS1_3_VERSION;
 	if (ssl)
 		SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS |
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -195,10 +193,6 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n)
 	errno = 0;
 	r = SSL_write_ex(s->ssl, p, n, &put);
 	if (r == 1) {
-		if (s->corked) {
-			s->corked = false;
-			cork(s, 0);
-		}
 		if (s->write_wants_read) {
 			s->write_wants_read = false;
 			stream_update(s);

@@ -5,8 +5,6 @@
  */
 #include "unit/proxy/conn_rig.h"
 
-#include <poll.h>
-
 static void opened(void **state)
 {
 	int fd = job_connect(API, rig.tls);
@@ -30,35 +28,6 @@ static void opened(void **state)
 	assert_non_null(strstr(answer, "403 Blocked by egret"));
 	SSL_free(ssl);
 	close(fd);
-}
-
-/* It comes in one packet with the first answer, and by itself to who asks for nothing. */
-static void ticket(void **state)
-{
-	struct pollfd p = { .fd = job_connect(API, rig.tls), .events = POLLIN };
-	SSL *ssl = job_tls(p.fd, "api.shop.test");
-	uint8_t got[4096];
-	char text[128];
-	ssize_t n;
-	int len;
-
-	assert_false(SSL_SESSION_is_resumable(SSL_get0_session(ssl)));
-	len = snprintf(text, sizeof(text), "GET /x HTTP/1.1\r\nHost: api.shop.test:%u\r\n\r\n",
-		       rig.tls);
-	assert_int_equal(SSL_write(ssl, text, len), len);
-	assert_int_equal(poll(&p, 1, 5000), 1);
-	n = recv(p.fd, got, sizeof(got), MSG_PEEK);
-	assert_true(n > 5 + (got[3] << 8 | got[4])); /* two records */
-	assert_true(SSL_read(ssl, got, sizeof(got)) > 0);
-	assert_true(SSL_SESSION_is_resumable(SSL_get0_session(ssl)));
-	ends(ssl, p.fd);
-	p.fd = job_connect(API, rig.tls);
-	ssl = job_tls(p.fd, "api.shop.test");
-	assert_int_equal(poll(&p, 1, 5000), 1);
-	fcntl(p.fd, F_SETFL, O_NONBLOCK);
-	assert_int_equal(SSL_read(ssl, got, sizeof(got)), -1);
-	assert_true(SSL_SESSION_is_resumable(SSL_get0_session(ssl)));
-	ends(ssl, p.fd);
 }
 
 /* Where a request was recorded a client's connection is dialled for before it asks: one connection
@@ -287,8 +256,8 @@ int main(void)
 		cmocka_unit_test(ahead), /* while nothing is in the pool */
 		cmocka_unit_test(ahead_used),	   cmocka_unit_test(opened),
 		cmocka_unit_test(upstream_faults), cmocka_unit_test(refused),
-		cmocka_unit_test(rejected),	   cmocka_unit_test(ticket),
-		cmocka_unit_test(resting),	   cmocka_unit_test(passed)
+		cmocka_unit_test(rejected),	   cmocka_unit_test(resting),
+		cmocka_unit_test(passed)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
