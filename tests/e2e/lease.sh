@@ -85,6 +85,29 @@ t "what is owed is paid as soon as it can be" wait_for 10 '[ "$(asked revoke)" =
 stop 1
 is "$(asked token)" 3 "and nothing was made for nobody"
 
+# By job, by credential, all of them.
+running
+go 1
+owner=$("$EGRET" lease list --json | sed -n 's/.*"job": "\([^"]*\)", "state": "live".*/\1/p')
+like "$owner" '^j-[0-9a-f]+$' "whose lease it is"
+for which in "--job j-000000000000" "--credential other" "--job $owner --credential other"; do
+	# shellcheck disable=SC2086
+	is "$("$EGRET" lease revoke $which 2>&1; echo $?)" "egret lease: no lease that lives is meant: egret lease list shows them
+1" "egret lease revoke $which: none is meant"
+done
+is "$("$EGRET" lease revoke --all --job "$owner" >/dev/null 2>&1; echo $?)" 2 "all, and of one job: neither"
+n=$(asked revoke) i=2
+for which in "--job $owner" "--credential token" "--job $owner --credential token" --all; do
+	# shellcheck disable=SC2086
+	is "$("$EGRET" lease revoke $which --json)" '{ "ok": true, "leases": 1, "static": 0 }' "egret lease revoke $which"
+	n=$((n + 1))
+	t "its provider hears of it" wait_for 5 "[ \"\$(asked revoke)\" = $n ]"
+	go $i
+	i=$((i + 1))
+done
+wait "$job_pid"
+t "the last one, by the job's end" wait_for 5 "[ \"\$(asked revoke)\" = $((n + 1)) ]"
+
 # Down, wrong, slow and with a clock of five minutes ago, side by side in one job: each in words of its own, in the answer and in the stream,
 # and nothing is sent.
 DIR=$(mktemp -d /usr/libexec/egret-test.XXXXXX) && chmod 755 "$DIR" || exit 1 # /tmp is everyone's to write

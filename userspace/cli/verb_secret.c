@@ -30,7 +30,10 @@ static const char usage[] =
 	"asked for on a terminal\n"
 	"       egret secret list [--json]\n"
 	"       egret secret remove NAME [--json]\n"
-	"       egret secret rekey [--json]\n";
+	"       egret secret rekey [--json]\n"
+	"rekey: everything is sealed under another key, while jobs run.\n"
+	"Exit status: 0 done, 1 it failed, 2 usage, or the key or the store's folder is not root's "
+	"alone.\n";
 
 /* Whom we speak to: the daemon, or a broker of our own. */
 struct broker_link {

@@ -100,6 +100,46 @@ static void test_wrong(void **state)
 	broker_down();
 }
 
+/* The job ends while its lease is being made: who waits is refused, what comes is never given, and
+ * revoked as soon as it is there; of one that cannot be made nothing is left. */
+static void test_ended_meanwhile(void **state)
+{
+	struct opened o;
+	char lease[32];
+	uint32_t id;
+	int fd;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	job_close(5);
+	cred_refused(o.peer, 1, "the lease is revoked");
+	provided(fd, id, token_value, "h1", 3600000, false);
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	event_of(EVENT_CREDENTIAL_LEASE, 5, NULL);
+	provider_says(fd, id, MSG_OK, NULL, 0);
+	event_of(EVENT_CREDENTIAL_REVOKE, 5, NULL);
+	opened_done(&o);
+	job_open(6, NULL, &o);
+	cred_ask(o.peer, 1);
+	id = provider_asked(fd, MSG_PROVIDE, NULL);
+	job_close(6);
+	cred_refused(o.peer, 1, "the lease is revoked");
+	provider_says(fd, id, MSG_FAILED, "401", EACCES);
+	opened_done(&o);
+	/* The next that it is asked is the next job's. */
+	job_open(7, NULL, &o);
+	cred_ask(o.peer, 1);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, "h2", 0, false);
+	cred_given(o.peer, 1, token_value, lease);
+	close(fd);
+	opened_done(&o);
+	broker_down();
+}
+
 static void jobs_told(void)
 {
 	struct msg_out q;
@@ -246,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_one_a_job, test_over),
 		cmocka_unit_test_teardown(test_wrong, test_over),
+		cmocka_unit_test_teardown(test_ended_meanwhile, test_over),
 		cmocka_unit_test_teardown(test_killed_living, test_over),
 		cmocka_unit_test_teardown(test_killed_ended, test_over),
 		cmocka_unit_test_teardown(test_damaged, test_over),

@@ -6,8 +6,10 @@
 #include "base/secret.h"
 
 static const char policy_text[] =
-	"{ \"name\": \"p\", \"rules\": [ { \"id\": \"get\", \"allow\": \"GET https://gh.test/**\", "
-	"\"credential\": \"gh\" } ] }";
+	"{ \"name\": \"p\", \"rules\": [ { \"id\": \"get\", \"allow\": \"GET https://gh.test/x\", "
+	"\"credential\": \"gh\" }, { \"id\": \"ws\", \"allow\": \"WEBSOCKET https://gh.test/ws\", "
+	"\"credential\": \"gh\" }, { \"id\": \"none\", \"allow\": \"GET https://gh.test/none\" } ] "
+	"}";
 static const char credential_text[] =
 	"{ \"name\": \"gh\", \"provider\": \"store\", \"value\": \"gh\", \"for\": \"any\", "
 	"\"hosts\": [\"gh.test\"], "
@@ -113,12 +115,36 @@ static void test_order(void **state)
 	assert_memory_equal(strstr(got, "\r\n\r\n") + 4, text, n);
 }
 
+/* A WebSocket's handshake has the value, and is searched; what is said behind it is not. */
+static void test_websocket(void **state)
+{
+	const char *heard;
+
+	job_connects(true, "gh.test", 443);
+	say(rig.client, "GET /ws HTTP/1.1\r\nHost: gh.test\r\nConnection: Upgrade\r\nUpgrade: "
+			"websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+			"dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: own\r\n\r\n");
+	heard = hear(rig.origin[0]);
+	assert_non_null(strstr(heard, "authorization: Bearer " SECRET "\r\n"));
+	assert_null(strstr(heard, "own"));
+	say(rig.origin[0], "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+			   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+			   "X-Echo: " SECRET "\r\nSet-Cookie: sid=cookie-0123456789\r\n\r\nhello");
+	heard = hear(rig.client);
+	assert_non_null(strstr(heard, "X-Echo: " STARS "\r\n"));
+	assert_non_null(strstr(heard, "Set-Cookie: sid=egret_d_"));
+	assert_null(strstr(heard, "cookie-0123456789"));
+	assert_non_null(strstr(heard, "\r\n\r\nhello"));
+	assert_non_null(strstr(rig.events, "http.request:allow:rule "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_parts, up, down),
 		cmocka_unit_test_setup_teardown(test_pause, up, down),
 		cmocka_unit_test_setup_teardown(test_order, up, down),
+		cmocka_unit_test_setup_teardown(test_websocket, up, down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
