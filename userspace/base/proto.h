@@ -92,7 +92,8 @@ enum proto_type {
 			  * -> MSG_CRED or FAILED (with INDEX) */
 	MSG_CRED,	 /* INDEX, VALUE, LEASE, EXPIRES (wall, us; 0: never), STATIC (0|1), CERT?
 			  * (PEM of mtls; VALUE is then its key's), ACCESS_KEY? and SESSION? (sigv4;
-			  * VALUE is then the signing key of SCOPE) */
+			  * VALUE is then the signing key of SCOPE). id 0, behind MSG_CA: unasked,
+			  * what a proxy before this one had, to be searched for alone */
 
 	/* broker -> egretd, which starts egret-provider, and the answer */
 	MSG_PROVIDER_WANT = 56, /* KIND ("net"|"exec") -> MSG_PROVIDER or FAILED */

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define KNOWN_MAX 65536u
+
 void job_peer_drop(struct job *j)
 {
 	if (j->peer_fd < 0)
@@ -197,6 +199,34 @@ static void cred_get(struct job *j, const struct msg_in *m)
 	lease_want(j, m->id, index, scope);
 }
 
+/* Of one that was asked for by a proxy before this one, or of one that took its place. */
+static bool was_given(const struct job *j, const struct lease *l, bool replaced)
+{
+	enum provider p = credential_provider(&l->def->cred);
+
+	return l->job == j && l->state == LEASE_LIVE && l->replaced == replaced && l->value.n &&
+	       !l->unsynced && p != PROVIDER_AWS && p != PROVIDER_MTLS &&
+	       (!l->expires_us || l->expires_us > clock_wall_us());
+}
+
+/* A proxy that was started anew: what left the one before it is searched for in answers from the
+ * first on. Unasked, so never more than its socket takes; the last one it knows best. */
+static void give_known(struct job *j)
+{
+	size_t room = KNOWN_MAX;
+
+	for (unsigned current = 0; current < 2; current++) {
+		for (const struct lease *l = j->broker->leases; l; l = l->next) {
+			if (!was_given(j, l, !current) || l->value.n > room)
+				continue;
+			room -= l->value.n;
+			for (uint32_t i = 0; i < j->ndefs && j->peer_fd >= 0; i++)
+				if (j->defs[i] == l->def)
+					peer_give(j, l, 0, i, STR(""));
+		}
+	}
+}
+
 static void ca_get(struct job *j, const struct msg_in *m)
 {
 	struct ca_issued issued;
@@ -221,6 +251,7 @@ static void ca_get(struct job *j, const struct msg_in *m)
 		msg_put_str(&out, TAG_CHAIN, buf_str(&j->ca.cert));
 	ca_issued_done(&issued);
 	answer(j, &out);
+	give_known(j);
 }
 
 static void cred_used(struct job *j, const struct msg_in *m)

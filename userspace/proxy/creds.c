@@ -385,44 +385,22 @@ static void keep_old(struct entry *e, struct secret value)
 
 /* A session token signs nothing without its key, which never leaves the broker; still an origin may
  * write it back, as S3 does when it finds a signature wrong. Kept once a credential, whatever its
- * scopes, as long as it is good. */
-static int keep_session(struct entry *e, struct str token, uint64_t expires_us)
+ * scopes, as long as it is good; and what the proxy before this one had. */
+static int keep_known(struct entry *e, struct str value, uint64_t expires_us)
 {
-	uint64_t now = clock_wall_us();
-	size_t most = e->creds->px->limits.scrub_window / 3;
-	struct secret copy;
-
-	/* Of a longer one the front: what is left then is no token. */
-	if (secret_dup(token.p, token.n < most ? token.n : most, &copy) < 0)
-		return -ENOMEM;
-	kept_add(&e->creds->entries[e->index].kept, &copy,
-		 clock_now() + (expires_us > now ? (expires_us - now) / 1000 : KEPT_MS));
-	return 0;
+	return kept_copy(&e->creds->entries[e->index].kept, value,
+			 e->creds->px->limits.scrub_window / 3, expires_us);
 }
 
-/* What stands beside a signing key: both go out in fields of a head. */
 static const char *take_signer(struct entry *e, const struct msg_in *m, struct str key,
 			       uint64_t expires_us)
 {
-	struct secret access = { 0 }, session = { 0 };
-	struct str a, t;
+	struct str token;
+	const char *why = creds_signer(&e->lease, m, key, &token);
 
-	if (key.n != SIGV4_KEY || msg_get(m, TAG_ACCESS_KEY, &a) < 0 ||
-	    msg_get(m, TAG_SESSION, &t) < 0)
-		return "the broker's answer is not complete";
-	if (!creds_plain(a) || !creds_plain(t))
-		return "its session token cannot stand in a header";
-	if (secret_dup(a.p, a.n, &access) < 0 || secret_dup(t.p, t.n, &session) < 0 ||
-	    keep_session(e, t, expires_us) < 0) {
-		secret_done(&access);
-		secret_done(&session);
-		return "there is no room left in locked memory";
-	}
-	secret_done(&e->lease.access_key);
-	secret_done(&e->lease.session);
-	e->lease.access_key = access;
-	e->lease.session = session;
-	return NULL;
+	return why || keep_known(e, token, expires_us) == 0
+		       ? why
+		       : "there is no room left in locked memory";
 }
 
 static void leased(struct entry *e, const struct msg_in *m)
@@ -496,6 +474,20 @@ void creds_broker_changed(struct credentials *c)
 		broker_lost(c);
 }
 
+/* Unasked: it left the proxy before this one. Only searched for; who needs it asks. */
+static void known(struct credentials *c, const struct msg_in *m)
+{
+	uint64_t index, expires;
+	struct str v;
+
+	if (msg_get_u64(m, TAG_INDEX, &index) < 0 || index >= (uint64_t)c->n ||
+	    msg_get(m, TAG_VALUE, &v) < 0 || msg_get_u64(m, TAG_EXPIRES, &expires) < 0 ||
+	    keep_known(&c->entries[index], v, expires) < 0)
+		return;
+	c->leased = true;
+	forget_scrubs(c);
+}
+
 /* The value is another now, or revoked. It is kept to be searched for, not to be used. */
 static void gone(struct credentials *c, const struct msg_in *m)
 {
@@ -525,6 +517,8 @@ static void on_answer(struct watch *watch, uint32_t events)
 		;
 	if (m.type == MSG_CRED_GONE)
 		gone(c, &m);
+	else if (!m.id && m.type == MSG_CRED)
+		known(c, &m);
 	else if (e && m.type == MSG_CRED)
 		leased(e, &m);
 	else if (e)
@@ -534,14 +528,19 @@ static void on_answer(struct watch *watch, uint32_t events)
 	msg_in_done(&m);
 }
 
+int creds_listen(struct credentials *c)
+{
+	return !c || c->watch.loop
+		       ? 0
+		       : watch_add(c->px->loop, &c->watch, c->px->broker, EPOLLIN, on_answer, c);
+}
+
 static void ask(struct entry *e)
 {
 	struct credentials *c = e->creds;
 	struct msg_out m;
-	int r = 0;
+	int r = creds_listen(c);
 
-	if (!c->watch.loop)
-		r = watch_add(c->px->loop, &c->watch, c->px->broker, EPOLLIN, on_answer, c);
 	if (r == 0) {
 		e->ask_id = ++c->next_id;
 		msg_begin(&m, MSG_CRED_GET, e->ask_id);

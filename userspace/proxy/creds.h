@@ -29,6 +29,8 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret) MUS
  * values to search for and what origins handed out, of each credential that is the same still.
  * Either may be NULL. */
 void creds_adopt(struct credentials *c, struct credentials *before);
+/* From now on what the broker says is heard, also unasked. 0 or -errno. Accepts NULL. */
+int creds_listen(struct credentials *c) MUST_CHECK;
 /* px->broker is another socket now: the broker was started anew. Accepts NULL. */
 void creds_broker_changed(struct credentials *c);
 void creds_free(struct credentials *c);

@@ -5,6 +5,8 @@
 #include "proxy/creds_fit.h"
 
 #include "base/clock.h"
+#include "base/proto.h"
+#include "sigv4/sigv4.h"
 
 #define AHEAD_US 250000u /* the next value is asked for no more often */
 
@@ -22,12 +24,36 @@ const char *creds_unfit(struct str v, const struct limits *l)
 	return NULL;
 }
 
-bool creds_plain(struct str s)
+/* Printable ASCII without blanks, and something of it. */
+static bool plain(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
 			return false;
 	return s.n != 0;
+}
+
+const char *creds_signer(struct lease *l, const struct msg_in *m, struct str key,
+			 struct str *ret_session)
+{
+	struct secret access = { 0 }, session = { 0 };
+	struct str a, t;
+
+	if (key.n != SIGV4_KEY || msg_get(m, TAG_ACCESS_KEY, &a) < 0 ||
+	    msg_get(m, TAG_SESSION, &t) < 0)
+		return "the broker's answer is not complete";
+	if (!plain(a) || !plain(t))
+		return "its session token cannot stand in a header";
+	if (secret_dup(a.p, a.n, &access) < 0 || secret_dup(t.p, t.n, &session) < 0) {
+		secret_done(&access);
+		return "there is no room left in locked memory";
+	}
+	secret_done(&l->access_key);
+	secret_done(&l->session);
+	l->access_key = access;
+	l->session = session;
+	*ret_session = t;
+	return NULL;
 }
 
 uint64_t creds_renew_at(uint64_t expires_us)

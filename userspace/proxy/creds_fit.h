@@ -4,12 +4,16 @@
 #define EGRET_PROXY_CREDS_FIT_H
 
 #include "base/limits.h"
+#include "base/msg.h"
+#include "proxy/creds.h"
 #include "proxy/proxy.h"
 
 /* Why not, in words; NULL: it is. */
 const char *creds_unfit(struct str v, const struct limits *l);
-/* Printable ASCII without blanks, and something of it. */
-bool creds_plain(struct str s);
+/* What stands beside a signing key: both go out in fields of a head. NULL: the lease has them, and
+ * *ret_session lies in m. */
+const char *creds_signer(struct lease *l, const struct msg_in *m, struct str key,
+			 struct str *ret_session);
 /* Wall time from which the next value is asked for; 0: never. At two thirds of what is left: the
  * broker renews then as well, and who asked before it had the next one asks again. */
 uint64_t creds_renew_at(uint64_t expires_us);

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 
+#define DAY_MS (24ull * 3600 * 1000)
+
 static struct str value_of(const struct secret *s)
 {
 	return (struct str){ (char *)s->p, s->n };
@@ -25,6 +27,19 @@ void kept_add(struct kept *k, struct secret *value, uint64_t until)
 	k->list[at].value = *value;
 	k->list[at].until = until;
 	*value = (struct secret){ 0 };
+}
+
+int kept_copy(struct kept *k, struct str value, size_t most, uint64_t expires_us)
+{
+	uint64_t now = clock_wall_us(), left = DAY_MS;
+	struct secret copy;
+	int r = secret_dup(value.p, value.n < most ? value.n : most, &copy);
+
+	if (expires_us)
+		left = expires_us > now ? (expires_us - now) / 1000 : KEPT_MS;
+	if (r == 0)
+		kept_add(k, &copy, clock_now() + left);
+	return r;
 }
 
 void kept_move(struct kept *k, struct kept *from)

@@ -19,6 +19,9 @@ struct kept {
 
 /* Takes the value; where all places are taken the one that was given first goes. */
 void kept_add(struct kept *k, struct secret *value, uint64_t until);
+/* A copy, of a longer one the front: what is left then is none. Looked for until it expires (wall,
+ * us), or for a day. 0 or -ENOMEM. */
+int kept_copy(struct kept *k, struct str value, size_t most, uint64_t expires_us) MUST_CHECK;
 void kept_move(struct kept *k, struct kept *from);
 size_t kept_list(const struct kept *k, struct str *to, size_t room);
 void kept_done(struct kept *k);

@@ -252,6 +252,9 @@ static void serve(struct msg_in *ca)
 		fail_start("the broker gave no usable intermediate CA");
 		return;
 	}
+	/* What the job has leased already comes unasked. */
+	if (creds_listen(px->creds))
+		log_warn("the broker's socket cannot be listened to");
 	session_on_connect(conn_inside);
 	storm_start(px);
 	self.serving = true;

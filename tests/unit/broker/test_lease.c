@@ -15,6 +15,8 @@ static void test_one_a_job(void **state)
 {
 	char lease[32], again[32];
 	struct opened o, o2;
+	struct msg_out q;
+	struct msg_in m;
 	uint32_t id;
 	int fd;
 
@@ -32,8 +34,15 @@ static void test_one_a_job(void **state)
 	assert_string_equal(lease, again);
 	event_of(EVENT_CREDENTIAL_LEASE, 5, lease);
 	close(provider_start());
-	/* Another proxy of the job. */
+	/* Another proxy of the job: behind its CA it is told what is out. */
 	job_open(5, &o, &o2);
+	msg_begin(&q, MSG_CA_GET, 50);
+	assert_int_equal(msg_send(o2.peer, &q), 0);
+	assert_true(recv_ms(o2.peer, &m, WAIT_MS));
+	assert_int_equal(m.type, MSG_CA);
+	msg_in_done(&m);
+	cred_given(o2.peer, 0, token_value, again);
+	assert_string_equal(lease, again);
 	cred_ask(o2.peer, 42);
 	cred_given(o2.peer, 42, token_value, again);
 	assert_string_equal(lease, again);

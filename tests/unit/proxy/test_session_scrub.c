@@ -115,6 +115,35 @@ static void test_order(void **state)
 	assert_memory_equal(strstr(got, "\r\n\r\n") + 4, text, n);
 }
 
+/* A proxy that was started anew: the value that left the one before it is searched for, although
+ * nobody has asked for it, and is not used without being asked for. */
+static void test_started_anew(void **state)
+{
+	struct msg_out m;
+	const char *heard;
+
+	assert_int_equal(creds_listen(rig.px.creds), 0);
+	msg_begin(&m, MSG_CRED, 0);
+	msg_put_u64(&m, TAG_INDEX, 0);
+	msg_put_str(&m, TAG_VALUE, STR("before-0123456789"));
+	msg_put_str(&m, TAG_LEASE, STR("L1"));
+	msg_put_u64(&m, TAG_EXPIRES, 0);
+	msg_put_u64(&m, TAG_STATIC, 1);
+	assert_int_equal(msg_send(rig.broker, &m), 0);
+	turn();
+	job_connects(true, "gh.test", 443);
+	say(rig.client, "GET /none HTTP/1.1\r\nHost: gh.test\r\nAccept-Encoding: gzip\r\n\r\n");
+	heard = hear(rig.origin[0]);
+	assert_non_null(strstr(heard, "accept-encoding: identity\r\n"));
+	assert_null(strstr(heard, "authorization"));
+	say(rig.origin[0], "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\nbefore-0123456789");
+	assert_non_null(strstr(hear(rig.client), "\r\n\r\n*****************"));
+	assert_int_equal(rig.leases_asked, 0);
+	say(rig.client, "GET /x HTTP/1.1\r\nHost: gh.test\r\n\r\n");
+	assert_non_null(strstr(hear(rig.origin[0]), "authorization: Bearer " SECRET "\r\n"));
+	assert_int_equal(rig.leases_asked, 1);
+}
+
 /* A WebSocket's handshake has the value, and is searched; what is said behind it is not. */
 static void test_websocket(void **state)
 {
@@ -144,6 +173,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_parts, up, down),
 		cmocka_unit_test_setup_teardown(test_pause, up, down),
 		cmocka_unit_test_setup_teardown(test_order, up, down),
+		cmocka_unit_test_setup_teardown(test_started_anew, up, down),
 		cmocka_unit_test_setup_teardown(test_websocket, up, down),
 	};
 
