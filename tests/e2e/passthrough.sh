@@ -7,7 +7,7 @@
 . "$ROOT/tests/e2e/origins.sh"
 need python3 socat
 origins_up
-config '"limits": { "peek_ms": 1000 }'
+config '"limits": { "peek_ms": 1000, "idle_ms": 1500, "tunnel_idle_ms": 5000 }'
 # A server as sshd is one: it speaks first, then echoes; it ends when its client has said all.
 spawn in_origin socat TCP-LISTEN:2222,bind=$GOOD,fork,reuseaddr SYSTEM:'echo SSH-2.0-test; cat'
 spawn in_origin socat TCP-LISTEN:2223,bind=$GOOD,fork,reuseaddr SYSTEM:'echo SSH-2.0-test; cat'
@@ -60,6 +60,16 @@ is "$(job python3 "$TMP/ssh.py" 2001:db8:51::10 2222 20 2>&1)" 'SSH-2.0-six 20 T
 unlike "$(job timeout 10 python3 "$TMP/ssh.py" api.test 2223 20 2>&1)" 'SSH-2.0' "another port of the same host"
 unlike "$(job timeout 10 python3 "$TMP/ssh.py" 198.51.100.10 2222 20 2>&1)" 'SSH-2.0' "the same address without the name"
 unlike "$(job timeout 10 python3 "$TMP/ssh.py" 2001:db8:51::20 2222 20 2>&1)" 'SSH-2.0' "an address beside the rule's"
+# A database's client may compute for longer than an answer may take; not for ever.
+is "$(job python3 -c '
+import socket, sys, time
+s = socket.create_connection(("api.test", 2222), 10); f = s.makefile("rb"); f.readline()
+time.sleep(2.5); s.sendall(b"x\n"); print(f.readline().decode().strip(), flush=True)
+s.settimeout(30); t = time.monotonic()
+try: gone = not f.read(1)
+except ConnectionResetError: gone = True
+print(gone, 4 < time.monotonic() - t < 20)' 2>&1 | tr '\n' ' ')" 'x True True ' "tcp:// may rest past limits.idle_ms, and is ended at limits.tunnel_idle_ms"
+like "$(last connect.end)" '"reason":"timeout"' "which its event says"
 # The same rule by an explicit proxy.
 like "$(job bash -c 'exec 3<>/dev/tcp/proxy.test/3128; printf "CONNECT api.test:2222 HTTP/1.1\r\n\r\n" >&3; timeout 5 head -n 3 <&3' 2>&1 | tr -d '\r' | tr '\n' ' ')" '^HTTP/1.1 200 .*SSH-2.0-test ' \
 	"CONNECT to a tcp:// host"

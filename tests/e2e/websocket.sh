@@ -18,9 +18,11 @@ pki_leaf outside ws DNS:ws.test && pki_leaf outside wrong DNS:wrong.test
 spawn in_origin $PY "$PEER" serve $WS "$TMP/ws.pem" "$TMP/ws.key" >"$TMP/ws.log" 2>&1
 spawn in_origin $PY "$PEER" wrong 198.51.100.54 "$TMP/wrong.pem" "$TMP/wrong.key" >"$TMP/wrong.log" 2>&1
 wait_port in_host $WS 443 && wait_port in_host 198.51.100.54 443 || { diag "$(tail -n 5 "$TMP/ws.log" "$TMP/wrong.log")"; exit 1; }
+config '"limits": { "idle_ms": 1500 }'
 policy '"allow": "WEBSOCKET https://ws.test/live/**"' '"allow": "ANY https://ws.test/any/**"' '"allow": "WEBSOCKET https://wrong.test"' '"allow": "GET https://api.test/**"'
 
 is "$(job $PY "$PEER" websockets wss://ws.test/live/echo 2>&1 | tr '\n' ' ')" 'same chat closed 1000 ' "websockets: a hundred times there and back, 1 MiB, an orderly end"
+is "$(job $PY "$PEER" rest wss://ws.test/live/echo 2>&1 | tail -n 1)" 'still there' "it may rest for longer than an answer may (limits.tunnel_idle_ms)"
 like "$(job $PY "$PEER" websockets wss://ws.test/live/first 2>&1)" 'the server speaks first' "websockets: what the server says at once arrives"
 if $PY -c 'import aiohttp' 2>/dev/null; then
 	is "$(job $PY "$PEER" aiohttp wss://ws.test/live/echo 2>&1 | tr '\n' ' ')" 'same closed 1000 ' "aiohttp: the same"

@@ -98,4 +98,16 @@ async def hold(url):
             print("ended", flush=True)
 
 
-asyncio.run({"serve": serve, "wrong": wrong, "websockets": with_websockets, "aiohttp": with_aiohttp, "hold": hold}[sys.argv[1]](*sys.argv[2:]))
+async def rest(url):
+    """Says nothing for longer than limits.idle_ms."""
+    import websockets
+    async with websockets.connect(url, ping_interval=None) as ws:
+        await ws.send("up")
+        await ws.recv()
+        await asyncio.sleep(2.5)
+        await ws.send("still there")
+        print(await ws.recv(), flush=True)
+
+
+asyncio.run({"serve": serve, "wrong": wrong, "websockets": with_websockets, "aiohttp": with_aiohttp, "hold": hold,
+             "rest": rest}[sys.argv[1]](*sys.argv[2:]))

@@ -192,12 +192,13 @@ static void tunnel_dialled(void *owner, struct upstream *u, const struct upstrea
 		return;
 	}
 	s = upstream_take(c->px, u);
+	stream_keepalive(s);
 	r = stream_detach(s, &fd);
 	if (r) {
 		stream_free(s);
 	} else {
-		r = tunnel_start(c->px->loop, c->fd, fd, c->px->limits.idle_ms, tunnel_ended, c,
-				 &c->tunnel);
+		r = tunnel_start(c->px->loop, c->fd, fd, c->px->limits.tunnel_idle_ms, tunnel_ended,
+				 c, &c->tunnel);
 		if (r)
 			close(fd);
 	}

@@ -24,7 +24,7 @@ struct stream {
 	struct gather *gather; /* of ssl's, once it was asked for */
 	struct watch watch;
 	struct timer kick;
-	stream_fn on_read, on_write;
+	stream_fn on_read, on_write, on_gone;
 	void *owner;
 	bool read_wants_write, write_wants_read;
 	bool drained; /* the last read found nothing: wait for the socket */
@@ -98,6 +98,16 @@ void stream_reset(struct stream *s)
 	struct linger l = { .l_onoff = 1, .l_linger = 0 };
 
 	(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+void stream_keepalive(struct stream *s)
+{
+	int on = 1, idle = 120, between = 30, probes = 4;
+
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof(between));
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 /* Brings the watch in line with what is wanted. With nothing wanted the watch stays as it is: most
@@ -248,8 +258,15 @@ void stream_want(struct stream *s, stream_fn on_read, stream_fn on_write, void *
 {
 	s->on_read = on_read;
 	s->on_write = on_write;
+	s->on_gone = NULL;
 	s->owner = owner;
 	stream_update(s);
+}
+
+void stream_want_gone(struct stream *s, stream_fn on_gone, void *owner)
+{
+	stream_want(s, NULL, NULL, owner);
+	s->on_gone = on_gone;
 }
 
 /* Calls the reader, then the writer; either may free the stream or change what is wanted. */
@@ -267,6 +284,35 @@ static void stream_call(struct stream *s, bool readable, bool writable)
 		stream_update(s);
 }
 
+/* The peer's side has ended: not in order? */
+static bool stream_torn(struct stream *s)
+{
+	char c;
+	ssize_t r;
+	int err;
+
+	if (!s->ssl)
+		return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno != EAGAIN;
+	forget_errors();
+	r = SSL_peek(s->ssl, &c, 1);
+	err = SSL_get_error(s->ssl, (int)r);
+	forget_errors();
+	return err == SSL_ERROR_SSL || err == SSL_ERROR_SYSCALL;
+}
+
+static void stream_unwanted(struct stream *s, uint32_t events)
+{
+	watch_del(&s->watch);
+	if (!s->on_gone ||
+	    !(events & (EPOLLHUP | EPOLLERR) || (events & EPOLLRDHUP && stream_torn(s))))
+		return;
+	s->calling = true;
+	s->on_gone(s->owner);
+	s->calling = false;
+	if (s->freed)
+		free(s);
+}
+
 static void stream_event(struct watch *w, uint32_t events)
 {
 	struct stream *s = w->owner;
@@ -274,7 +320,7 @@ static void stream_event(struct watch *w, uint32_t events)
 	bool out = events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
 
 	if (!s->on_read && !s->on_write) {
-		watch_del(w);
+		stream_unwanted(s, events);
 		return;
 	}
 	if (in)

@@ -40,11 +40,20 @@ int stream_flush(struct stream *s) MUST_CHECK;
 /* Ends our side: close_notify and shutdown(SHUT_WR). 0, -EAGAIN, -errno. */
 int stream_shutdown(struct stream *s) MUST_CHECK;
 
+/* The kernel asks the peer for a sign of life now and then: for connections that may rest for
+ * hours.
+ */
+void stream_keepalive(struct stream *s);
+
 /* Calls on_read when reading is worth a try and on_write when writing is; TLS's own needs (a read
  * that wants to write) are handled inside. Pass NULL to stop asking. Buffered TLS bytes count as
  * readable: on_read is then called from the loop, never from inside stream_want. Either callback
  * may free the stream. */
 void stream_want(struct stream *s, stream_fn on_read, stream_fn on_write, void *owner);
+/* Neither for now, but on_gone once the peer has reset the connection, or has ended it within TLS
+ * without a word. An end in order says nothing: who half-closes still reads. It may free the
+ * stream. Bytes that come meanwhile stay where they are, and nothing is told from then on. */
+void stream_want_gone(struct stream *s, stream_fn on_gone, void *owner);
 
 int stream_fd(
 	const struct stream *s); /* borrowed; for splice in tunnels, only valid use when in clear */

@@ -34,6 +34,7 @@ void upgraded_start(struct session *s)
 	struct stream *upstream = upstream_take(s->px, TAKE_PTR(s->x.up));
 	struct buf first;
 
+	stream_keepalive(upstream);
 	/* The 101 as we write it, and what came behind the upstream's in one piece. */
 	buf_init(&first, head.n + rest.n);
 	if (buf_add_str(&first, head) < 0 || (rest.n && buf_add_str(&first, rest) < 0))
@@ -42,7 +43,7 @@ void upgraded_start(struct session *s)
 	s->state = SESSION_UPGRADED;
 	s->relay_head = head.n;
 	s->relay = relay_start(s->px->loop, TAKE_PTR(s->client), upstream, said, buf_str(&first),
-			       s->px->limits.idle_ms, on_end, s);
+			       s->px->limits.tunnel_idle_ms, on_end, s);
 	buf_done(&first);
 	up->from = up->to = down->from = down->to = NULL;
 	flow_done(up);

@@ -4,20 +4,11 @@
 #include "proxy/relay.h"
 
 #include "base/clock.h"
-#include "proxy/hand.h"
-#include "unit/proxy/certs.h"
-#include "unit/proxy/pairs.h"
+#include "unit/proxy/tls_pair.h"
 #include <errno.h>
-#include <openssl/ssl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
-static struct loop *loop;
-static SSL_CTX *server_ctx, *client_ctx;
 static struct relay_end ended;
-static int ends, hands;
+static int ends;
 
 struct rig {
 	struct stream *job, *upstream; /* the ends that the relay does not hold */
@@ -29,34 +20,6 @@ static void on_end(void *owner, const struct relay_end *end)
 	ended = *end;
 	ends++;
 	assert_ptr_equal(owner, &ends);
-}
-
-static void shaken(void *owner, int err, int reason, struct watch *watched)
-{
-	assert_int_equal(err, 0);
-	hands++;
-}
-
-static void pair(bool tls, struct stream **ret_client, struct stream **ret_server)
-{
-	SSL *c = tls ? SSL_new(client_ctx) : NULL, *s = tls ? SSL_new(server_ctx) : NULL;
-	int a, b;
-
-	pair_tcp(&a, &b);
-	if (tls) {
-		SSL_set_fd(c, a);
-		SSL_set_fd(s, b);
-		SSL_set_connect_state(c);
-		SSL_set_accept_state(s);
-		hands = 0;
-		hand_start(loop, a, c, 5000, NULL, shaken, NULL);
-		hand_start(loop, b, s, 5000, NULL, shaken, NULL);
-		for (int i = 0; i < 200 && hands < 2; i++)
-			turns(loop, 1);
-		assert_int_equal(hands, 2);
-	}
-	*ret_client = stream_new(loop, a, c);
-	*ret_server = stream_new(loop, b, s);
 }
 
 static struct rig rig_make(bool tls, uint64_t idle)
@@ -245,26 +208,13 @@ static void resets(void **state)
 
 static int setup(void **state)
 {
-	static const struct cert_form form = LEAF_FORM("x", "DNS:x.test");
-	struct made_cert m = cert_make(&form, NULL);
-
-	signal(SIGPIPE, SIG_IGN);
-	loop = loop_new();
-	server_ctx = SSL_CTX_new(TLS_server_method());
-	client_ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_use_certificate(server_ctx, m.cert);
-	SSL_CTX_use_PrivateKey(server_ctx, m.key);
-	SSL_CTX_set_read_ahead(server_ctx, 1);
-	SSL_CTX_set_read_ahead(client_ctx, 1);
-	cert_free(&m);
+	pair_setup();
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	SSL_CTX_free(server_ctx);
-	SSL_CTX_free(client_ctx);
-	loop_free(loop);
+	pair_teardown();
 	return 0;
 }
 

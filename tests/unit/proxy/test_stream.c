@@ -5,54 +5,18 @@
 
 #include "proxy/flow.h"
 #include "proxy/gather.h"
-#include "proxy/hand.h"
-#include "unit/proxy/certs.h"
-#include "unit/proxy/pairs.h"
+#include "unit/proxy/tls_pair.h"
 #include <errno.h>
 #include <limits.h>
-#include <openssl/ssl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
-static struct loop *loop;
-static SSL_CTX *server_ctx, *client_ctx;
-static int hands;
-
-static void shaken(void *owner, int err, int reason, struct watch *watched)
-{
-	assert_int_equal(err, 0);
-	hands++;
-}
 
 static void tls_pair(struct stream **ret_client, struct stream **ret_server)
 {
-	SSL *c = SSL_new(client_ctx), *s = SSL_new(server_ctx);
-	int a, b;
-
-	pair_tcp(&a, &b);
-	SSL_set_fd(c, a);
-	SSL_set_fd(s, b);
-	SSL_set_connect_state(c);
-	SSL_set_accept_state(s);
-	hands = 0;
-	hand_start(loop, a, c, 5000, NULL, shaken, NULL);
-	hand_start(loop, b, s, 5000, NULL, shaken, NULL);
-	for (int i = 0; i < 100 && hands < 2; i++)
-		turns(loop, 1);
-	assert_int_equal(hands, 2);
-	*ret_client = stream_new(loop, a, c);
-	*ret_server = stream_new(loop, b, s);
+	pair(true, ret_client, ret_server);
 }
 
 static void clear_pair(struct stream **ret_client, struct stream **ret_server)
 {
-	int a, b;
-
-	pair_tcp(&a, &b);
-	*ret_client = stream_new(loop, a, NULL);
-	*ret_server = stream_new(loop, b, NULL);
+	pair(false, ret_client, ret_server);
 }
 
 struct reader {
@@ -177,6 +141,63 @@ static void broken_ends(void **state)
 	assert_int_equal(stream_detach(b, &fd), -EINVAL);
 	stream_free(a);
 	stream_free(b);
+}
+
+struct leaver {
+	struct stream *s;
+	int told;
+};
+
+static void on_gone(void *owner)
+{
+	struct leaver *l = owner;
+
+	l->told++;
+	l->s = stream_free(l->s);
+}
+
+/* Of a peer that nobody listens to for now: that it has gone, not that it has no more to say. */
+static void leaves(void **state)
+{
+	enum { ORDER, CUT, RESET, SPEAKS };
+	static const bool want[2][4] = { { false, false, true, false },
+					 { false, true, true, false } };
+	struct stream *a, *b;
+
+	for (int tls = 0; tls < 2; tls++) {
+		for (int how = 0; how < 4; how++) {
+			struct leaver l = { 0 };
+			struct reader r = { .step = 16 };
+
+			(tls ? tls_pair : clear_pair)(&a, &b);
+			r.s = b;
+			stream_want(b, on_read, NULL, &r);
+			turns(loop, 3);
+			l.s = b;
+			stream_want_gone(b, on_gone, &l);
+			if (how == ORDER)
+				assert_int_equal(stream_shutdown(a), 0);
+			else if (how == CUT)
+				shutdown(stream_fd(a), SHUT_WR);
+			else if (how == RESET)
+				stream_reset(a);
+			else
+				assert_int_equal(stream_write(a, "x", 1), 1);
+			if (how == RESET)
+				a = stream_free(a);
+			turns(loop, 5);
+			if (l.told != want[tls][how])
+				print_error("TLS %d, %d: told %d times\n", tls, how, l.told);
+			assert_int_equal(l.told, want[tls][how]);
+			/* What is there is still to be read, and an end is answered. */
+			if (how == ORDER || how == SPEAKS)
+				assert_int_equal(stream_read(b, r.got, 8), how == SPEAKS);
+			if (how == ORDER)
+				assert_int_equal(stream_write(b, "y", 1), 1);
+			stream_free(a);
+			stream_free(l.s);
+		}
+	}
 }
 
 static void stale(void **state)
@@ -530,40 +551,31 @@ static void flow_and_stuck(void **state)
 
 static int setup(void **state)
 {
-	static const struct cert_form form = LEAF_FORM("x", "DNS:x.test");
-	struct made_cert m = cert_make(&form, NULL);
-
-	signal(SIGPIPE, SIG_IGN);
-	loop = loop_new();
-	server_ctx = SSL_CTX_new(TLS_server_method());
-	client_ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_use_certificate(server_ctx, m.cert);
-	SSL_CTX_use_PrivateKey(server_ctx, m.key);
+	pair_setup();
 	SSL_CTX_set_options(server_ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(server_ctx, 1);
-	SSL_CTX_set_read_ahead(server_ctx, 1);
-	SSL_CTX_set_read_ahead(client_ctx, 1);
-	cert_free(&m);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	SSL_CTX_free(server_ctx);
-	SSL_CTX_free(client_ctx);
-	loop_free(loop);
+	pair_teardown();
 	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_clear),	  cmocka_unit_test(in_tls),
-		cmocka_unit_test(broken_ends),	  cmocka_unit_test(stale),
-		cmocka_unit_test(freed_inside),	  cmocka_unit_test(bulk),
-		cmocka_unit_test(gathered),	  cmocka_unit_test(gathered_and_stuck),
-		cmocka_unit_test(flow_and_stuck), cmocka_unit_test(session_stays)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(in_clear),
+					    cmocka_unit_test(in_tls),
+					    cmocka_unit_test(broken_ends),
+					    cmocka_unit_test(stale),
+					    cmocka_unit_test(leaves),
+					    cmocka_unit_test(freed_inside),
+					    cmocka_unit_test(bulk),
+					    cmocka_unit_test(gathered),
+					    cmocka_unit_test(gathered_and_stuck),
+					    cmocka_unit_test(flow_and_stuck),
+					    cmocka_unit_test(session_stays) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, setup, teardown);
