@@ -65,6 +65,7 @@ note '"kind":"limit.hit".*limits.connections' "with an event"
 t "and all are let go" wait_for 10 "[ \$(fds) -le $((resting + 1)) ]"
 peer reads
 like "$said" '^reads 40 begun 40 cut' "40 large answers that nobody reads are cut after idle_ms"
+note '"kind":"http.response","reason":"timeout".*the client took nothing of it' "with events that say whose fault it was"
 peer chain
 like "$said" '^chain HTTP/1.1 502 egret' "an upstream's chain of 260 certificates is a 502"
 is "$(origin_count '^huge.test .*200')" 0 "no request went there"

@@ -13,6 +13,20 @@
 
 #define LEADING_BLANKS 2 /* empty lines tolerated before a request (RFC 9112 2.2) */
 
+bool h1_method_known(struct str method)
+{
+	static const char *const names[] = {
+#define METHOD(number, name, text) #text,
+		HTTP_METHOD_MAP(METHOD)
+#undef METHOD
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_is(method, names[i]))
+			return true;
+	return false;
+}
+
 void h1_init(struct h1 *h, bool request, const struct h1_limits *limits)
 {
 	memset(h, 0, sizeof(*h));

@@ -64,6 +64,8 @@ struct h1 {
 	size_t ntrailers;
 };
 
+/* One that HTTP/1's own reader takes: what it refuses is no request by another wire either. */
+bool h1_method_known(struct str method);
 void h1_init(struct h1 *h, bool request, const struct h1_limits *limits);
 /* For responses, before each: was the request HEAD? */
 void h1_expect(struct h1 *h, bool head_request);

@@ -226,7 +226,7 @@ static int head_came(struct h2 *h, struct h2_lane *l, bool ends)
 			return reset(h, l, NGHTTP2_PROTOCOL_ERROR);
 		return 0;
 	}
-	if (!h->server && c->status < 100) {
+	if (!h->server && (c->status < 100 || c->status > 599)) {
 		refused(h, "the answer's status is none");
 		return reset(h, l, NGHTTP2_PROTOCOL_ERROR);
 	}

@@ -83,8 +83,10 @@ int h2_lane_end(struct h2_lane *l, const struct field *trailers, size_t n) MUST_
 size_t h2_lane_queued(const struct h2_lane *l);
 /* 0: takes more; -EAGAIN: on_write will be called; -EPIPE: the lane is dead. */
 int h2_lane_flush(const struct h2_lane *l) MUST_CHECK;
-/* The peer says that it has not looked at the request: it may be sent again. */
+/* The peer says that it has not looked at the request: it may be sent again; by HTTP/1.1 where
+ * h2_lane_wants_h1 says so. */
 bool h2_lane_untouched(const struct h2_lane *l);
+bool h2_lane_wants_h1(const struct h2_lane *l);
 void h2_lane_doubt(
 	struct h2_lane *l); /* its connection seems dead: no other lane is opened on it */
 /* Its connection was given up, since the peer was silent. */

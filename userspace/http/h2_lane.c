@@ -215,7 +215,12 @@ int h2_lane_state(const struct h2_lane *l)
 
 bool h2_lane_untouched(const struct h2_lane *l)
 {
-	return l->error == NGHTTP2_REFUSED_STREAM;
+	return l->error == NGHTTP2_REFUSED_STREAM || l->error == NGHTTP2_HTTP_1_1_REQUIRED;
+}
+
+bool h2_lane_wants_h1(const struct h2_lane *l)
+{
+	return l->error == NGHTTP2_HTTP_1_1_REQUIRED;
 }
 
 void h2_lane_doubt(struct h2_lane *l)

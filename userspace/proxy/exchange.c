@@ -195,7 +195,7 @@ static struct upstream_ask ask_of(const struct session *s)
 	struct upstream_ask ask = { .port = rq->q.port,
 				    .netns = sockets_from(s->origin.netns),
 				    .tls = s->tls,
-				    .h2 = s->tls && !rq->websocket,
+				    .h2 = s->tls && !rq->websocket && !x->h1_only,
 				    .shape = rq->origin.shape };
 
 	if (rq->origin.name_n)
@@ -294,6 +294,11 @@ void exchange_start(struct session *s)
 	if (s->lane && !str_is(h->scheme, s->tls ? "https" : "http")) {
 		answer_fault(s, 400, REASON_BAD_TARGET,
 			     "the request's scheme is not the connection's");
+		return;
+	}
+	if (s->lane && !h1_method_known(h->method)) {
+		answer_fault(s, 501, REASON_BAD_REQUEST,
+			     "refused the request: the method is not known");
 		return;
 	}
 	if (!request_read(&s->origin, s->tls, h, &s->target, &x->rq, &x->fault)) {

@@ -63,6 +63,7 @@ struct exchange {
 	struct upstream *up;
 	bool retried;
 	bool leased_again;	 /* its lease went while the upstream was dialled */
+	bool h1_only;		 /* the origin wants no HTTP/2 for this one */
 	bool up_done, down_done; /* request sent; answer passed on */
 	bool up_lost;		 /* the upstream takes no more of the request */
 	bool up_write_waits, down_write_waits;

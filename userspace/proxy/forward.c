@@ -99,13 +99,20 @@ static void body_parts(struct session *s, struct carrier *k, struct h1_out *o)
 	head_add(k->head, &s->arena, STR("content-length"), str_of(length));
 }
 
+/* RFC 9110 8.6: HTTP/2 says by its frames that there is none; some servers of HTTP/1.1 refuse these
+ * methods without a length. */
+static bool body_means(const struct head *h)
+{
+	return str_is(h->method, "POST") || str_is(h->method, "PUT") || str_is(h->method, "PATCH");
+}
+
 static bool write_request(struct session *s)
 {
 	struct exchange *x = &s->x;
 	struct head *h = &s->req.head;
 	struct field *fields = h->fields;
 	size_t n = h->n, room = h->room;
-	bool sized = head_find(h, "content-length") != NULL;
+	bool sized = head_find(h, "content-length") || (s->lane && body_means(h));
 	struct h1_out o = { .body = h->body == BODY_NONE && sized ? BODY_LENGTH : h->body,
 			    .length = h->length,
 			    .websocket = x->rq.websocket };
@@ -197,6 +204,12 @@ void forward_start(struct session *s)
 	forward_up(s, false);
 }
 
+/* The client sends its body when the origin says so. */
+static bool awaits_word(const struct session *s)
+{
+	return !s->up.bytes && head_find(&s->req.head, "expect");
+}
+
 /* ---- ends ---- */
 
 static void client_lost(struct session *s)
@@ -230,12 +243,13 @@ static bool retry(struct session *s)
 	bool ended = s->up.ended;
 	bool harmless =
 		h->body == BODY_NONE && (str_is(h->method, "GET") || str_is(h->method, "HEAD"));
-	bool untouched = !s->up.bytes &&
-			 (!s->up.written_total || (x->up->lane && h2_lane_untouched(x->up->lane)));
+	bool unseen = x->up->lane && h2_lane_untouched(x->up->lane);
+	bool untouched = !s->up.bytes && (!s->up.written_total || unseen);
 
-	if (!x->up->reused || x->retried || s->down.read_total || x->head_sent || x->interim ||
-	    !(harmless || untouched))
+	if (!(x->up->reused || unseen) || x->retried || s->down.read_total || x->head_sent ||
+	    x->interim || !(harmless || untouched))
 		return false;
+	x->h1_only = x->up->lane && h2_lane_wants_h1(x->up->lane);
 	exchange_drop(s);
 	flow_reset(&s->up);
 	flow_reset(&s->down);
@@ -246,7 +260,7 @@ static bool retry(struct session *s)
 	s->state = SESSION_DECIDE;
 	timer_del(&s->timer);
 	session_want(s);
-	exchange_upstream(s, true);
+	exchange_upstream(s, !x->h1_only);
 	return true;
 }
 
@@ -256,7 +270,8 @@ static void upstream_lost(struct session *s)
 	const struct upstream *up = s->x.up;
 	const char *said = !up->lane		      ? uptls_lost(stream_ssl(up->stream))
 			   : h2_lane_silent(up->lane) ? "is silent: it did not answer a PING either"
-						      : NULL;
+			   : h2_lane_wants_h1(up->lane) ? "wants HTTP/1.1 for this"
+							: NULL;
 
 	(void)snprintf(why, sizeof(why), "it %s", said ? said : "closed the connection");
 	if (!retry(s))
@@ -272,7 +287,9 @@ void forward_idle(struct session *s)
 
 	if (idle < limit)
 		session_deadline(s, limit - idle);
-	else if (!x->head_sent && !x->up_done && !x->up_write_waits)
+	else if (x->down_write_waits)
+		answer_broken(s, 504, REASON_TIMEOUT, "the client took nothing of it for too long");
+	else if (!x->head_sent && !x->up_done && !x->up_write_waits && !awaits_word(s))
 		answer_fault(s, 408, REASON_TIMEOUT, "its body took too long");
 	else {
 		if (x->up && x->up->lane)
@@ -463,6 +480,14 @@ static bool opaque(const struct head *h)
 	return f && (holds_word(f->value, "utf-16") || holds_word(f->value, "utf-32"));
 }
 
+/* The answer came before the body: from an origin that ends its connection behind it, or to a
+ * client that waited for the word to send on. What it sends now, if it does, could be the body or
+ * its next request: it is told that the connection ends (RFC 9110 10.1.1, 9112 9.6). */
+static bool takes_no_more(const struct session *s)
+{
+	return !s->x.up_done && (!s->res.head.keep_alive || awaits_word(s));
+}
+
 /* The head as the client gets it. */
 static bool answer_begin(struct session *s, struct flow *f, struct head *h)
 {
@@ -484,7 +509,7 @@ static bool answer_begin(struct session *s, struct flow *f, struct head *h)
 	    head_has_token(q, "te", "trailers"))
 		o.body = BODY_CHUNKED;
 	o.keep_length = bodiless && h->status != 204;
-	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF;
+	x->close = !q->keep_alive || s->stopping || o.body == BODY_EOF || takes_no_more(s);
 	o.close = x->close;
 	o.keep_alive = !x->close && !q->minor;
 	if (flow_answer(f, h, &o) == -EMSGSIZE)

@@ -18,6 +18,7 @@
 static void on_readable(void *owner);
 static void on_writable(void *owner);
 static void on_gone(void *owner);
+static void on_client_gone(void *owner);
 static void session_rest(struct session *s);
 
 static session_connect_fn on_connect;
@@ -63,8 +64,10 @@ void session_want(struct session *s)
 	if (s->lane)
 		h2_lane_want(s->lane, read ? on_readable : NULL, write ? on_writable : NULL,
 			     on_gone, s);
-	else
+	else if (read || write || s->state == SESSION_REFUSE)
 		stream_want(s->client, read ? on_readable : NULL, write ? on_writable : NULL, s);
+	else
+		stream_want_gone(s->client, on_client_gone, s);
 }
 
 /* ---- deadlines ---- */
@@ -268,6 +271,15 @@ static void on_gone(void *owner)
 	if (s->x.recorded && s->state != SESSION_ANSWER)
 		exchange_over(s, REASON_CLIENT_LOST, NULL);
 	session_end(s);
+}
+
+/* What it asked for is waited for no longer. */
+static void on_client_gone(void *owner)
+{
+	struct session *s = owner;
+
+	if (s->state == SESSION_DECIDE || s->state == SESSION_FORWARD)
+		on_gone(s);
 }
 
 /* ---- life ---- */

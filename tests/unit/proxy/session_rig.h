@@ -76,7 +76,7 @@ static void upstream_ready(struct timer *t)
 	struct upstream_want *w = t->owner;
 	upstream_fn fn = w->fn;
 	void *owner = w->owner;
-	bool tls = w->ask.tls, fresh = w->ask.fresh;
+	bool tls = w->ask.tls, fresh = w->ask.fresh, by_h2 = w->ask.h2;
 	struct upstream_fault f = { .reason = rig.dial_fault, .text = "connection refused" };
 	struct upstream *u;
 	int fds[2];
@@ -94,7 +94,7 @@ static void upstream_ready(struct timer *t)
 		fn(owner, u, NULL);
 		return;
 	}
-	if (rig.h2) {
+	if (rig.h2 && by_h2) {
 		u = mem_new(sizeof(*u));
 		u->lane = h2_open(rig.h2);
 		u->verified = tls;

@@ -305,7 +305,8 @@ static void test_early_answer(void **state)
 	    "POST /repos/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 1000\r\n\r\nab");
 	say(rig.origin[0],
 	    "HTTP/1.1 413 Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
-	assert_says(hear(rig.client), "HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno<end>");
+	assert_says(hear(rig.client), "HTTP/1.1 413 Large\r\nContent-Length: 2\r\nConnection: "
+				      "close\r\n\r\nno<end>");
 	assert_says(rig.events, "http.response:: ");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions under pressure: slow and stuck peers, bodies larger than every buffer, a full ring,
- * bytes cut anywhere. */
+ * bytes cut anywhere, clients that leave. */
 #include "session_rig.h"
 
 static const char policy_text[] =
@@ -93,6 +93,11 @@ static void test_streaming(void **state)
 	assert_says(rig.events, "http.response:: ");
 }
 
+#define POST_HALF "POST /repos/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\n\r\nab"
+#define POST_WAITS                                                                  \
+	"POST /repos/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\nExpect: " \
+	"100-continue\r\n\r\n"
+
 static void test_timeouts(void **state)
 {
 	rig.px.limits.header_ms = 50;
@@ -111,6 +116,71 @@ static void test_timeouts(void **state)
 	turn_ms(120); /* and then, idle, it is closed without a word */
 	assert_string_equal(hear(rig.client), "<end>");
 	assert_true(rig.over);
+	job_leaves();
+	/* Whose turn it was: the client's, until it waits for the word to send on. */
+	for (int waits = 0; waits < 2; waits++) {
+		job_connects(true, "api.test", 443);
+		say(rig.client, waits ? POST_WAITS : POST_HALF);
+		turn_ms(150);
+		assert_says(hear(rig.client),
+			    waits ? "504 egret got no answer from api.test: it took too long"
+				  : "408 egret refused the request: its body took too long");
+		job_leaves();
+	}
+}
+
+/* Who reset its connection is not asked for any longer, whatever is waited for; who has only
+ * nothing more to say still reads. */
+static void test_gone(void **state)
+{
+	/* The broker's answer, an origin's, and more of it. */
+	for (unsigned i = 0; i < 3; i++) {
+		rig.events[0] = 0;
+		job_connects(true, i ? "api.test" : "gh.test", 443);
+		if (i) {
+			say(rig.client, GET);
+		} else {
+			static const char post[] =
+				"POST /releases HTTP/1.1\r\nHost: gh.test\r\n\r\n";
+
+			assert_int_equal(send(rig.client, post, sizeof(post) - 1, 0),
+					 sizeof(post) - 1);
+			for (int k = 0; k < 4; k++)
+				assert_true(loop_turn(rig.px.loop, 0) >= 0);
+			assert_int_equal(rig.ahead, 1);
+		}
+		if (i == 2) {
+			say(rig.origin[1], "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+			hear(rig.client);
+		}
+		close(rig.client);
+		rig.client = -1;
+		for (int k = 0; k < 4; k++)
+			assert_true(loop_turn(rig.px.loop, 0) >= 0);
+		if (!rig.over)
+			print_error("%u is still waited for\n", i);
+		assert_true(rig.over);
+		turn();
+		assert_int_equal(rig.dialled, i);
+		assert_string_equal(rig.events,
+				    i ? "http.request:allow:rule http.response::client_lost " : "");
+		if (i)
+			assert_says(hear(rig.origin[i - 1]), "<end>");
+	}
+	job_connects(true, "api.test", 443);
+	say(rig.client, GET);
+	shutdown(rig.client, SHUT_WR);
+	turn();
+	assert_false(rig.over);
+	say(rig.origin[2], "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+	assert_says(hear(rig.client), "Content-Length: 3\r\n\r\nabc<end>");
+	/* The next request behind it is no sign of an end. */
+	job_leaves();
+	job_connects(true, "api.test", 443);
+	say(rig.client, GET GET);
+	say(rig.origin[2], "HTTP/1.1 204 No\r\n\r\n");
+	assert_says(hear(rig.client), "HTTP/1.1 204 No\r\n\r\n");
+	assert_says(hear(rig.origin[2]), GET);
 }
 
 /* However the bytes come in, the same request goes out, once. */
@@ -163,10 +233,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
-		T(test_streaming),
-		T(test_timeouts),
-		T(test_any_split),
-		T(test_audit_full),
+		T(test_streaming), T(test_timeouts),   T(test_gone),
+		T(test_any_split), T(test_audit_full),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
