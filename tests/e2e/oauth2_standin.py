@@ -188,10 +188,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             '/other/.well-known/openid-configuration': {'issuer': base + '/openid', **ends},
             '/clear/.well-known/openid-configuration': {'issuer': base + '/clear', 'token_endpoint': 'http://idp.test/token'},
         }
+        if self.path == '/moving/.well-known/openid-configuration':  # elsewhere from the second time on
+            documents[self.path] = {'issuer': base + '/moving', 'token_endpoint': base + ('/token' if moved else '/gone')}
+            moved.append(True)
         if self.path in documents:
             self.answer(200, documents[self.path])
         else:
             self.answer(404, b'')
+
+moved = []
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True

@@ -92,6 +92,10 @@ provide 15 oauth2 token_url=https://gone.test:1/token grant=jwt-bearer token=@$T
 provide 16 $CRED client_id=basic:~client client_secret=@$TMP/secret scope=all
 provide 17 nobody token_url=$BASE/token
 renew 18 oauth2 handle=x token_url=$BASE/token
+wait
+provide 19 oauth2 issuer=$BASE/moving grant=jwt-bearer token=@$TMP/job
+wait
+provide 20 oauth2 issuer=$BASE/moving grant=jwt-bearer token=@$TMP/job
 END
 )
 words() { like "$(of "$1")" "^$1 failed $2 oauth2: $3" "$4"; }
@@ -114,6 +118,8 @@ words 15 again '.*gone.test|.*nameserver' "a server that is not there: worth ask
 words 16 EACCES '400 at .*: invalid_scope: all' "a scope that is not given"
 like "$(of 17)" "^17 failed EOPNOTSUPP" "a provider that there is not"
 words 18 EOPNOTSUPP 'does not renew' "nothing of it is renewed"
+words 19 EACCES '404 at idp\.test:[0-9]*/gone' "a token endpoint that is not there any more"
+answers 20 "is looked up anew, whatever was kept of the issuer's metadata"
 unlike "$got" "$(cat "$TMP/wrong")" "no secret in any word"
 
 # ---- TLS ----

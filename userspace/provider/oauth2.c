@@ -96,6 +96,14 @@ int oauth2_answer(struct question *q, const struct http_ask *ask, const struct h
 	return 0;
 }
 
+static int say(struct question *q, const struct http_ask *ask, struct http_answer *got)
+{
+	int r = http_ask(q, ask, got);
+
+	oauth2_looked(r < 0 ? 0 : got->status);
+	return r;
+}
+
 static int provide(struct question *q, struct answer *ret)
 {
 	struct oauth2_ends ends;
@@ -106,7 +114,7 @@ static int provide(struct question *q, struct answer *ret)
 	if (r == 0)
 		r = oauth2_ask_token(q, &ends, &ask);
 	if (r == 0)
-		r = http_ask(q, &ask, &got);
+		r = say(q, &ask, &got);
 	if (r == 0)
 		r = oauth2_answer(q, &ask, &got, ret);
 	ret->renew_by_ms = job_token_ends(q) * 1000;
@@ -128,7 +136,7 @@ static int take_back(struct question *q)
 	if (r == 0)
 		r = oauth2_ask_revoke(q, &ends, &ask);
 	if (r == 0)
-		r = http_ask(q, &ask, &got);
+		r = say(q, &ask, &got);
 	if (r == 0 && got.status != 200 && got.status != 204)
 		r = refused(q, &ask, &got);
 	return r;

@@ -16,6 +16,9 @@ struct oauth2_ends {
 
 /* From token_url and revoke_url, or from the issuer's metadata. 0 or -errno with the sentence. */
 int oauth2_find(struct question *q, struct oauth2_ends *ret) MUST_CHECK;
+/* What was asked there came to this status; 0: to nothing. Where it was not the place, the issuer
+ * is asked anew the next time. */
+void oauth2_looked(long status);
 /* The same from a document: pure. mtls: its mtls_endpoint_aliases come first (RFC 8705 5). */
 int oauth2_metadata(struct question *q, const struct node *document, bool mtls,
 		    struct oauth2_ends *ret) MUST_CHECK;

@@ -77,6 +77,12 @@ static void keep(const struct question *q, const struct oauth2_ends *ends)
 	kept.until = q->now + KEPT_S;
 }
 
+void oauth2_looked(long status)
+{
+	if (status == 0 || status == 404 || status == 405 || status == 410)
+		kept.until = 0;
+}
+
 static int ask_metadata(struct question *q, struct str url, struct http_answer *got)
 {
 	struct http_ask ask = { .method = "GET", .url = url, .at = url.p + 8 };
