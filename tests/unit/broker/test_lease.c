@@ -149,6 +149,69 @@ static void test_ended_meanwhile(void **state)
 	broker_down();
 }
 
+static int renamed_creds(void)
+{
+	const struct source s[] = {
+		{ SOURCE_CREDENTIAL, STR("token.json"), STR(CREDENTIAL_TOKEN("renamed")) },
+	};
+
+	return pack_of(s, 1);
+}
+
+/* egretd read the credentials anew: these are the job's now. */
+static void reloaded(uint64_t id, int creds)
+{
+	struct msg_out q;
+
+	msg_begin(&q, MSG_JOB_PEER, 0);
+	msg_put_u64(&q, TAG_JOB, id);
+	msg_put_fd(&q, TAG_FD_CREDS, creds);
+	assert_int_equal(msg_send(broker.sock, &q), 0);
+	close(creds);
+}
+
+/* A reload: what is the same goes on with its lease; what is another or none loses it, also one
+ * that is being made. */
+static void test_reload(void **state)
+{
+	char lease[32], again[32];
+	struct opened o;
+	uint32_t id;
+	int fd, other;
+
+	rig_creds = token_creds;
+	lease_broker_up();
+	job_open(5, NULL, &o);
+	fd = provider_start();
+	cred_ask(o.peer, 1);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, "h1", 3600000, false);
+	cred_given(o.peer, 1, token_value, lease);
+	reloaded(5, token_creds());
+	cred_ask(o.peer, 2);
+	cred_given(o.peer, 2, token_value, again);
+	assert_string_equal(lease, again);
+	reloaded(5, renamed_creds());
+	id = provider_asked(fd, MSG_PROVIDER_REVOKE, "h1");
+	provider_says(fd, id, MSG_OK, NULL, 0);
+	event_of(EVENT_CREDENTIAL_LEASE, 5, lease);
+	event_of(EVENT_CREDENTIAL_REVOKE, 5, lease);
+	cred_ask(o.peer, 3);
+	other = provider_start();
+	id = provider_asked(other, MSG_PROVIDE, NULL);
+	reloaded(5, token_creds());
+	cred_refused(o.peer, 3, "the lease is revoked");
+	provided(other, id, "late", "h2", 3600000, false);
+	provider_says(other, provider_asked(other, MSG_PROVIDER_REVOKE, "h2"), MSG_OK, NULL, 0);
+	cred_ask(o.peer, 4);
+	provided(fd, provider_asked(fd, MSG_PROVIDE, NULL), token_value, "h3", 3600000, false);
+	cred_given(o.peer, 4, token_value, again);
+	assert_string_not_equal(lease, again);
+	close(fd);
+	close(other);
+	opened_done(&o);
+	broker_down();
+}
+
 static void jobs_told(void)
 {
 	struct msg_out q;
@@ -296,6 +359,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_one_a_job, test_over),
 		cmocka_unit_test_teardown(test_wrong, test_over),
 		cmocka_unit_test_teardown(test_ended_meanwhile, test_over),
+		cmocka_unit_test_teardown(test_reload, test_over),
 		cmocka_unit_test_teardown(test_killed_living, test_over),
 		cmocka_unit_test_teardown(test_killed_ended, test_over),
 		cmocka_unit_test_teardown(test_damaged, test_over),
