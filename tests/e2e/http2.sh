@@ -11,9 +11,10 @@ both='location / { } location = /echo { default_type text/plain; return 200 "pro
 	location = /204 { return 204; } location = /304 { return 304; } location = /slow { limit_rate 8k; alias '$TMP'/www/two.test/big; }
 	location /upload/ { alias '$TMP'/www/upload/; dav_methods PUT; dav_access all:rw; }
 	location = /events { proxy_pass http://127.0.0.1:8097; proxy_buffering off; proxy_http_version 1.1; }'
-NAMES+=' two.test one.test hint.test'
-NGINX_OWN='two.test one.test'
-NGINX_EXTRA=$(server two.test "$GOOD:444 ssl http2" good "http2_max_concurrent_streams 100; $both"; server one.test "$GOOD:445 ssl" good "$both")
+NAMES+=' two.test one.test hint.test few.test'
+NGINX_OWN='two.test one.test few.test'
+NGINX_EXTRA=$(server two.test "$GOOD:444 ssl http2" good "http2_max_concurrent_streams 100; $both"; server one.test "$GOOD:445 ssl" good "$both"
+	server few.test "$GOOD:448 ssl http2" good "http2_max_concurrent_streams 4; location / { return 200; }")
 origins_up
 for n in two one; do
 	echo "hello from $n" >"$TMP/www/$n.test/hello.txt"
@@ -50,7 +51,7 @@ setTimeout(() => { console.log('late'); process.exit(1); }, 12000).unref();
 JS
 spawn in_origin node "$TMP/hints.js" $GOOD "$TMP/good.pem" "$TMP/good.key" >"$TMP/hints.log" 2>&1
 for p in 446 447; do wait_port in_host $GOOD $p || { diag "$(tail -n 3 "$TMP/hints.log")"; exit 1; }; done
-policy '"allow": "GET,HEAD,PUT https://two.test:444/**"' '"allow": "GET,HEAD,PUT https://one.test:445/**"' \
+policy '"allow": "GET https://few.test:448/**"' '"allow": "GET,HEAD,PUT https://two.test:444/**"' '"allow": "GET,HEAD,PUT https://one.test:445/**"' \
 	'"allow": "POST https://hint.test:446/**"' '"allow": "POST https://hint.test:447/**"'
 curl=(curl -sS --max-time 20)
 version() { job "${curl[@]}" "$@" -o /dev/null -w '%{http_version} %{http_code}'; }
@@ -100,6 +101,9 @@ is "$(awk '$3 == 200 { n += $1 } END { print n }' "$TMP/out")" 60 "60 requests a
 out=$(job h2load -n 400 -c 2 -m 32 https://two.test:444/hello.txt 2>&1)
 like "$out" '400 succeeded, 0 failed' "h2load: 400 requests, 32 streams"
 is "$(origin_count ' GET /hello.txt 200')" 400 "and 400 reached the origin"
+# More at once than the origin takes, before it could say so.
+out=$(job h2load -n 120 -c 2 -m 60 https://few.test:448/ 2>&1)
+like "$out" '120 succeeded, 0 failed' "an origin of four streams at once: 60 come at once, none is lost"
 
 # A stream that is slow, or whose reader is, holds up no other of its connection.
 job timeout 3 nghttp -v https://two.test:444/slow https://two.test:444/hello.txt >"$TMP/out" 2>&1

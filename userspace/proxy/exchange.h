@@ -61,7 +61,8 @@ struct exchange {
 	struct upstream_want *want_upstream;
 	struct record_wait *want_record;
 	struct upstream *up;
-	bool retried;
+	bool retried;		 /* on another connection */
+	unsigned unseen;	 /* so often the upstream said that it had not looked at it */
 	bool leased_again;	 /* its lease went while the upstream was dialled */
 	bool h1_only;		 /* the origin wants no HTTP/2 for this one */
 	bool up_done, down_done; /* request sent; answer passed on */

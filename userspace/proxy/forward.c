@@ -235,7 +235,10 @@ static void answer_broken(struct session *s, unsigned status, enum reason r, con
 }
 
 /* A pooled connection that the upstream closed at this very moment: once more on a fresh one, if
- * doing it twice does no harm. */
+ * doing it twice does no harm. What the upstream says it has not looked at is asked for again: a
+ * connection that takes few streams says so behind the first ones, and one that is over may have
+ * many on their way. */
+#define UNSEEN_MAX 10u
 static bool retry(struct session *s)
 {
 	struct exchange *x = &s->x;
@@ -246,8 +249,8 @@ static bool retry(struct session *s)
 	bool unseen = x->up->lane && h2_lane_untouched(x->up->lane);
 	bool untouched = !s->up.bytes && (!s->up.written_total || unseen);
 
-	if (!(x->up->reused || unseen) || x->retried || s->down.read_total || x->head_sent ||
-	    x->interim || !(harmless || untouched))
+	if (s->down.read_total || x->head_sent || x->interim || !(harmless || untouched) ||
+	    (unseen ? x->unseen++ == UNSEEN_MAX : x->retried || !x->up->reused))
 		return false;
 	x->h1_only = x->up->lane && h2_lane_wants_h1(x->up->lane);
 	exchange_drop(s);
@@ -255,12 +258,12 @@ static bool retry(struct session *s)
 	flow_reset(&s->down);
 	s->up.ended = ended;
 	s->down.eof = false;
-	x->retried = true;
+	x->retried = x->retried || !unseen;
 	x->up_done = x->up_lost = x->up_write_waits = x->down_write_waits = false;
 	s->state = SESSION_DECIDE;
 	timer_del(&s->timer);
 	session_want(s);
-	exchange_upstream(s, !x->h1_only);
+	exchange_upstream(s, !unseen);
 	return true;
 }
 

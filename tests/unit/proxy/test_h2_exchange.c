@@ -1,191 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole exchanges with HTTP/2 on either side: interim answers, Expect, trailers, what is asked a
- * second time and what never, a client that leaves while its refusal waits. Then the hostile list:
+ * Whole exchanges with HTTP/2 on either side: interim answers, Expect, trailers, a client that
+ * leaves while its refusal waits. What is asked again is in test_h2_again.c. Then the hostile list:
  * each row is sent by HTTP/1.1 and by HTTP/2, and must come to the same, both for the job and for
  * the origin. What a frame alone can break is in ../http/test_h2_must.c.
  */
-#include "session_rig.h"
+#include "h2_rig.h"
 
-#include "base/secret.h"
 #include "http/fields.h"
-
-static const char policy_text[] =
-	"{ \"version\": 1, \"name\": \"two\", \"mode\": \"enforce\", \"for\": [ { \"repo\": "
-	"\"a/b\" } ], "
-	"\"rules\": [ { \"id\": \"ok\", \"allow\": \"GET,HEAD,POST https://api.test/ok/**\" }, "
-	"{ \"id\": \"any\", \"allow\": \"ANY https://api.test/any/**\" }, "
-	"{ \"id\": \"no\", \"deny\": \"https://api.test/ok/no/**\" }, "
-	"{ \"id\": \"own\", \"allow\": \"GET https://gh.test/**\", \"credential\": \"gh\" } ] }";
-static const char credential_text[] =
-	"{ \"name\": \"gh\", \"provider\": \"store\", \"value\": \"gh\", \"for\": \"any\", "
-	"\"hosts\": [\"gh.test\"],\n"
-	"\"inject\": [ { \"header\": \"Authorization\", \"format\": \"Bearer {token}\" } ] }";
-
-static const struct h2_limits limits = { .header_bytes = 16384,
-					 .header_count = 100,
-					 .buffer_bytes = 16384,
-					 .window = 65535,
-					 .lanes = 100,
-					 .idle_frames = 1000 };
-
-/* The job's client and egret's server; egret's client (rig.h2) and the origin's server. */
-static struct {
-	struct h2 *job, *front, *origin;
-	struct h2_lane *asked[16];
-	unsigned n;
-	unsigned over;
-	unsigned refused;
-} two;
-
-static void on_kick(void *owner)
-{
-}
-
-static void on_lane_over(void *owner)
-{
-	two.over++;
-}
-
-static void on_job_opened(void *owner, struct h2_lane *l)
-{
-	session_lane(&rig.px, l, true, &rig.where, on_lane_over, NULL);
-}
-
-static void on_origin_opened(void *owner, struct h2_lane *l)
-{
-	assert_true(two.n < ARRAY_SIZE(two.asked));
-	two.asked[two.n++] = l;
-}
-
-static void on_refused(void *owner, const char *why)
-{
-	two.refused++;
-}
-
-static const struct h2_calls job_calls = { on_job_opened, on_refused, on_kick };
-static const struct h2_calls origin_calls = { on_origin_opened, NULL, on_kick };
-
-static bool pass(struct h2 *from, struct h2 *to)
-{
-	struct buf b;
-	bool any;
-
-	if (!from || !to)
-		return false;
-	buf_init(&b, 1 << 20);
-	(void)h2_pull(from, &b);
-	any = b.n > 0;
-	if (any)
-		(void)!h2_feed(to, b.p, b.n);
-	buf_done(&b);
-	return any;
-}
-
-static void spin(void)
-{
-	for (int quiet = 0; quiet < 3;) {
-		bool any = pass(two.job, two.front);
-
-		if (two.front)
-			h2_run(two.front);
-		any |= pass(rig.h2, two.origin);
-		any |= pass(two.origin, rig.h2);
-		if (rig.h2)
-			h2_run(rig.h2);
-		any |= pass(two.front, two.job);
-		turn();
-		quiet = any ? 0 : quiet + 1;
-	}
-}
-
-static int up(void **state)
-{
-	memset(&two, 0, sizeof(two));
-	return rig_up_with(policy_text, credential_text);
-}
-
-static void job_speaks_h2_of(const char *host)
-{
-	rig.where = (struct origin){ .synthetic = true, .port = 443, .name_n = strlen(host) };
-	memcpy(rig.where.name, host, rig.where.name_n);
-	two.front = h2_new(true, &limits, &job_calls, NULL);
-	two.job = h2_new(false, &limits, &job_calls, NULL);
-	spin();
-}
-
-static void job_speaks_h2(void)
-{
-	job_speaks_h2_of("api.test");
-}
-
-static void origin_speaks_h2(void)
-{
-	rig.h2 = h2_new(false, &limits, &origin_calls, NULL);
-	two.origin = h2_new(true, &limits, &origin_calls, NULL);
-	spin();
-}
-
-static void job_is_gone(void)
-{
-	if (two.front)
-		h2_lose(two.front);
-	two.front = h2_free(two.front);
-	two.job = h2_free(two.job);
-	spin();
-}
-
-static int down(void **state)
-{
-	job_is_gone();
-	if (rig.served || rig.client >= 0)
-		job_leaves();
-	for (unsigned i = 0; i < two.n; i++)
-		if (two.asked[i])
-			h2_lane_close(two.asked[i]);
-	h2_free(two.origin);
-	if (rig.h2) {
-		h2_lose(rig.h2);
-		h2_free(rig.h2);
-		rig.dialled = 0;
-	}
-	return rig_down();
-}
-
-static struct h2_lane *ask(const char *method, const char *host, const char *path,
-			   struct field *fields, size_t n, bool ends)
-{
-	struct head h = { .is_request = true, .method = str_of(method), .fields = fields, .n = n };
-	struct h2_lane *l = h2_open(two.job);
-
-	assert_int_equal(
-		h2_lane_request(l, &h, STR("https"), str_of(host), str_of(path), ends, false), 0);
-	spin();
-	return l;
-}
-
-static const char *field_of(const struct h1 *m, const char *name)
-{
-	static char text[1024];
-	const struct field *f = head_find(&m->head, name);
-
-	snprintf(text, sizeof(text), "%.*s", f ? (int)f->value.n : 1, f ? f->value.p : "-");
-	return text;
-}
-
-static void answer(struct h2_lane *l, unsigned status, struct field *fields, size_t n, bool ends)
-{
-	struct head h = { .status = status, .fields = fields, .n = n };
-
-	assert_int_equal(h2_lane_answer(l, &h, ends), 0);
-	spin();
-}
-
-#define FIELD(name, value)                       \
-	{                                        \
-		STR(name), STR(value), STR(name) \
-	}
-#define POST_H1 "POST /ok/a HTTP/1.1\r\nHost: api.test\r\n"
 
 /* RFC 9110 10.1.1, 15.2: who waits for the word to send on gets the origin's, on any two wires. */
 static void test_expect_to_h2(void **state)
@@ -368,102 +190,6 @@ static void test_no_body(void **state)
 	}
 }
 
-/* RFC 9113 8.7: what the origin says it has not looked at goes once more, and what can be done
- * twice; nothing else. */
-static void test_again(void **state)
-{
-	static const struct {
-		const char *method;
-		uint32_t bytes;
-		bool first, refuses, again;
-	} rows[] = {
-		{ "GET", 0, false, true, true },   { "GET", 0, false, false, true },
-		{ "POST", 0, false, true, true },  { "POST", 0, false, false, false },
-		{ "POST", 3, false, true, false }, { "POST", 0, true, true, true },
-		{ "GET", 0, true, false, false },
-	};
-	char text[512];
-	struct h1 m = { 0 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		unsigned before;
-
-		origin_speaks_h2();
-		rig.dialled = !rows[i].first; /* a first request's connection is no old one */
-		job_connects(true, "api.test", 443);
-		print(text, "%s /ok/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: %u\r\n\r\n%s",
-		      rows[i].method, rows[i].bytes, rows[i].bytes ? "abc" : "");
-		say(rig.client, text);
-		spin();
-		before = two.n;
-		assert_int_equal(h2_lane_next(two.asked[before - 1], &m), H1_HEAD);
-		if (rows[i].refuses) {
-			static const char rst[] = "\0\0\4\3\0\0\0\0\1\0\0\0\7";
-
-			assert_int_equal(h2_feed(rig.h2, rst, sizeof(rst) - 1), 0);
-		} else {
-			two.asked[before - 1] = h2_lane_close(two.asked[before - 1]);
-		}
-		spin();
-		if ((two.n > before) != rows[i].again)
-			print_error("row %zu: %s\n", i, rows[i].method);
-		assert_int_equal(two.n > before, rows[i].again);
-		if (!rows[i].again)
-			assert_non_null(
-				strstr(hear(rig.client), "HTTP/1.1 502 egret got no answer"));
-		job_leaves();
-		for (unsigned k = 0; k < two.n; k++)
-			if (two.asked[k])
-				h2_lane_close(two.asked[k]);
-		two.n = 0;
-		two.origin = h2_free(two.origin);
-		h2_lose(rig.h2);
-		rig.h2 = h2_free(rig.h2);
-		rig.dialled = 0;
-	}
-}
-
-/* RFC 9113 7, HTTP_1_1_REQUIRED: the same request by HTTP/1.1, if none of it was taken. */
-static void test_wants_h1(void **state)
-{
-	static const char rst[] = "\0\0\4\3\0\0\0\0\1\0\0\0\xd";
-	struct h1 m = { 0 };
-
-	for (int body = 0; body < 2; body++) {
-		rig.dialled = 0;
-		origin_speaks_h2();
-		job_connects(true, "api.test", 443);
-		say(rig.client, body ? POST_H1 "Content-Length: 3\r\n\r\nabc"
-				     : POST_H1 "Content-Length: 0\r\n\r\n");
-		spin();
-		assert_int_equal(two.n, 1);
-		assert_int_equal(h2_lane_next(two.asked[0], &m), H1_HEAD);
-		assert_true(rig.last_ask.h2);
-		assert_int_equal(h2_feed(rig.h2, rst, sizeof(rst) - 1), 0);
-		spin();
-		if (body) {
-			assert_non_null(strstr(hear(rig.client), "it wants HTTP/1.1 for this"));
-		} else {
-			assert_false(rig.last_ask.h2);
-			assert_string_equal(hear(rig.origin[1]),
-					    POST_H1 "Content-Length: 0\r\n\r\n");
-			say(rig.origin[1], "HTTP/1.1 204 No\r\n\r\n");
-			assert_string_equal(hear(rig.client), "HTTP/1.1 204 No\r\n\r\n");
-		}
-		job_leaves();
-		if (rig.idle)
-			upstream_close(rig.idle);
-		rig.idle = NULL;
-		h2_lane_close(two.asked[0]);
-		two.n = 0;
-		two.origin = h2_free(two.origin);
-		h2_lose(rig.h2);
-		rig.h2 = h2_free(rig.h2);
-	}
-	rig.dialled = 0;
-	close(rig.origin[1]);
-}
-
 /* A client that takes its request back, or leaves, while the refusal waits for its record: the
  * record stays, nobody is called twice, and nothing is written to who is gone. */
 static void test_left(void **state)
@@ -579,14 +305,12 @@ static void test_hostile(void **state)
 	assert_false(bad);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, up, down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_expect_to_h2), T(test_expect_from_h2), T(test_trailers),
-		T(test_written_back), T(test_again),	      T(test_left),
-		T(test_hostile),      T(test_no_body),	      T(test_wants_h1),
+		T(test_written_back), T(test_left),	      T(test_hostile),
+		T(test_no_body),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
