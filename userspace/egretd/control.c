@@ -477,8 +477,8 @@ static void on_accept(struct watch *w, uint32_t events)
 	}
 	if (r < 0)
 		client_failed(c, 0, r, why);
-	/* A list of all jobs goes out at once, and an admin sees as many as run. */
-	else if (c->who.admin)
+	/* A list of all jobs or leases goes out at once, and these see as many as there are. */
+	else if (c->who.admin || c->who.audits)
 		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){ ADMIN_BUFFER },
 				  sizeof(int));
 	if (r < 0 || watch_add(d->loop, &c->watch, fd, EPOLLIN, client_ready, c) < 0)
