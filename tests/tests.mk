@@ -15,7 +15,7 @@ BYPASS_BIN := $(BUILD)/tests/bypass/bypass
 $(BUILD)/tests/%: tests/%.c $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(if $(filter 0,$(V)),@echo "  TEST    $@")
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group -lcmocka -lm $(LDLIBS)
 
 $(BUILD)/tests/bypass/obj/%.o: tests/bypass/%.c
 	@mkdir -p $(@D)

@@ -5,14 +5,15 @@
 # taken off. Each sample is a job of its own with connections that stand; requests with and without credential in turn, each upstream dialled anew for
 # both. Printed, never judged. Called by run.sh.
 #
-#   credentials.sh [first] [later] [hanging]        JOBS (15: times 4 leases of each way)  ROUNDS (7, of hanging)  TURNS (18, of later)  MS (500)
+#   credentials.sh [first] [later] [hanging]        JOBS (15: times 4 leases of each way)  ROUNDS (7, of hanging)  TURNS (600, of each kind of later)  MS (20)  AT_ONCE ("1 32", of later)
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 . "$ROOT/tests/e2e/daemon.sh"
 . "$ROOT/tests/bench/sides.sh"
-JOBS=${JOBS:-15} ROUNDS=${ROUNDS:-7} TURNS=${TURNS:-18} MS=${MS:-500}
+JOBS=${JOBS:-15} ROUNDS=${ROUNDS:-7} TURNS=${TURNS:-600} MS=${MS:-20} AT_ONCE=${AT_ONCE:-1 32}
 PARTS=${*:-first later hanging}
 FIRST=$BUILD/tests/bench/bench_first
+ALTERNATES=$BUILD/tests/bench/bench_turns
 EACH=4 # hosts of each way in a job
 TRIPS=6
 IDP=198.51.100.53
@@ -50,8 +51,8 @@ order=()
 for ((i = 1; i <= EACH; i++)); do
 	credential kept$i id.test
 	credential fresh$i closes.test
-	rules+=("\"allow\": \"GET https://kept$i.test:$PORT/with/**\", \"credential\": \"kept$i\"" "\"allow\": \"GET https://kept$i.test:$PORT/1k\""
-		"\"allow\": \"GET https://fresh$i.test:$PORT/with/**\", \"credential\": \"fresh$i\"" "\"allow\": \"GET https://none$i.test:$PORT/**\"")
+	rules+=("\"allow\": \"GET https://kept$i.test:$PORT/with/**\", \"credential\": \"kept$i\"" "\"allow\": \"GET https://kept$i.test:$PORT/same/**\""
+		"\"allow\": \"GET https://fresh$i.test:$PORT/with/**\", \"credential\": \"fresh$i\"" "\"allow\": \"GET https://none$i.test:$PORT/with/**\"")
 	order+=(none$i.test kept$i.test other$i.test fresh$i.test)
 	rules+=("\"allow\": \"GET https://other$i.test:$PORT/**\"")
 done
@@ -62,8 +63,9 @@ done
 credential held hangs.test:444
 rules+=("\"allow\": \"GET https://held.test:$PORT/with/**\", \"credential\": \"held\"")
 installed egret "${rules[@]}"
-mkdir -p "$TMP/www/api.test/with"
+mkdir -p "$TMP/www/api.test/with" "$TMP/www/api.test/same"
 cp "$TMP/www/api.test/1k" "$TMP/www/api.test/with/1k"
+cp "$TMP/www/api.test/1k" "$TMP/www/api.test/same/1k"
 printf 'client-%s' "$(openssl rand -hex 16)" | "$EGRET" secret set client >/dev/null || exit 1
 daemon_start || exit 1
 JOB_OPTS=(--label repo=egret --label event=push)
@@ -123,29 +125,56 @@ part_first() {
 	done
 }
 
-# One request after the other and 32 at a time, on connections that stand; the lease is there.
+# What a kind costs above another, of turns of the same round: the mean of the differences and its standard error; the same without the tenth of them
+# at either end, which are those that the machine's other guests fell into (the error by winsorized squares); and their median.
+differences() { # at once; lines of bench_turns, the first 5 rounds left out
+	awk -v c="$1" '
+	function sorted(a, n,   i, j, t) {
+		for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j + 1] = a[j]; a[j + 1] = t }
+	}
+	function median(a, n) {
+		sorted(a, n)
+		return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
+	}
+	function deviation(sum, squares) { return squares > sum * sum / n ? sqrt((squares - sum * sum / n) / (n - 1)) : 0 }
+	function above(v, what, k,   i, d, e, sum, squares, cut, kept, ws, wq, all) {
+		for (i = 1; i <= n; i++) { d = v[0, i] - v[k, i]; all[i] = d; sum += d; squares += d * d }
+		sorted(all, n)
+		cut = int(n / 10)
+		for (i = 1; i <= n; i++) {
+			e = all[i <= cut ? cut + 1 : (i > n - cut ? n - cut : i)]
+			ws += e; wq += e * e
+			kept += i > cut && i <= n - cut ? all[i] : 0
+		}
+		printf "later uses, %2d at a time, %-4s above %-21s: mean %6.2f us (standard error %.2f); without the tenths %6.2f (%.2f); median %6.2f\n", c, what,
+			(k == 1 ? "the same host without" : "another host"), sum / n, deviation(sum, squares) / sqrt(n),
+			kept / (n - 2 * cut), deviation(ws, wq) / sqrt(n) / 0.8, median(all, n)
+	}
+	NR > 15 { i = int((NR - 16) / 3) + 1; cpu[$1, i] = $4 / 1000 / $2; wall[$1, i] = $3 * c / $2; units += $2; n = i }
+	END {
+		for (k = 0; k < 3; k++) { for (i = 1; i <= n; i++) one[i] = cpu[k, i]; said = said sprintf(" %.1f", median(one, n)) }
+		printf "later uses, %2d at a time: CPU of the proxy a request with its credential, on the same host without, on another host:%s us (medians of %d turns each, of %d requests)\n", c, said, n, units / n / 3
+		above(cpu, "CPU", 1); above(cpu, "CPU", 2); above(wall, "time", 1); above(wall, "time", 2)
+	}'
+}
+
+# One request after the other and 32 at a time, on connections that stand; the lease is there. All kinds by one client in short turns.
 part_later() {
-	local round c i w ways=("with kept1 /with/1k" "same kept1 /1k" "none none1 /1k")
+	local c stem meter
 	SIDES=()
 	rm -rf "$TMP/job-egret" # of the part before
 	egret_side egret || return 1
-	for ((round = -1; round < TURNS; round++)); do
-		for c in 1 32; do
-			for i in 0 1 2; do # each is first, second and last as often: what the machine does besides drifts
-				read -r w host path <<<"${ways[(i + round + 3) % 3]}"
-				load egret keep $c "$MS" "$path" $host.test || return 1
-				[ $round -lt 0 ] || awk -v ns="$CPU_NS" -v n="$UNITS" 'BEGIN { printf "%.4f\n", ns / 1000 / n }' >>"$TMP/later.$c.$w"
-			done
-		done
+	for c in $AT_ONCE; do
+		stem=$TMP/later.$c
+		taskset -c "$LOAD_CPU" timeout 600 "$ALTERNATES" -w "$stem" -m "${SIDE_PID[egret]}" >"$stem.turns" &
+		meter=$!
+		PIDS+=("$meter")
+		wait_for 5 "[ -p '$stem.heard' ]" || return 1
+		client egret "$ALTERNATES" -w "$stem" -a $ORIGIN -p $PORT -c "$c" -t "$MS" -r $((c == 1 ? TURNS : TURNS / 2)) kept1.test/with/1k kept1.test/same/1k none1.test/with/1k
+		wait $meter || { cat "${JOB_DIR[egret]}"/out.*; return 1; }
+		differences "$c" <"$stem.turns"
 	done
-	for c in 1 32; do
-		printf 'later uses, %2d at a time: %.2f us of CPU a request with its credential, %.2f on the same host without, %.2f on another host; ' $c \
-			"$(median <"$TMP/later.$c.with")" "$(median <"$TMP/later.$c.same")" "$(median <"$TMP/later.$c.none")"
-		for w in same none; do
-			printf '%s more than %s  ' "$(paste "$TMP/later.$c.with" "$TMP/later.$c.$w" | awk '{ print $1 - $2 }' | median)" $w
-		done
-		echo 'us  bound 5'
-	done
+	echo 'bound: CPU 5 us'
 	touch "${JOB_DIR[egret]}/end"
 	wait_for 20 '[ -z "$(egret_pids egret-proxy)" ]'
 }

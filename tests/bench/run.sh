@@ -3,7 +3,7 @@
 # `make bench`: measures what tests/bench/RESULTS.md keeps. Root; own network namespaces only. Figures are printed, not judged: a machine
 # that does other work at the same time makes them worse, so the load is printed with them. Ends with 1 when something could not be measured.
 #
-#   tests/bench/run.sh [connect] [direct] [maps] [packets] [wall] [match] [scrub] [leaf] [h2_code] [ring] [standing] [jobs] [docker_run] [passthrough] [rtt] [credentials]        default: all, and of the engine
+#   tests/bench/run.sh [connect] [direct] [maps] [packets] [wall] [match] [scrub] [later] [leaf] [h2_code] [ring] [standing] [jobs] [docker_run] [passthrough] [rtt] [credentials]        default: all, and of the engine
 #       [requests] [h2] [connections] [first_sight] [bulk] [idle] [flat] [rules]       (its peers, sizes and rounds: engine.sh)
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
@@ -12,7 +12,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo 'egret loads kernel programs: run "sudo make bench"' >&2
 	exit 1
 fi
-make -s BUILD="$BUILD" build "$BUILD"/tests/bench/bench_{connect,direct,first,h2,leaf,load,maps,packets,match,scrub,ring,register} "$BUILD/tests/bench/rtt_relay" || exit 1
+make -s BUILD="$BUILD" build "$BUILD"/tests/bench/bench_{connect,direct,first,h2,later,leaf,load,turns,maps,packets,match,scrub,ring,register} "$BUILD/tests/bench/rtt_relay" || exit 1
 failed=0
 part() { # name, command...
 	local name=$1
@@ -24,7 +24,7 @@ part() { # name, command...
 	}
 }
 engine='requests h2 connections first_sight bulk idle flat rules'
-[ $# -gt 0 ] || set -- connect direct maps packets wall match scrub leaf h2_code ring standing $engine passthrough rtt credentials jobs docker_run
+[ $# -gt 0 ] || set -- connect direct maps packets wall match scrub later leaf h2_code ring standing $engine passthrough rtt credentials jobs docker_run
 echo "machine: $(nproc) cpus, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 for one; do
 	case $one in
@@ -35,6 +35,7 @@ for one; do
 	match) part match "$BUILD/tests/bench/bench_match" ;;
 	scrub) part scrub "$BUILD/tests/bench/bench_scrub" ;;
 	h2_code) part h2_code "$BUILD/tests/bench/bench_h2" ;;
+	later) part later "$BUILD/tests/bench/bench_later" ;;
 	leaf) part leaf "$BUILD/tests/bench/bench_leaf" ;;
 	ring) part ring "$BUILD/tests/bench/bench_ring" ;;
 	standing) part standing tests/bench/standing.sh ;;
@@ -48,7 +49,7 @@ for one; do
 		if [[ " $engine " == *" $one "* ]]; then
 			part "$one" tests/bench/engine.sh "$one"
 		else
-			echo "tests/bench/run.sh: $one: connect, direct, maps, packets, wall, match, scrub, leaf, h2_code, ring, standing, jobs, docker_run, passthrough, rtt, credentials, ${engine// /, }" >&2
+			echo "tests/bench/run.sh: $one: connect, direct, maps, packets, wall, match, scrub, later, leaf, h2_code, ring, standing, jobs, docker_run, passthrough, rtt, credentials, ${engine// /, }" >&2
 			exit 2
 		fi
 		;;
