@@ -22,21 +22,15 @@ void event_begin(struct event *e, enum event_kind kind, enum event_verdict verdi
 	store_le64(e->bytes + 8, clock_wall_us());
 	e->n = EVENT_HEAD_SIZE;
 	e->fields = 0;
+	e->has = 0;
 }
+
+_Static_assert(FIELDS_END <= 64, "struct event has a bit for each field");
 
 /* A field twice would be a key twice in the stream: the first stands. */
-static bool has_field(const struct event *e, enum event_field f)
-{
-	for (size_t at = EVENT_HEAD_SIZE; at < e->n;
-	     at += EVENT_FIELD_HEAD + load_le16(e->bytes + at + 2))
-		if (load_le16(e->bytes + at) == f)
-			return true;
-	return false;
-}
-
 static uint8_t *field_begin(struct event *e, enum event_field f, size_t most)
 {
-	if (e->n + EVENT_FIELD_HEAD + most > EVENT_SIZE_MAX || has_field(e, f))
+	if (e->n + EVENT_FIELD_HEAD + most > EVENT_SIZE_MAX || e->has & 1ull << f)
 		return NULL;
 	return e->bytes + e->n + EVENT_FIELD_HEAD;
 }
@@ -46,6 +40,7 @@ static void field_end(struct event *e, enum event_field f, size_t n)
 	store_le16(e->bytes + e->n, (uint16_t)f);
 	store_le16(e->bytes + e->n + 2, (uint16_t)n);
 	e->n += EVENT_FIELD_HEAD + n;
+	e->has |= 1ull << f;
 	e->fields++;
 	store_le16(e->bytes + 6, e->fields);
 }
@@ -177,6 +172,29 @@ void event_addr(struct event *e, enum event_field f, const uint8_t addr[16])
 		return;
 	memcpy(to, addr, 16);
 	field_end(e, f, 16);
+}
+
+void event_part_of(const struct event *e, struct event_part *ret)
+{
+	size_t n = e->n - EVENT_HEAD_SIZE;
+
+	if (n > EVENT_PART_MAX)
+		die("event: a part of %zu bytes", n);
+	ret->has = e->has;
+	ret->n = (uint16_t)n;
+	ret->fields = e->fields;
+	memcpy(ret->bytes, e->bytes + EVENT_HEAD_SIZE, n);
+}
+
+void event_put(struct event *e, const struct event_part *p)
+{
+	if (e->n + p->n > EVENT_SIZE_MAX || e->has & p->has)
+		return;
+	memcpy(e->bytes + e->n, p->bytes, p->n);
+	e->n += p->n;
+	e->has |= p->has;
+	e->fields = (uint16_t)(e->fields + p->fields);
+	store_le16(e->bytes + 6, e->fields);
 }
 
 bool event_walk(const struct event *e, size_t *at, struct event_item *ret)

@@ -53,6 +53,7 @@ enum reason reason_of_kernel(unsigned egret_reason); /* bpf/abi.h -> K_* */
 struct event {
 	size_t n;
 	uint16_t fields;
+	uint64_t has; /* of one that is being built: a bit a field */
 	uint8_t bytes[EVENT_SIZE_MAX];
 };
 
@@ -62,5 +63,17 @@ void event_begin(struct event *e, enum event_kind kind, enum event_verdict verdi
 void event_text(struct event *e, enum event_field f, struct str s);
 void event_num(struct event *e, enum event_field f, uint64_t v); /* NUM and BOOL */
 void event_addr(struct event *e, enum event_field f, const uint8_t addr[16]);
+
+/* Fields that many events have: made once, of an event with nothing else in it, and no longer than
+ * EVENT_PART_MAX. */
+#define EVENT_PART_MAX 256
+struct event_part {
+	uint64_t has;
+	uint16_t n, fields;
+	uint8_t bytes[EVENT_PART_MAX];
+};
+void event_part_of(const struct event *e, struct event_part *ret);
+/* Left out, all of it, when it does not fit or one of its fields is there already. */
+void event_put(struct event *e, const struct event_part *p);
 
 #endif

@@ -3,12 +3,18 @@
  * codecs; pure. */
 #include "http/head.h"
 
+/* Most names differ in their lengths: a request asks for some twenty. */
+static inline bool is_named(const struct field *f, struct str name)
+{
+	return f->name.n == name.n && str_eq(f->name, name);
+}
+
 const struct field *head_each(const struct head *h, const char *name, size_t *at)
 {
 	struct str n = str_of(name);
 
 	for (; *at < h->n; (*at)++) {
-		if (str_eq(h->fields[*at].name, n))
+		if (is_named(&h->fields[*at], n))
 			return &h->fields[(*at)++];
 	}
 	return NULL;
@@ -35,8 +41,11 @@ void head_drop_str(struct head *h, struct str name)
 	size_t to = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (!str_eq(h->fields[i].name, name))
-			h->fields[to++] = h->fields[i];
+		if (is_named(&h->fields[i], name))
+			continue;
+		if (to != i)
+			h->fields[to] = h->fields[i];
+		to++;
 	}
 	h->n = to;
 }

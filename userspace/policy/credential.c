@@ -115,37 +115,41 @@ bool credential_same(const struct credential *a, const struct credential *b)
 	return a->n == b->n && memcmp(a->p, b->p, a->n) == 0;
 }
 
-static struct img_credential head_of(const struct credential *c)
-{
-	struct img_credential h;
+/* One part of the image's head: these are asked for each request, and all of it is four lines of
+ * the cache. */
+#define HEAD(c, part)                                                                          \
+	({                                                                                     \
+		__typeof__(((struct img_credential *)(uintptr_t)(c)->p)->part) part_;          \
+		memcpy(&part_, (c)->p + offsetof(struct img_credential, part), sizeof(part_)); \
+		part_;                                                                         \
+	})
 
-	memcpy(&h, c->p, sizeof(h));
-	return h;
+static struct str text_of(const struct credential *c, struct img_str s)
+{
+	return img_text(c->p, HEAD(c, strings), s);
 }
 
 struct str credential_name(const struct credential *c)
 {
-	struct img_credential h = head_of(c);
-
-	return img_text(c->p, h.strings, h.name);
+	return text_of(c, HEAD(c, name));
 }
 
 enum provider credential_provider(const struct credential *c)
 {
-	return (enum provider)head_of(c).provider;
+	return (enum provider)HEAD(c, provider);
 }
 
 bool credential_each_param(const struct credential *c, size_t *at, enum param *ret_id,
 			   struct str *ret)
 {
-	struct img_credential h = head_of(c);
+	struct img_table params = HEAD(c, params);
 	struct img_param param;
 
-	if (*at >= h.params.n)
+	if (*at >= params.n)
 		return false;
-	IMG_GET(c->p, h.params, (*at)++, &param);
+	IMG_GET(c->p, params, (*at)++, &param);
 	*ret_id = (enum param)param.id;
-	*ret = img_text(c->p, h.strings, param.value);
+	*ret = text_of(c, param.value);
 	return true;
 }
 
@@ -162,34 +166,36 @@ struct str credential_param(const struct credential *c, enum param id)
 
 bool credential_static(const struct credential *c)
 {
-	return head_of(c).flags & CREDENTIAL_STATIC;
+	return HEAD(c, flags) & CREDENTIAL_STATIC;
 }
 
 bool credential_client_auth_pass(const struct credential *c)
 {
-	return head_of(c).flags & CREDENTIAL_CLIENT_AUTH_PASS;
+	return HEAD(c, flags) & CREDENTIAL_CLIENT_AUTH_PASS;
 }
 
 bool credential_opaque_pass(const struct credential *c)
 {
-	return head_of(c).flags & CREDENTIAL_OPAQUE_PASS;
+	return HEAD(c, flags) & CREDENTIAL_OPAQUE_PASS;
 }
 
 bool credential_any_tier(const struct credential *c)
 {
-	return head_of(c).flags & CREDENTIAL_ANY_TIER;
+	return HEAD(c, flags) & CREDENTIAL_ANY_TIER;
 }
 
 uint64_t credential_ttl_ms(const struct credential *c)
 {
-	return head_of(c).ttl_ms;
+	return HEAD(c, ttl_ms);
 }
 
 int credential_for(const struct credential *c, const struct facts *f)
 {
-	struct img_credential h = head_of(c);
-	struct for_view v = view(c->p, &h);
+	struct img_credential h;
+	struct for_view v;
 
+	memcpy(&h, c->p, sizeof(h));
+	v = view(c->p, &h);
 	return for_view_fits(&v, f);
 }
 
@@ -208,43 +214,42 @@ static bool any_host(const uint8_t *p, struct img_table strings, struct img_tabl
 
 bool credential_each_host(const struct credential *c, size_t *at, char to[HOST_PATTERN_MAX])
 {
-	struct img_credential h = head_of(c);
+	struct img_table hosts = HEAD(c, hosts);
 	struct img_host host;
 
-	if (*at >= h.hosts.n)
+	if (*at >= hosts.n)
 		return false;
-	IMG_GET(c->p, h.hosts, (*at)++, &host);
+	IMG_GET(c->p, hosts, (*at)++, &host);
 	snprintf(to, HOST_PATTERN_MAX, "%s%.*s",
 		 host.kind == HOST_MANY	 ? "**."
 		 : host.kind == HOST_ONE ? "*."
 					 : "",
-		 STR_ARG(img_text(c->p, h.strings, host.name)));
+		 STR_ARG(text_of(c, host.name)));
 	return true;
 }
 
 bool credential_host(const struct credential *c, struct str host)
 {
-	struct img_credential h = head_of(c);
+	struct img_table hosts = HEAD(c, hosts);
 
-	return any_host(c->p, h.strings, h.hosts, 0, h.hosts.n, host);
+	return any_host(c->p, HEAD(c, strings), hosts, 0, hosts.n, host);
 }
 
 bool credential_each_inject(const struct credential *c, struct str host, size_t *at,
 			    struct credential_inject *ret)
 {
-	struct img_credential h = head_of(c);
+	struct img_table injects = HEAD(c, injects);
 	struct img_inject in;
 
-	if (!credential_host(c, host))
+	if (*at == 0 && !credential_host(c, host))
 		return false;
-	while (*at < h.injects.n) {
-		IMG_GET(c->p, h.injects, (*at)++, &in);
-		if (in.nhosts &&
-		    !any_host(c->p, h.strings, h.inject_hosts, in.host, in.nhosts, host))
+	while (*at < injects.n) {
+		IMG_GET(c->p, injects, (*at)++, &in);
+		if (in.nhosts && !any_host(c->p, HEAD(c, strings), HEAD(c, inject_hosts), in.host,
+					   in.nhosts, host))
 			continue;
-		*ret = (struct credential_inject){ (enum inject_kind)in.kind,
-						   img_text(c->p, h.strings, in.name),
-						   img_text(c->p, h.strings, in.format) };
+		*ret = (struct credential_inject){ (enum inject_kind)in.kind, text_of(c, in.name),
+						   text_of(c, in.format) };
 		return true;
 	}
 	return false;
@@ -252,19 +257,17 @@ bool credential_each_inject(const struct credential *c, struct str host, size_t 
 
 struct str credential_placeholder(const struct credential *c)
 {
-	struct img_credential h = head_of(c);
-
-	return img_text(c->p, h.strings, h.placeholder);
+	return text_of(c, HEAD(c, placeholder));
 }
 
 bool credential_each_env(const struct credential *c, size_t *at, struct str *ret)
 {
-	struct img_credential h = head_of(c);
+	struct img_table env = HEAD(c, env);
 	struct img_str s;
 
-	if (*at >= h.env.n)
+	if (*at >= env.n)
 		return false;
-	IMG_GET(c->p, h.env, (*at)++, &s);
-	*ret = img_text(c->p, h.strings, s);
+	IMG_GET(c->p, env, (*at)++, &s);
+	*ret = text_of(c, s);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "proxy/creds_fit.h"
 #include "proxy/derived.h"
 #include "proxy/kept.h"
+#include "proxy/scrubs.h"
 #include "sigv4/sigv4.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #define ANSWER_MS 20000u /* the broker's own deadlines towards providers are shorter */
 
 #define LEASES_MAX 64 /* for one host, and as many derived ones */
-#define SCRUBS 8      /* hosts that are spoken to at a time */
 
 struct creds_want {
 	struct creds_want *next, **back;
@@ -43,18 +43,13 @@ struct entry {
 	int index;
 	char scope[SIGV4_SCOPE_MAX + 1];
 	struct lease lease;
+	struct formed formed;
 	struct kept kept; /* what the lease was; of one that signs its session tokens */
 	bool have, asked;
 	uint64_t renew_us; /* wall: from then on the next one is asked for; 0: never */
 	uint32_t ask_id;
 	struct creds_want *wants;
 	char fault[256];
-};
-
-/* Made once a host, for all of its answers until the next lease. */
-struct host_scrub {
-	struct scrub *scrub; /* or NULL */
-	char host[HOST_MAX + 1];
 };
 
 struct credentials {
@@ -64,8 +59,7 @@ struct credentials {
 	bool leased; /* anything, ever */
 	struct derived *derived;
 	unsigned derived_version; /* that the scrubs were made of */
-	struct host_scrub scrubs[SCRUBS];
-	unsigned next_scrub;
+	struct scrubs scrubs;
 	uint32_t next_id;
 	int n;
 	struct entry entries[];
@@ -81,6 +75,7 @@ int creds_new(struct proxy *px, struct pack creds, struct credentials **ret)
 	for (int i = 0; i < c->n; i++) {
 		c->entries[i].creds = c;
 		c->entries[i].index = i;
+		c->entries[i].lease.formed = &c->entries[i].formed;
 		if (credential_open(pack_at(&creds, (uint32_t)i), &c->entries[i].lease.cred) < 0) {
 			derived_free(c->derived);
 			free(c);
@@ -109,6 +104,7 @@ static void entry_done(struct entry *e)
 	secret_done(&e->lease.value);
 	secret_done(&e->lease.access_key);
 	secret_done(&e->lease.session);
+	formed_done(&e->formed);
 	client_cert_free(e->lease.cert);
 	kept_done(&e->kept);
 }
@@ -134,6 +130,7 @@ static struct entry *scope_entry(struct credentials *c, int index, struct str sc
 	e->creds = c;
 	e->index = index;
 	e->lease.cred = base->lease.cred;
+	e->lease.formed = &e->formed;
 	snprintf(e->scope, sizeof(e->scope), "%.*s", STR_ARG(scope));
 	e->more = base->more;
 	base->more = e;
@@ -150,17 +147,11 @@ static struct entry *scope_entry(struct credentials *c, int index, struct str sc
 	return base->more;
 }
 
-static void forget_scrubs(struct credentials *c)
-{
-	for (unsigned i = 0; i < SCRUBS; i++)
-		c->scrubs[i].scrub = scrub_free(c->scrubs[i].scrub);
-}
-
 void creds_free(struct credentials *c)
 {
 	if (!c)
 		return;
-	forget_scrubs(c);
+	scrubs_forget(&c->scrubs);
 	uses_free(c->uses);
 	watch_del(&c->watch);
 	for (int i = 0; i < c->n; i++) {
@@ -286,7 +277,6 @@ static int make_scrub(const struct credentials *c, struct str host, struct scrub
 
 int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
 {
-	struct host_scrub *h;
 	struct scrub *made;
 	int r;
 
@@ -295,27 +285,22 @@ int creds_scrub(struct credentials *c, struct str host, struct scrub **ret)
 		return 0;
 	}
 	if (c->derived_version != derived_version(c->derived)) {
-		forget_scrubs(c);
+		scrubs_forget(&c->scrubs);
 		c->derived_version = derived_version(c->derived);
 	}
-	for (unsigned i = 0; i < SCRUBS; i++) {
-		if (c->scrubs[i].scrub && str_is(host, c->scrubs[i].host)) {
-			*ret = scrub_hold(c->scrubs[i].scrub);
-			return 0;
-		}
+	made = scrubs_find(&c->scrubs, host);
+	if (made) {
+		*ret = scrub_hold(made);
+		return 0;
 	}
 	r = make_scrub(c, host, &made);
 	if (r < 0) { /* of other hosts they are only kept */
-		forget_scrubs(c);
+		scrubs_forget(&c->scrubs);
 		r = make_scrub(c, host, &made);
 	}
 	if (r < 0)
 		return r;
-	h = &c->scrubs[c->next_scrub++ % SCRUBS];
-	scrub_free(h->scrub);
-	h->scrub = made;
-	memcpy(h->host, host.p, host.n);
-	h->host[host.n] = 0;
+	scrubs_put(&c->scrubs, host, made);
 	*ret = scrub_hold(made);
 	return 0;
 }
@@ -442,6 +427,7 @@ static void leased(struct entry *e, const struct msg_in *m)
 		secret_done(&e->lease.value);
 	else
 		keep_old(e, value);
+	formed_done(&e->formed);
 	e->lease.value = value;
 	client_cert_free(e->lease.cert);
 	e->lease.cert = cert;
@@ -449,12 +435,13 @@ static void leased(struct entry *e, const struct msg_in *m)
 	e->lease.id[id.n] = 0;
 	e->lease.expires_us = expires;
 	e->lease.is_static = is_static != 0;
+	creds_said(&e->lease.cred, str_of(e->lease.id), &e->lease.said);
 	e->renew_us = creds_renew_at(e->lease.expires_us);
 	e->have = true;
 	e->asked = false;
 	e->fault[0] = 0;
 	e->creds->leased = true;
-	forget_scrubs(e->creds);
+	scrubs_forget(&e->creds->scrubs);
 	tell_all(e);
 }
 
@@ -485,7 +472,7 @@ static void known(struct credentials *c, const struct msg_in *m)
 	    keep_known(&c->entries[index], v, expires) < 0)
 		return;
 	c->leased = true;
-	forget_scrubs(c);
+	scrubs_forget(&c->scrubs);
 }
 
 /* The value is another now, or revoked. It is kept to be searched for, not to be used. */
@@ -495,8 +482,10 @@ static void gone(struct credentials *c, const struct msg_in *m)
 
 	if (msg_get_u64(m, TAG_INDEX, &index) < 0 || index >= (uint64_t)c->n)
 		return;
-	for (struct entry *e = &c->entries[index]; e; e = e->more)
+	for (struct entry *e = &c->entries[index]; e; e = e->more) {
 		e->lease.expires_us = 1;
+		formed_done(&e->formed);
+	}
 }
 
 static void on_answer(struct watch *watch, uint32_t events)

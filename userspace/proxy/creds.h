@@ -6,8 +6,11 @@
 
 #include "base/secret.h"
 #include "proxy/clientcert.h"
+#include "proxy/inject.h"
 #include "proxy/proxy.h"
 #include "proxy/scrub.h"
+
+#define LEASE_ID_MAX 63
 
 struct lease {
 	struct credential cred;
@@ -15,8 +18,10 @@ struct lease {
 	struct secret value;
 	struct secret access_key, session; /* of a scope */
 	struct client_cert *cert;	   /* or NULL */
-	char id[64];
-	uint64_t expires_us; /* wall; 0: never */
+	struct formed *formed;		   /* of value */
+	char id[LEASE_ID_MAX + 1];
+	struct event_part said; /* what events say of it */
+	uint64_t expires_us;	/* wall; 0: never */
 	bool is_static;
 };
 

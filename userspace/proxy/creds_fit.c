@@ -64,6 +64,23 @@ uint64_t creds_renew_at(uint64_t expires_us)
 	return left > AHEAD_US ? now + left : 0;
 }
 
+void creds_say(struct event *e, const struct credential *c, struct str id)
+{
+	event_text(e, FIELD_CREDENTIAL_NAME, credential_name(c));
+	if (id.n)
+		event_text(e, FIELD_CREDENTIAL_LEASE, id);
+	event_num(e, FIELD_CREDENTIAL_STATIC, credential_static(c));
+}
+
+void creds_said(const struct credential *c, struct str id, struct event_part *ret)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_HTTP_REQUEST, VERDICT_NONE, REASON_NONE);
+	creds_say(&e, c, id);
+	event_part_of(&e, ret);
+}
+
 void creds_note_failure(struct proxy *px, const struct credential *c, const char *fault)
 {
 	struct event ev;

@@ -20,7 +20,11 @@
 #define LINKS_MAX 1024
 
 /* Fields that hold a token whole. */
-static const char *const token_fields[] = { "x-subject-token", "x-auth-token", "x-vault-token" };
+static bool is_token(struct str name)
+{
+	return str_is(name, "x-subject-token") || str_is(name, "x-auth-token") ||
+	       str_is(name, "x-vault-token");
+}
 
 /* ---- marks ---- */
 
@@ -159,10 +163,9 @@ static bool head_marks(struct session *s, struct head *h, const char **why)
 			ok = cookie(s, f, why);
 		else if (str_is(f->name, "location") || str_is(f->name, "content-location"))
 			ok = signed_url(s, &f->value, why);
-		for (size_t k = 0; ok && k < ARRAY_SIZE(token_fields); k++)
-			if (str_is(f->name, token_fields[k]) && f->value.n >= DERIVED_LEAST)
-				ok = put_mark(s, &f->value, 0, f->value.n, (struct str){ NULL, 0 },
-					      false, why);
+		else if (is_token(f->name) && f->value.n >= DERIVED_LEAST)
+			ok = put_mark(s, &f->value, 0, f->value.n, (struct str){ NULL, 0 }, false,
+				      why);
 		if (!ok)
 			return false;
 	}

@@ -10,15 +10,35 @@
 
 #include <stdio.h>
 
-enum { M_GET = 1, M_POST = 2, M_PUT = 4 };
+enum { M_POST = 1, M_PUT = 2 };
 
 static unsigned method_of(struct str m)
 {
-	return str_is(m, "GET") ? M_GET : str_is(m, "POST") ? M_POST : str_is(m, "PUT") ? M_PUT : 0;
+	return str_is(m, "POST") ? M_POST : str_is(m, "PUT") ? M_PUT : 0;
 }
 
-/* Host and path as rule patterns have no place here: these are protocols', not a site's. */
-static const struct protocol protocols[] = {
+/* Host and path as rule patterns have no place here: these are protocols', not a site's. Of each
+ * list the first that fits counts. Most requests are GET: what they are held against is short. */
+static const struct protocol of_get[] = {
+	/* AWS: AssumeRole and its kin */
+	{ .host_begin = "sts.", .form = ANSWER_STS },
+	/* Where registries of images hand out tokens, asked before a challenge was seen here. What
+	 * is no JSON is none. */
+	{ .query_key = "service",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token ",
+	  .guess = true },
+	{ .query_key = "scope",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token ",
+	  .guess = true },
+	{ .path_end = "/token",
+	  .form = ANSWER_TOKENS,
+	  .keys = " token access_token refresh_token id_token ",
+	  .guess = true },
+};
+
+static const struct protocol of_others[] = {
 	/* Git LFS, docs/api/batch.md */
 	{ .methods = M_POST, .path_end = "/objects/batch", .form = ANSWER_LFS },
 	/* AWS: GetAuthorizationToken of ECR; of CodeArtifact; AssumeRole and its kin */
@@ -27,7 +47,7 @@ static const struct protocol protocols[] = {
 	  .path_begin = "/v1/authorization-token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " authorizationToken " },
-	{ .methods = M_POST | M_GET, .host_begin = "sts.", .form = ANSWER_STS },
+	{ .methods = M_POST, .host_begin = "sts.", .form = ANSWER_STS },
 	/* Vault and OpenBao: a login */
 	{ .methods = M_POST | M_PUT,
 	  .path_begin = "/v1/auth/",
@@ -71,23 +91,6 @@ static const struct protocol protocols[] = {
 	  .path_end = "/token.oauth2",
 	  .form = ANSWER_TOKENS,
 	  .keys = " access_token refresh_token id_token token " },
-	/* Where registries of images hand out tokens, asked before a challenge was seen here. What
-	 * is no JSON is none. */
-	{ .methods = M_GET,
-	  .query_key = "service",
-	  .form = ANSWER_TOKENS,
-	  .keys = " token access_token refresh_token ",
-	  .guess = true },
-	{ .methods = M_GET,
-	  .query_key = "scope",
-	  .form = ANSWER_TOKENS,
-	  .keys = " token access_token refresh_token ",
-	  .guess = true },
-	{ .methods = M_GET,
-	  .path_end = "/token",
-	  .form = ANSWER_TOKENS,
-	  .keys = " token access_token refresh_token id_token ",
-	  .guess = true },
 };
 
 /* Token endpoints of registries of images, wherever a challenge said that they are. */
@@ -151,12 +154,21 @@ static bool query_has(struct str query, const char *name)
 	return false;
 }
 
+static bool fits(const struct protocol *p, const struct request *rq, const struct field *target)
+{
+	return (!p->host_begin || str_starts(rq->q.host, p->host_begin)) &&
+	       (!p->path_begin || str_starts(rq->q.path, p->path_begin)) &&
+	       (!p->path_end || ends(rq->q.path, p->path_end)) &&
+	       (!p->target_end || (target && ends(target->value, p->target_end))) &&
+	       (!p->query_key || query_has(rq->q.query, p->query_key));
+}
+
 const struct protocol *derive_protocol(const struct session *s, struct str *ret_registry)
 {
 	const struct request *rq = &s->x.rq;
 	const struct head *q = &s->req.head;
-	const struct field *target = head_find(q, "x-amz-target");
-	unsigned method = method_of(q->method);
+	const struct field *target;
+	unsigned method;
 	char service[256];
 
 	*ret_registry = (struct str){ NULL, 0 };
@@ -164,16 +176,16 @@ const struct protocol *derive_protocol(const struct session *s, struct str *ret_
 			  query_value(rq->q.query, "service", service, sizeof(service)),
 			  ret_registry))
 		return &registry;
-	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
-		const struct protocol *p = &protocols[i];
-
-		if ((p->methods & method) &&
-		    (!p->host_begin || str_starts(rq->q.host, p->host_begin)) &&
-		    (!p->path_begin || str_starts(rq->q.path, p->path_begin)) &&
-		    (!p->path_end || ends(rq->q.path, p->path_end)) &&
-		    (!p->target_end || (target && ends(target->value, p->target_end))) &&
-		    (!p->query_key || query_has(rq->q.query, p->query_key)))
-			return p;
+	if (str_is(q->method, "GET")) {
+		for (size_t i = 0; i < ARRAY_SIZE(of_get); i++)
+			if (fits(&of_get[i], rq, NULL))
+				return &of_get[i];
+		return NULL;
 	}
+	method = method_of(q->method);
+	target = head_find(q, "x-amz-target");
+	for (size_t i = 0; i < ARRAY_SIZE(of_others); i++)
+		if ((of_others[i].methods & method) && fits(&of_others[i], rq, target))
+			return &of_others[i];
 	return NULL;
 }

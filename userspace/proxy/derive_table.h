@@ -13,7 +13,7 @@ enum answer_form {
 };
 
 struct protocol {
-	unsigned methods;	/* one of these */
+	unsigned methods;	/* one of these; 0: GET */
 	const char *host_begin; /* NULL: any */
 	const char *path_begin, *path_end;
 	const char *target_end; /* of X-Amz-Target */

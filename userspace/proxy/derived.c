@@ -467,7 +467,7 @@ bool derived_realm(const struct derived *d, struct str host, struct str path, st
 	bool found = false;
 
 	*ret_registry = (struct str){ NULL, 0 };
-	for (unsigned i = 0; i < REALMS; i++) {
+	for (unsigned i = 0; i < d->nrealms && i < REALMS; i++) {
 		const struct realm *r = &d->realms[i];
 		struct str named = { r->c.service, r->c.service_n };
 

@@ -8,6 +8,7 @@
  */
 #include "proxy/bind.h"
 #include "proxy/body.h"
+#include "proxy/creds_fit.h"
 #include "proxy/git.h"
 #include "proxy/keys.h"
 #include "proxy/override.h"
@@ -53,10 +54,10 @@ void exchange_event(const struct session *s, struct event *e, enum event_kind ki
 		struct credential c = creds_at(s->px->creds, exchange_credential(x));
 		const struct lease *l = exchange_lease(s);
 
-		event_text(e, FIELD_CREDENTIAL_NAME, credential_name(&c));
 		if (l)
-			event_text(e, FIELD_CREDENTIAL_LEASE, str_of(l->id));
-		event_num(e, FIELD_CREDENTIAL_STATIC, credential_static(&c));
+			event_put(e, &l->said);
+		else
+			creds_say(e, &c, STR(""));
 	}
 }
 
@@ -206,9 +207,11 @@ static struct upstream_ask ask_of(const struct session *s)
 	ask.recorded = x->recorded;
 	if (exchange_credential(x) >= 0) {
 		struct credential c = creds_at(s->px->creds, exchange_credential(x));
-		const struct lease *l = creds_now(s->px->creds, x->credential);
+		const struct lease *l = NULL;
 
 		ask.credential = credential_name(&c);
+		if (credential_provider(&c) == PROVIDER_MTLS)
+			l = creds_now(s->px->creds, x->credential);
 		if (l)
 			ask.cert = l->cert;
 	}

@@ -305,8 +305,11 @@ size_t flow_scrub_fields(const struct scrub *s, struct field *fields, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct str parts[] = { fields[i].name, fields[i].written, fields[i].value };
 
+		/* Most are too short to hold anything that is looked for. */
 		for (size_t k = 0; k < ARRAY_SIZE(parts); k++)
-			found += scrub_bytes(s, (char *)parts[k].p, parts[k].n, true, &sure);
+			if (parts[k].n >= SCRUB_MIN)
+				found +=
+					scrub_bytes(s, (char *)parts[k].p, parts[k].n, true, &sure);
 	}
 	return found;
 }

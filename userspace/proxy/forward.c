@@ -143,6 +143,7 @@ static bool write_request(struct session *s)
 	if (r == 0 && x->credential >= 0) {
 		const struct lease *l = exchange_lease(s);
 
+		x->inject.formed = l ? l->formed : NULL;
 		r = l ? inject_put(&l->cred, x->rq.q.host,
 				   (struct str){ (char *)l->value.p, l->value.n }, &k, &x->inject)
 		      : -ESTALE;

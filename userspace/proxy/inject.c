@@ -129,8 +129,12 @@ static void strip_name(struct head *h, struct str name, struct str placeholder, 
 	for (size_t i = 0; i < h->n; i++) {
 		const struct field *f = &h->fields[i];
 
-		if (!str_eq(f->name, name) || holds(f->value, placeholder) || str_eq(f->name, held))
-			h->fields[to++] = *f;
+		if (f->name.n == name.n && str_eq(f->name, name) && !holds(f->value, placeholder) &&
+		    !str_eq(f->name, held))
+			continue;
+		if (to != i)
+			h->fields[to] = *f;
+		to++;
 	}
 	h->n = to;
 }
@@ -245,35 +249,54 @@ static int put_placeholder(struct str placeholder, struct str value, struct fiel
 	return r < 0 ? r : inject_keep(to, out, &f->value);
 }
 
-/* What a format says, where it goes. */
-static int set(const struct credential_inject *in, struct str value, struct carrier *k,
-	       struct inject *to)
+/* What a format says, as it stands in a header. */
+static int form(const struct credential_inject *in, struct str value, struct inject *to,
+		struct str *ret)
 {
 	struct secret s, out;
-	struct str v;
 	int r = inject_swap(in->format, STR("{token}"), value, &s);
 
-	if (r < 0)
-		return r;
-	if (in->kind == INJECT_HEADER) {
-		r = inject_keep(to, s, &v);
+	if (r < 0 || in->kind == INJECT_HEADER)
+		return r < 0 ? r : inject_keep(to, s, ret);
+	r = inject_basic_form((struct str){ (char *)s.p, s.n }, &out);
+	secret_done(&s);
+	return r < 0 ? r : inject_keep(to, out, ret);
+}
+
+/* at: of the binding, behind it. */
+static int set_header(const struct credential_inject *in, size_t at, struct str value,
+		      struct carrier *k, struct inject *to)
+{
+	bool keeps = to->formed && at <= INJECT_MAX;
+	struct secret *kept = keeps ? &to->formed->values[at - 1] : NULL;
+	struct str v;
+	int r;
+
+	if (kept && kept->p) {
+		v = (struct str){ (char *)kept->p, kept->n };
 	} else {
-		v = (struct str){ (char *)s.p, s.n };
-		r = in->kind == INJECT_BASIC ? inject_basic_form(v, &out)
-					     : inject_query_set(k->target, in->name, v, &out);
-		secret_done(&s);
-		if (r == 0)
-			r = inject_keep(to, out, &v);
-	}
-	if (r < 0)
-		return r;
-	if (in->kind == INJECT_QUERY) {
-		k->target = v;
-		return 0;
+		r = form(in, value, to, &v);
+		if (r < 0)
+			return r;
+		if (kept)
+			*kept = to->values[--to->n];
 	}
 	head_drop_str(k->head, in->name);
 	head_add(k->head, k->arena, in->name, v);
 	return 0;
+}
+
+static int set_query(const struct credential_inject *in, struct str value, struct carrier *k,
+		     struct inject *to)
+{
+	struct secret s, out;
+	int r = inject_swap(in->format, STR("{token}"), value, &s);
+
+	if (r < 0)
+		return r;
+	r = inject_query_set(k->target, in->name, (struct str){ (char *)s.p, s.n }, &out);
+	secret_done(&s);
+	return r < 0 ? r : inject_keep(to, out, &k->target);
 }
 
 static int swap_query(const struct credential_inject *in, struct str placeholder, struct str value,
@@ -310,9 +333,12 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 		switch (in.kind) {
 		case INJECT_HEADER:
 		case INJECT_BASIC:
+			if (!str_eq(in.name, k->held))
+				r = set_header(&in, at, value, k, to);
+			break;
 		case INJECT_QUERY:
 			if (!str_eq(in.name, k->held))
-				r = set(&in, value, k, to);
+				r = set_query(&in, value, k, to);
 			break;
 		case INJECT_SWAP_HEADER:
 			r = swap_header(&in, placeholder, value, k->head, to);
@@ -327,11 +353,17 @@ int inject_put(const struct credential *c, struct str host, struct str value, st
 			break;
 		}
 	}
-	return r < 0 ? r : inject_body_swap(c, host, value, k, to);
+	return r < 0 || !k->body.n ? r : inject_body_swap(c, host, value, k, to);
 }
 
 void inject_done(struct inject *i)
 {
 	while (i->n)
 		secret_done(&i->values[--i->n]);
+}
+
+void formed_done(struct formed *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(f->values); i++)
+		secret_done(&f->values[i]);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A credential's value put into a request, by the bindings of policy/credential.h, and what the
- * client sent in those places taken out. The formed values live in locked memory until inject_done.
+ * client sent in those places taken out. The formed values live in locked memory until inject_done;
+ * those that a lease alone decides as long as the lease.
  */
 #ifndef EGRET_PROXY_INJECT_H
 #define EGRET_PROXY_INJECT_H
@@ -12,9 +13,16 @@
 
 #define INJECT_MAX 16
 
+/* Of a lease, by the place of the binding in its credential: values that nothing else decides (a
+ * header's, Basic), formed when they are first sent. Who has the lease wipes them with it. */
+struct formed {
+	struct secret values[INJECT_MAX];
+};
+
 struct inject {
 	struct secret values[INJECT_MAX];
 	size_t n;
+	struct formed *formed; /* of the lease whose value is put in; NULL: formed for this once */
 };
 
 enum carrier_body { CARRIER_NONE, CARRIER_JSON, CARRIER_FORM };
@@ -44,6 +52,7 @@ void inject_strip(const struct credential *c, struct str host, struct carrier *k
 int inject_put(const struct credential *c, struct str host, struct str value, struct carrier *k,
 	       struct inject *to) MUST_CHECK;
 void inject_done(struct inject *i);
+void formed_done(struct formed *f);
 
 /* Which of the two that are looked into the head says its body is. */
 enum carrier_body carrier_body(const struct head *h);

@@ -139,6 +139,8 @@ const char *inject_body_doubt(const struct credential *c, struct str host, const
 {
 	struct edits e;
 
+	if (!k->body.n)
+		return NULL;
 	find(c, host, k, &e);
 	return e.doubt;
 }
@@ -147,6 +149,8 @@ bool inject_in_body(const struct credential *c, struct str host, const struct ca
 {
 	struct edits e;
 
+	if (!k->body.n)
+		return false;
 	find(c, host, k, &e);
 	return e.n != 0;
 }

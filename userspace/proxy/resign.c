@@ -22,6 +22,8 @@ bool resign_binds(const struct credential *c, struct str host)
 {
 	struct credential_inject in;
 
+	if (credential_provider(c) != PROVIDER_AWS) /* nobody else gives keys that sign */
+		return false;
 	for (size_t at = 0; credential_each_inject(c, host, &at, &in);)
 		if (in.kind == INJECT_SIGV4)
 			return true;
@@ -90,10 +92,11 @@ static bool presigned(struct str query)
 
 const char *resign_doubt(const struct session *s, const struct credential *c)
 {
-	const struct field *f = head_find(&s->req.head, "authorization");
+	const struct field *f;
 
 	if (!resign_binds(c, s->x.rq.q.host))
 		return NULL;
+	f = head_find(&s->req.head, "authorization");
 	if (presigned(s->x.rq.q.query))
 		return "it is signed in its address (a presigned URL), which cannot be signed "
 		       "anew: "
@@ -216,12 +219,14 @@ bool resign_ready(struct session *s, const struct credential *c)
 {
 	struct exchange *x = &s->x;
 	struct resign *r = &x->resign;
-	const struct field *f = head_find(&s->req.head, "x-amz-content-sha256");
-	struct str payload = f ? f->value : STR("");
+	const struct field *f;
+	struct str payload;
 
 	r->scope[0] = 0;
 	if (!r->signed_by_job || !resign_binds(c, x->rq.q.host))
 		return true;
+	f = head_find(&s->req.head, "x-amz-content-sha256");
+	payload = f ? f->value : STR("");
 	if (!region_of_credential(c, r->region)) {
 		answer_fault(s, 403, REASON_CREDENTIAL,
 			     "credential %.*s signs for no region %s: it was signed for that "

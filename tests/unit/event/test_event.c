@@ -151,6 +151,38 @@ static void test_cut_at_a_character(void **state)
 	assert_int_equal(e.fields, 1);
 }
 
+/* Fields made once are what they are one by one; none comes twice, and none past the end. */
+static void test_part(void **state)
+{
+	struct event once, e, want;
+	struct event_part part;
+	size_t n;
+
+	event_begin(&once, EVENT_ALERT, VERDICT_NONE, REASON_NONE);
+	event_text(&once, FIELD_CREDENTIAL_NAME, STR("gh"));
+	event_num(&once, FIELD_CREDENTIAL_STATIC, 1);
+	event_part_of(&once, &part);
+	event_begin(&e, EVENT_CONNECT, VERDICT_DENY, REASON_K_UDP);
+	event_text(&e, FIELD_RULE, STR("r"));
+	want = e;
+	event_put(&e, &part);
+	event_num(&e, FIELD_DEST_PORT, 53);
+	event_text(&want, FIELD_CREDENTIAL_NAME, STR("gh"));
+	event_num(&want, FIELD_CREDENTIAL_STATIC, 1);
+	event_num(&want, FIELD_DEST_PORT, 53);
+	assert_int_equal(e.n, want.n);
+	assert_memory_equal(e.bytes, want.bytes, e.n);
+	assert_int_equal(event_check(e.bytes, e.n), 0);
+	event_put(&e, &part);
+	event_text(&e, FIELD_CREDENTIAL_NAME, STR("other"));
+	assert_int_equal(e.n, want.n);
+	event_begin(&e, EVENT_ALERT, VERDICT_NONE, REASON_NONE);
+	e.n = EVENT_SIZE_MAX - part.n + 1;
+	n = e.n;
+	event_put(&e, &part);
+	assert_int_equal(e.n, n);
+}
+
 static void test_never_too_long(void **state)
 {
 	static char text[8000];
@@ -320,7 +352,7 @@ int main(void)
 		cmocka_unit_test(test_escapes),	       cmocka_unit_test(test_cut_at_a_character),
 		cmocka_unit_test(test_never_too_long), cmocka_unit_test(test_check_every_byte),
 		cmocka_unit_test(test_job_members),    cmocka_unit_test(test_reader),
-		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_tables),	       cmocka_unit_test(test_part),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -314,11 +314,61 @@ static void test_kinds(void **state)
 	kind("Content-Length: 2\r\n", CARRIER_NONE);
 }
 
+/* A value of a header is formed once a lease; where bindings go past the room for that, each time.
+ */
+static void test_formed(void **state)
+{
+	char text[4096], *to = text;
+	struct source src = { SOURCE_CREDENTIAL, STR("c.json"), { text, 0 } };
+	struct head h = { .is_request = true };
+	struct formed formed = { 0 };
+	struct inject inj = { .formed = &formed };
+	struct compiled out;
+	struct credential c;
+	struct carrier k;
+	struct arena a;
+
+	to += print(to, "%s",
+		    "{ \"name\": \"gh\", \"provider\": \"store\", \"value\": \"gh\", "
+		    "\"for\": \"any\", \"hosts\": [\"a.test\"], \"inject\": [ "
+		    "{ \"basic\": \"u:{token}\" }");
+	for (unsigned i = 1; i <= INJECT_MAX; i++)
+		to += print(to, ", { \"header\": \"x-%u\", \"format\": \"%u {token}\" }", i, i);
+	to += print(to, " ] }");
+	src.text.n = (size_t)(to - text);
+	assert_int_equal(policy_compile(&src, 1, 0, &out), 0);
+	assert_int_equal(credential_open(out.credentials[0], &c), 0);
+	arena_init(&a, 1 << 16);
+	for (unsigned times = 0; times < 3; times++) {
+		/* The second time another value is given, and what is formed counts. */
+		struct str value = times == 1 ? STR("other") : STR(TOKEN);
+
+		h.n = 0;
+		if (times == 2)
+			formed_done(&formed);
+		k = (struct carrier){ .head = &h, .arena = &a, .target = STR("/") };
+		assert_int_equal(inject_put(&c, STR("a.test"), value, &k, &inj), 0);
+		assert_int_equal(h.n, INJECT_MAX + 1);
+		assert_true(str_is(h.fields[0].value, "Basic dTp0b2stMDEyMzQ1Njc4OWFiY2RlZg=="));
+		assert_ptr_equal(h.fields[0].value.p, formed.values[0].p);
+		assert_true(str_is(h.fields[15].value, "15 " TOKEN));
+		assert_true(str_is(h.fields[16].value, times == 1 ? "16 other" : "16 " TOKEN));
+		assert_int_equal(inj.n, 1);
+		inject_done(&inj);
+	}
+	formed_done(&formed);
+	for (unsigned i = 0; i < INJECT_MAX; i++)
+		assert_null(formed.values[i].p);
+	arena_done(&a);
+	compiled_done(&out);
+}
+
 static void test_bad_value(void **state)
 {
 	struct source src = { SOURCE_CREDENTIAL, STR("c.json"), str_of(rows[0].credential) };
 	struct head h = { .is_request = true };
-	struct inject inj = { 0 };
+	struct formed formed = { 0 };
+	struct inject inj = { .formed = &formed };
 	struct compiled out;
 	struct credential c;
 	struct carrier k;
@@ -330,6 +380,7 @@ static void test_bad_value(void **state)
 	k = (struct carrier){ .head = &h, .arena = &a, .target = STR("/") };
 	assert_int_equal(inject_put(&c, STR("a.test"), STR("a\r\nX: y"), &k, &inj), -EINVAL);
 	assert_int_equal(h.n, 0);
+	assert_null(formed.values[0].p);
 	inject_done(&inj);
 	arena_done(&a);
 	compiled_done(&out);
@@ -338,10 +389,10 @@ static void test_bad_value(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),	  cmocka_unit_test(test_placeholder),
-		cmocka_unit_test(test_query),	  cmocka_unit_test(test_json),
-		cmocka_unit_test(test_form),	  cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_bad_value),
+		cmocka_unit_test(test_table),  cmocka_unit_test(test_placeholder),
+		cmocka_unit_test(test_query),  cmocka_unit_test(test_json),
+		cmocka_unit_test(test_form),   cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_formed), cmocka_unit_test(test_bad_value),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
