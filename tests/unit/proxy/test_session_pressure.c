@@ -183,6 +183,52 @@ static void test_gone(void **state)
 	assert_says(hear(rig.origin[2]), GET);
 }
 
+/* An answer that ends at any of its bytes but the last is none, or is seen to be cut off; with its
+ * last it is whole. */
+static void test_cut(void **state)
+{
+	static const char *const answers[] = {
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nX-Sum: "
+		"1\r\n\r\n",
+		"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+		"2\r\n\r\nhi",
+	};
+	static const char *const whole[] = { "\r\n\r\nhello", "\r\n0\r\nX-Sum: 1\r\n\r\n",
+					     "\r\n\r\nhi" };
+
+	/* In order, and by a reset, which is what closing with the request unread is. */
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(answers); i++) {
+		const char *answer = answers[i / 2];
+
+		for (size_t n = 0, all = strlen(answer); n <= all; n++) {
+			const char *got;
+			bool refused, done;
+
+			rig.events[0] = 0;
+			job_connects(true, "api.test", 443);
+			say(rig.client, GET);
+			if (i % 2)
+				hear(rig.origin[0]);
+			put_bytes(rig.origin[0], answer, n);
+			close(rig.origin[0]);
+			got = hear(rig.client);
+			refused = strstr(got, "HTTP/1.1 502 egret ") != NULL;
+			done = strstr(got, whole[i / 2]) != NULL;
+			if (done != (n == all) || (!done && !refused && !rig.over))
+				fail_msg("%zu, %zu of %zu bytes: %s", i, n, all, got);
+			if (!done && !strstr(rig.events, "http.response::upstream_lost"))
+				fail_msg("%zu, %zu of %zu bytes: %s", i, n, all, rig.events);
+			job_leaves();
+			if (rig.idle)
+				upstream_close(rig.idle);
+			rig.idle = NULL;
+			rig.dialled = 0;
+		}
+	}
+}
+
 /* However the bytes come in, the same request goes out, once. */
 static void test_any_split(void **state)
 {
@@ -233,8 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
-		T(test_streaming), T(test_timeouts),   T(test_gone),
-		T(test_any_split), T(test_audit_full),
+		T(test_streaming), T(test_timeouts),  T(test_gone),
+		T(test_cut),	   T(test_any_split), T(test_audit_full),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
