@@ -8,7 +8,6 @@
 # ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS (curl git npm). ROOTS: clients trust "one" root more than egret's, or with
 # "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here). DNS: names are in the configuration
 # and in /etc/hosts, so that neither side waits for them; with "path" both ask a nameserver at the other end. H2=1: origins speak HTTP/2 too.
-# SEGMENTS=1: each segment crosses the path by itself, which costs the two CPUs here what a real path's would not.
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/e2e/origins.sh"
 need node npm git fcgiwrap
@@ -38,7 +37,7 @@ policy '"allow": "GET https://api.test/**"' '"allow": "ANY https://git.test/**"'
 node "$ROOT/tests/bench/registry.js" "$TMP/www/npm.test" "$TMP/project" "$PACKAGES" || exit 1
 
 # The path takes the cable's place, addresses and all.
-spawn "$BUILD/tests/bench/rtt_relay" "/run/netns/$HOSTNS" path "/run/netns/$ORIGINNS" path $((RTT_MS * 500)) ${SEGMENTS:+segments} >"$TMP/relay.out" 2>&1
+spawn "$BUILD/tests/bench/rtt_relay" "/run/netns/$HOSTNS" path "/run/netns/$ORIGINNS" path $((RTT_MS * 500)) >"$TMP/relay.out" 2>&1
 wait_for 5 "grep -q ready '$TMP/relay.out'" || { cat "$TMP/relay.out"; exit 1; }
 in_host bash -ec "ip link del vh$$; ip addr add 198.51.100.1/24 dev path; ip link set path mtu 1500 txqueuelen 10000 up"
 in_origin bash -ec 'ip link set path mtu 1500 txqueuelen 10000 up; for a in 10 20 30 53; do ip addr add 198.51.100.$a/24 dev path; done'
