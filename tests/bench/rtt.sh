@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A job on a path of 20 ms round trip, with egret and without: 20 times `curl` one after the other (a process each), 20 times `git
-# ls-remote` over HTTPS, and `npm ci` of 100 packages against a registry of files. Packets go by two TUN devices and rtt_relay.c, so that
-# handshakes pay the path too. Direct and egret in turn; each round of egret is a new job, whose proxy knows nothing yet, and its own start
-# is not counted. Milliseconds, medians. Called by run.sh.
+# ls-remote` over HTTPS, `npm ci` of 100 packages against a registry of files, and the same requests without npm (storm.js). Packets go by
+# two TUN devices and rtt_relay.c, so that handshakes pay the path too. Direct and egret in turn; each round of egret is a new job, whose
+# proxy knows nothing yet, and its own start is not counted. Milliseconds, medians. Called by run.sh.
 #
-# ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS (curl git npm). ROOTS: clients trust "one" root more than egret's, or with
+# ROUNDS (5), RTT_MS (20), COUNT (20), PACKAGES (100), KINDS (curl git npm storm). ROOTS: clients trust "one" root more than egret's, or with
 # "system" all of the system's on both sides, which each process reads anew (some 25 ms of its CPU here). DNS: names are in the configuration
 # and in /etc/hosts, so that neither side waits for them; with "path" both ask a nameserver at the other end. H2=1: origins speak HTTP/2 too.
 . "$(dirname "$0")/../lib.sh"
@@ -34,7 +34,7 @@ origins_up
 [ "${ROOTS:-one}" = one ] || cat /etc/ssl/certs/ca-certificates.crt >>"$TMP/outside.pem"
 policy '"allow": "GET https://api.test/**"' '"allow": "ANY https://git.test/**"' '"allow": "GET https://npm.test/**"'
 
-node "$ROOT/tests/bench/registry.js" "$TMP/www/npm.test" "$TMP/project" "$PACKAGES" || exit 1
+node "$ROOT/tests/bench/registry.js" "$TMP/www/npm.test" "$TMP/project" "$PACKAGES" && cp "$ROOT/tests/bench/storm.js" "$TMP/project" || exit 1
 
 # The path takes the cable's place, addresses and all.
 spawn "$BUILD/tests/bench/rtt_relay" "/run/netns/$HOSTNS" path "/run/netns/$ORIGINNS" path $((RTT_MS * 500)) >"$TMP/relay.out" 2>&1
@@ -61,9 +61,10 @@ work() {
 	curl) for ((i = 0; i < $2; i++)); do curl -sSf -o /dev/null https://api.test/hello.txt || exit 1; done ;;
 	git) for ((i = 0; i < $2; i++)); do git ls-remote -q https://git.test/web.git main >/dev/null || exit 1; done ;;
 	npm) cd "$4" && npm ci --silent --no-audit --no-fund --ignore-scripts --registry https://npm.test/ --cache "$4/cache" ;;
+	storm) node "$4/storm.js" "$4" ;;
 	esac
 }
-[ "$1" != npm ] || { mkdir -p "$4" && cp "$3"/* "$4"; }
+[[ $1 != @(npm|storm) ]] || { mkdir -p "$4" && cp "$3"/* "$4"; }
 export HOME=$4
 from=${EPOCHREALTIME/./}
 work "$@" >&2 || exit 1
@@ -86,13 +87,13 @@ sample() { # way, kind
 	echo "$took" >>"$TMP/$1.$2"
 }
 for ((round = 0; round < ROUNDS; round++)); do
-	for kind in ${KINDS:-curl git npm}; do
+	for kind in ${KINDS:-curl git npm storm}; do
 		for way in direct egret; do sample $way "$kind"; done
 	done
 done
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 printf '%-5s %10s %10s %8s %17s   %s\n' what direct egret median 'mean +- its error' 'ratio of the pairs'
-for kind in ${KINDS:-curl git npm}; do
+for kind in ${KINDS:-curl git npm storm}; do
 	paste "$TMP/egret.$kind" "$TMP/direct.$kind" | awk '{ printf "%.3f\n", $1 / $2 }' >"$TMP/ratios"
 	printf '%-5s %10s %10s %8s %17s   (egret: %s)\n' "$kind" "$(median <"$TMP/direct.$kind")" "$(median <"$TMP/egret.$kind")" "$(median <"$TMP/ratios")" \
 		"$(awk '{ n++; s += $1; q += $1 * $1 } END { m = s / n; printf "%.3f +- %.3f", m, (n > 1 ? sqrt((q / n - m * m) / (n - 1)) : 0) }' "$TMP/ratios")" \
