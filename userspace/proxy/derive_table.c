@@ -21,7 +21,7 @@ static unsigned method_of(struct str m)
  * list the first that fits counts. Most requests are GET: what they are held against is short. */
 static const struct protocol of_get[] = {
 	/* AWS: AssumeRole and its kin */
-	{ .host_begin = "sts.", .form = ANSWER_STS },
+	{ .host_begin = "sts.", .path_end = "/", .form = ANSWER_STS },
 	/* Where registries of images hand out tokens, asked before a challenge was seen here. What
 	 * is no JSON is none. */
 	{ .query_key = "service",
@@ -47,7 +47,7 @@ static const struct protocol of_others[] = {
 	  .path_begin = "/v1/authorization-token",
 	  .form = ANSWER_TOKENS,
 	  .keys = " authorizationToken " },
-	{ .methods = M_POST, .host_begin = "sts.", .form = ANSWER_STS },
+	{ .methods = M_POST, .host_begin = "sts.", .path_end = "/", .form = ANSWER_STS },
 	/* Vault and OpenBao: a login */
 	{ .methods = M_POST | M_PUT,
 	  .path_begin = "/v1/auth/",

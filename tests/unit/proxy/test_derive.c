@@ -171,6 +171,12 @@ static void test_oauth(void **state)
 	/* Inside Basic, as git sends what a helper told it: "x:" and the mark. */
 	(void)mark;
 	assert_says(got, "&scope=&token_type=be");
+	/* A token exchange of a host that is named like AWS's. */
+	ask("sts.reg.test", "POST /v1/token HTTP/1.1\r\nContent-Length: 0",
+	    JSON "{\"access_token\": \"" TOKEN "\"}");
+	assert_null(strstr(got, TOKEN));
+	sends("sts.reg.test", "GET /x HTTP/1.1\r\nX-Token: %s",
+	      mark_behind("{\"access_token\": \""), "X-Token: " TOKEN "\r\n");
 	/* A form knows no escapes of JSON. */
 	ask("auth.test", "POST /login/oauth/access_token HTTP/1.1\r\nContent-Length: 0",
 	    "HTTP/1.1 200 OK\r\nConnection: close\r\n"
