@@ -136,8 +136,10 @@ enum proto_type {
 		     * egret -> egretd, with JOB_NAME in place of JOB -> OK or FAILED */
 
 	/* egretd -> compile */
-	MSG_COMPILE = 80, /* FD_SOURCE* with NAME* in the same order ("path"), KIND*
-			   * ("policy"|"include"|"credential"), FLAGS
+	MSG_COMPILE = 80, /* FD_ARCHIVE (policy/archive.h: files of root's, whose texts egretd
+			   * copied), or FD_SOURCE* with NAME* in the same order ("path"), KIND*
+			   * ("policy"|"include"|"credential") (what a caller gave, which egretd
+			   * does not read: it could be made to wait); FLAGS
 			   * -> MSG_COMPILED or FAILED (TEXT: file:line:column: key: sentence) */
 	MSG_COMPILED, /* FD_POLICY (pack of policies), FD_CREDS (pack of credentials), WARNING* */
 
@@ -420,6 +422,7 @@ enum proto_tag {
 	TAG_FD_TOKEN,
 	TAG_FD_DIAL,
 	TAG_FD_STORE_KEY_NEXT,
+	TAG_FD_ARCHIVE,
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include "cli/sources.h"
 
 #include "cli/cli.h"
+#include "policy/compile.h"
 #include "policy/scan.h"
 
 #include <errno.h>
@@ -19,15 +20,29 @@
 static const char *const folders[] = { "/etc/egret/policies",
 				       EGRET_PREFIX "/share/egret/policies" };
 
+static void grow(struct source_list *l)
+{
+	struct source_file *at;
+
+	if (l->n < l->room)
+		return;
+	l->room = l->room ? l->room * 2 : SOURCES_MAX;
+	at = mem_new(l->room * sizeof(*at));
+	if (l->n)
+		memcpy(at, l->at, l->n * sizeof(*at));
+	free(l->at);
+	l->at = at;
+}
+
 /* -1, or an exit status. */
 static int add(struct source_list *l, const char *file, const char *kind)
 {
+	unsigned max = l->max ? l->max : SOURCES_MAX;
 	struct stat st;
 	int fd;
 
-	if (l->n == SOURCES_MAX)
-		return cli_fail(2, "%s: more than %d policy and credential files", file,
-				SOURCES_MAX);
+	if (l->n == max)
+		return cli_fail(2, "%s: " COMPILE_SOURCES_TEXT, file, max);
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int err = errno;
@@ -40,6 +55,7 @@ static int add(struct source_list *l, const char *file, const char *kind)
 		close(fd);
 		return cli_fail(2, "%s: not a regular file of at most 1 MiB", file);
 	}
+	grow(l);
 	l->at[l->n].fd = fd;
 	l->at[l->n].kind = kind;
 	snprintf(l->at[l->n].name, sizeof(l->at[l->n].name), "%s", file);
@@ -125,5 +141,7 @@ int sources_credential(struct source_list *l, const char *file)
 void sources_done(struct source_list *l)
 {
 	while (l->n > 0)
-		close(l->at[--l->n].fd);
+		cleanup_close_p(&l->at[--l->n].fd);
+	free(l->at);
+	*l = (struct source_list){ 0 };
 }

@@ -6,15 +6,18 @@
 
 #include "base/bytes.h"
 
-#define SOURCES_MAX 24
+#define SOURCES_MAX 24 /* what goes along with one message to egretd */
+
+struct source_file {
+	int fd; /* -1: read and closed */
+	char name[1024];
+	const char *kind; /* "policy", "include", "credential" */
+};
 
 struct source_list {
-	struct {
-		int fd;
-		char name[1024];
-		const char *kind; /* "policy", "include", "credential" */
-	} at[SOURCES_MAX];
-	unsigned n;
+	struct source_file *at;
+	unsigned n, room;
+	unsigned max; /* 0: SOURCES_MAX */
 };
 
 /* -1: done; else an exit status, and the sentence is written. */

@@ -50,9 +50,11 @@ static int read_file(int fd, const char *name, struct buf *to)
 	}
 }
 
-static int read_all(struct policy_set *s, const struct source_list *l)
+/* What the list has more than the set. Closed at once: a process may have fewer descriptors than
+ * there are files. */
+static int read_more(struct policy_set *s, struct source_list *l)
 {
-	for (unsigned i = 0; i < l->n; i++) {
+	for (unsigned i = (unsigned)s->n; i < l->n; i++) {
 		struct source *src = &s->sources[s->n];
 		int r;
 
@@ -60,6 +62,8 @@ static int read_all(struct policy_set *s, const struct source_list *l)
 		s->names[s->n] = mem_dup(str_of(l->at[i].name));
 		s->n++;
 		r = read_file(l->at[i].fd, l->at[i].name, &s->texts[s->n - 1]);
+		cleanup_close_p(&l->at[i].fd);
+		l->at[i].fd = -1;
 		if (r)
 			return r;
 		src->name = str_of(s->names[s->n - 1]);
@@ -73,21 +77,20 @@ static int read_all(struct policy_set *s, const struct source_list *l)
 
 int policy_set_open(struct policy_set *s, const char *const *files, size_t n, bool quiet)
 {
-	struct source_list *l = mem_new(sizeof(*l));
+	struct source_list l = { .max = COMPILE_SOURCES_MAX };
 	struct str errors;
-	int r = -1;
+	int r = 0;
 
 	*s = (struct policy_set){ 0 };
-	for (size_t i = 0; i < n && r < 0; i++)
-		r = sources_policy(l, files[i]);
-	if (r < 0) {
-		s->sources = mem_new((l->n + 1) * sizeof(*s->sources));
-		s->names = mem_new((l->n + 1) * sizeof(*s->names));
-		s->texts = mem_new((l->n + 1) * sizeof(*s->texts));
-		r = read_all(s, l);
+	s->sources = mem_new(COMPILE_SOURCES_MAX * sizeof(*s->sources));
+	s->names = mem_new(COMPILE_SOURCES_MAX * sizeof(*s->names));
+	s->texts = mem_new(COMPILE_SOURCES_MAX * sizeof(*s->texts));
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = sources_policy(&l, files[i]);
+		if (r < 0)
+			r = read_more(s, &l);
 	}
-	sources_done(l);
-	free(l);
+	sources_done(&l);
 	if (r)
 		return r;
 	if (policy_compile(s->sources, s->n, 0, &s->compiled) == 0)

@@ -3,15 +3,15 @@
  * egret-compile: reads policies and credentials that anyone may have written, and an engine's files
  * about a container, so that egretd does not. Started by egretd under a uid of its own with one
  * socket; goes to jail before it reads a byte; answers one MSG_COMPILE or MSG_INSPECT and ends. It
- * opens nothing: sources come as descriptors, images leave in sealed memfds, and egretd checks them
- * before it uses them.
+ * opens nothing: sources come as descriptors or in an archive, images leave in sealed memfds, and
+ * egretd checks them before it uses them.
  */
 #include "base/jail.h"
 #include "base/log.h"
 #include "base/msg.h"
 #include "base/proto.h"
 #include "compile/container.h"
-#include "policy/compile.h"
+#include "policy/archive.h"
 #include "policy/scan.h"
 
 #include <errno.h>
@@ -34,12 +34,13 @@ static int wait_for(int sock, short events)
 	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
 }
 
-/* The file's bytes from its start; -EFBIG past SOURCE_SIZE_MAX. A descriptor without a place (a
- * pipe) is read as it comes. */
-static int read_source(int fd, struct buf *to)
+/* The file's bytes from its start; -EFBIG past max. A descriptor without a place (a pipe) is read
+ * as it comes. */
+static int read_source(int fd, size_t max, struct buf *to)
 {
 	off_t at = lseek(fd, 0, SEEK_SET);
 
+	buf_init(to, max + 8192);
 	for (;;) {
 		ssize_t k;
 		int r = buf_reserve(to, 4096);
@@ -57,7 +58,7 @@ static int read_source(int fd, struct buf *to)
 		to->n += (size_t)k;
 		if (at >= 0)
 			at += k;
-		if (to->n > SOURCE_SIZE_MAX)
+		if (to->n > max)
 			return -EFBIG;
 	}
 }
@@ -98,8 +99,7 @@ static int read_question(struct msg_in *m, struct source *sources, struct buf *t
 			return -EBADMSG;
 		}
 		sources[n].name = name;
-		buf_init(&texts[n], SOURCE_SIZE_MAX + 8192);
-		r = read_source(fd, &texts[n]);
+		r = read_source(fd, SOURCE_SIZE_MAX, &texts[n]);
 		if (r < 0) {
 			char shown[256];
 
@@ -157,7 +157,9 @@ static int answer_compiled(int sock, uint32_t id, const struct compiled *c)
 	if (r == 0)
 		r = pack_write(c->credentials, c->ncredentials, &creds);
 	if (r < 0)
-		return answer_failed(sock, id, STR("the compiled images are too large"));
+		return answer_failed(sock, id,
+				     STR("compiled, the policies or the credentials are more than "
+					 "4,096 or larger than 8 MiB in all"));
 	msg_begin(&out, MSG_COMPILED, id);
 	msg_put_fd(&out, TAG_FD_POLICY, policies);
 	msg_put_fd(&out, TAG_FD_CREDS, creds);
@@ -173,11 +175,41 @@ static int answer_compiled(int sock, uint32_t id, const struct compiled *c)
 	return answer(sock, &out);
 }
 
+static int compile(int sock, uint32_t id, const struct source *sources, size_t n, unsigned flags)
+{
+	struct compiled compiled;
+	int r;
+
+	if (policy_compile(sources, n, flags, &compiled) == 0)
+		r = answer_compiled(sock, id, &compiled);
+	else
+		r = answer_failed(sock, id, buf_str(&compiled.errors.text));
+	compiled_done(&compiled);
+	return r;
+}
+
+static int serve_archive(int sock, uint32_t id, int fd, unsigned flags)
+{
+	cleanup_free struct source *sources = NULL;
+	struct buf bytes;
+	size_t n;
+	int r = read_source(fd, ARCHIVE_SIZE_MAX, &bytes);
+
+	if (r == 0)
+		r = archive_read(buf_str(&bytes), &sources, &n);
+	if (r < 0)
+		r = answer_failed(sock, id, STR("the policies' archive is not well-formed"));
+	else
+		r = compile(sock, id, sources, n, flags);
+	buf_done(&bytes);
+	return r;
+}
+
 static int serve_compile(int sock, struct msg_in *question)
 {
 	struct source sources[MSG_FDS_MAX];
 	struct buf texts[MSG_FDS_MAX];
-	struct compiled compiled;
+	cleanup_close int archive = -1;
 	uint64_t flags = 0;
 	char why[512];
 	size_t n = 0;
@@ -185,17 +217,17 @@ static int serve_compile(int sock, struct msg_in *question)
 
 	if (r < 0 && r != -ENOENT)
 		return -EBADMSG;
+	flags = flags & 1 ? COMPILE_NO_REFERENCES : 0;
+	r = msg_take_fd(question, TAG_FD_ARCHIVE, &archive);
+	if (r == 0)
+		return serve_archive(sock, question->id, archive, (unsigned)flags);
+	if (r != -ENOENT)
+		return -EBADMSG;
 	r = read_question(question, sources, texts, &n, why, sizeof(why));
-	if (r < 0) {
+	if (r < 0)
 		r = answer_failed(sock, question->id, str_of(why));
-	} else {
-		if (policy_compile(sources, n, flags & 1 ? COMPILE_NO_REFERENCES : 0, &compiled) ==
-		    0)
-			r = answer_compiled(sock, question->id, &compiled);
-		else
-			r = answer_failed(sock, question->id, buf_str(&compiled.errors.text));
-		compiled_done(&compiled);
-	}
+	else
+		r = compile(sock, question->id, sources, n, (unsigned)flags);
 	for (size_t i = 0; i < n; i++)
 		buf_done(&texts[i]);
 	return r;
@@ -250,8 +282,7 @@ static int serve_inspect(int sock, struct msg_in *question)
 			r = -EBADMSG;
 			break;
 		}
-		buf_init(&texts[i], SOURCE_SIZE_MAX + 8192);
-		r = read_source(fd, &texts[i]);
+		r = read_source(fd, SOURCE_SIZE_MAX, &texts[i]);
 		if (r < 0)
 			snprintf(why, sizeof(why), "%s: %s", names[i],
 				 r == -EFBIG ? "larger than 1 MiB" : "cannot be read");

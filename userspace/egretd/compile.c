@@ -30,32 +30,16 @@ static void on_answer(struct child_ask *ask, int err, struct msg_in *m, const ch
 	free(c);
 }
 
-int compile_start(struct daemon *d, const struct compile_source *sources, unsigned n,
-		  unsigned flags, compile_fn done, void *owner, struct compile **ret, char *why,
-		  size_t why_n)
+static int ask(struct daemon *d, struct msg_out *m, compile_fn done, void *owner,
+	       struct compile **ret, char *why, size_t why_n)
 {
 	struct child_plan plan = { .program = "egret-compile",
 				   .cgroup_dir = d->cg.work,
 				   .uid = d->config.uid_compile,
 				   .gid = d->config.uid_compile };
-	struct compile *c;
-	struct msg_out m;
-	unsigned i;
+	struct compile *c = mem_new(sizeof(*c));
 	int r;
 
-	if (n > COMPILE_SOURCES_MAX) {
-		snprintf(why, why_n, "%u policy and credential files; at most %u are read at once",
-			 n, COMPILE_SOURCES_MAX);
-		return -E2BIG;
-	}
-	msg_begin(&m, MSG_COMPILE, 1);
-	msg_put_u64(&m, TAG_FLAGS, flags);
-	for (i = 0; i < n; i++) {
-		msg_put_fd(&m, TAG_FD_SOURCE, sources[i].fd);
-		msg_put_str(&m, TAG_NAME, str_of(sources[i].name));
-		msg_put_str(&m, TAG_KIND, str_of(sources[i].kind));
-	}
-	c = mem_new(sizeof(*c));
 	c->ask = (struct child_ask){
 		.answer = MSG_COMPILED,
 		.refused = -EINVAL,
@@ -65,7 +49,7 @@ int compile_start(struct daemon *d, const struct compile_source *sources, unsign
 	};
 	c->done = done;
 	c->owner = owner;
-	r = child_ask_start(d, &plan, &m, &c->ask, why, why_n);
+	r = child_ask_start(d, &plan, m, &c->ask, why, why_n);
 	if (r < 0) {
 		free(c);
 		return r;
@@ -73,6 +57,32 @@ int compile_start(struct daemon *d, const struct compile_source *sources, unsign
 	if (ret)
 		*ret = c;
 	return 0;
+}
+
+int compile_start(struct daemon *d, const struct compile_source *sources, unsigned n,
+		  unsigned flags, compile_fn done, void *owner, struct compile **ret, char *why,
+		  size_t why_n)
+{
+	struct msg_out m;
+
+	msg_begin(&m, MSG_COMPILE, 1);
+	msg_put_u64(&m, TAG_FLAGS, flags);
+	for (unsigned i = 0; i < n; i++) {
+		msg_put_fd(&m, TAG_FD_SOURCE, sources[i].fd);
+		msg_put_str(&m, TAG_NAME, str_of(sources[i].name));
+		msg_put_str(&m, TAG_KIND, str_of(sources[i].kind));
+	}
+	return ask(d, &m, done, owner, ret, why, why_n);
+}
+
+int compile_archive(struct daemon *d, int archive, compile_fn done, void *owner,
+		    struct compile **ret, char *why, size_t why_n)
+{
+	struct msg_out m;
+
+	msg_begin(&m, MSG_COMPILE, 1);
+	msg_put_fd(&m, TAG_FD_ARCHIVE, archive);
+	return ask(d, &m, done, owner, ret, why, why_n);
 }
 
 void compile_cancel(struct compile *c)

@@ -211,7 +211,7 @@ void job_go(struct job *j)
 /* Files given with the job: names and kinds in the order of their descriptors. */
 int job_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 {
-	struct compile_source sources[COMPILE_SOURCES_MAX];
+	struct compile_source sources[COMPILE_GIVEN_MAX];
 	struct str field, name, kind;
 	size_t at = 0, at_name = 0, at_kind = 0;
 	unsigned count = 0, i;
@@ -220,7 +220,7 @@ int job_sources(struct job *j, struct msg_in *m, char *why, size_t n)
 	while (r == 0 && msg_each(m, TAG_FD_SOURCE, &at, &field)) {
 		struct compile_source *s = &sources[count];
 
-		if (count == COMPILE_SOURCES_MAX || !msg_each(m, TAG_NAME, &at_name, &name) ||
+		if (count == COMPILE_GIVEN_MAX || !msg_each(m, TAG_NAME, &at_name, &name) ||
 		    !msg_each(m, TAG_KIND, &at_kind, &kind) || name.n >= sizeof(s->name)) {
 			r = -EBADMSG;
 			break;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The installed policies and credentials: all *.json of the configured folders, compiled by
- * egret-compile and kept as two packs. Read at start and at SIGHUP; a broken file changes nothing.
- * Called by main.c and control.c; job.c selects from it.
+ * The installed policies and credentials: all *.json of the configured folders, copied into one
+ * archive unread, compiled by egret-compile and kept as two packs. Read at start and at SIGHUP; a
+ * broken file changes nothing. Called by main.c and control.c; job.c selects from it.
  */
 #include "egretd/compile.h"
 #include "egretd/daemon.h"
@@ -10,6 +10,7 @@
 #include "egretd/job.h"
 
 #include "base/log.h"
+#include "policy/archive.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,11 +20,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct sources {
-	struct compile_source at[COMPILE_SOURCES_MAX];
-	unsigned n;
-};
 
 static int map_pack(int fd, struct pack *ret, void **ret_map, size_t *ret_size)
 {
@@ -83,12 +79,6 @@ void library_close(struct library *l)
 	memset(l, 0, sizeof(*l));
 }
 
-static void close_sources(struct sources *s)
-{
-	while (s->n > 0)
-		close(s->at[--s->n].fd);
-}
-
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
@@ -105,7 +95,34 @@ static int is_json(const struct dirent *e)
 	       !(n > 10 && !strcmp(e->d_name + n - 10, ".test.json"));
 }
 
-static int add_folder(struct sources *s, const char *folder, const char *kind, char *why, size_t n)
+static int add_file(struct archive_out *to, const char *path, enum source_kind kind, char *why,
+		    size_t n)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int r;
+
+	if (fd < 0) {
+		r = -errno;
+		snprintf(why, n, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	r = config_trusted(fd, path, why, n);
+	if (r < 0)
+		return r;
+	r = archive_add(to, kind, str_of(path), fd);
+	if (r == -E2BIG)
+		snprintf(why, n, "%s: " COMPILE_SOURCES_TEXT, path, COMPILE_SOURCES_MAX);
+	else if (r == -ENOSPC)
+		snprintf(why, n, "%s: " COMPILE_BYTES_TEXT, path);
+	else if (r == -ESTALE)
+		snprintf(why, n, "%s: it was changed while it was read", path);
+	else if (r < 0)
+		snprintf(why, n, "%s: %s", path, strerror(-r));
+	return r;
+}
+
+static int add_folder(struct archive_out *to, const char *folder, enum source_kind kind, char *why,
+		      size_t n)
 {
 	struct dirent **list = NULL;
 	int count = scandir(folder, &list, is_json, by_name), i, r = 0;
@@ -119,29 +136,11 @@ static int add_folder(struct sources *s, const char *folder, const char *kind, c
 	}
 	for (i = 0; i < count; i++) {
 		char path[4352];
-		int fd;
 
 		snprintf(path, sizeof(path), "%s/%s", folder, list[i]->d_name);
 		free(list[i]);
-		if (r < 0)
-			continue;
-		if (s->n == COMPILE_SOURCES_MAX) {
-			snprintf(why, n, "%s: more than %u policy and credential files in all",
-				 folder, COMPILE_SOURCES_MAX);
-			r = -E2BIG;
-			continue;
-		}
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (fd < 0) {
-			r = -errno;
-			snprintf(why, n, "%s: %s", path, strerror(-r));
-			continue;
-		}
-		r = config_trusted(fd, path, why, n);
-		s->at[s->n].fd = fd;
-		s->at[s->n].kind = kind;
-		snprintf(s->at[s->n].name, sizeof(s->at[s->n].name), "%s", path);
-		s->n++;
+		if (r == 0)
+			r = add_file(to, path, kind, why, n);
 	}
 	free(list);
 	return r;
@@ -149,18 +148,32 @@ static int add_folder(struct sources *s, const char *folder, const char *kind, c
 
 #define SHIPPED EGRET_PREFIX "/share/egret/policies"
 
-static int gather(struct daemon *d, struct sources *s, char *why, size_t n)
+/* All that is configured, as it is now: *ret is its archive; -1: nothing is installed. */
+static int gather(struct daemon *d, int *ret, char *why, size_t n)
 {
+	const struct config *c = &d->config;
+	struct archive_out to;
 	unsigned i;
-	int r = 0;
+	int r = archive_begin(&to);
 
-	for (i = 0; r == 0 && i < d->config.policies.n; i++)
-		r = add_folder(s, d->config.policies.at[i].p, "policy", why, n);
-	for (i = 0; r == 0 && i < d->config.credentials.n; i++)
-		r = add_folder(s, d->config.credentials.at[i].p, "credential", why, n);
+	if (r < 0) {
+		snprintf(why, n, "the policies cannot be read: %s", strerror(-r));
+		return r;
+	}
+	for (i = 0; r == 0 && i < c->policies.n; i++)
+		r = add_folder(&to, c->policies.at[i].p, SOURCE_POLICY, why, n);
+	for (i = 0; r == 0 && i < c->credentials.n; i++)
+		r = add_folder(&to, c->credentials.at[i].p, SOURCE_CREDENTIAL, why, n);
 	/* What installed policies may include; named by no job by itself. */
-	if (r == 0 && d->config.policies.n > 0 && s->n > 0)
-		r = add_folder(s, SHIPPED, "include", why, n);
+	if (r == 0 && c->policies.n > 0 && to.count > 0)
+		r = add_folder(&to, SHIPPED, SOURCE_INCLUDE, why, n);
+	*ret = -1;
+	if (r == 0 && to.count > 0) {
+		r = archive_seal(&to, ret);
+		if (r < 0)
+			snprintf(why, n, "the policies cannot be read: %s", strerror(-r));
+	}
+	archive_out_done(&to);
 	return r;
 }
 
@@ -200,16 +213,13 @@ static int adopt(struct daemon *d, int policies, int credentials)
 
 int library_load(struct daemon *d, char *why, size_t n)
 {
-	struct sources s = { .n = 0 };
 	struct wait w = { .policies = -1, .credentials = -1 };
-	int r = gather(d, &s, why, n);
+	cleanup_close int archive = -1;
+	int r = gather(d, &archive, why, n);
 
-	if (r < 0 || s.n == 0) {
-		close_sources(&s);
+	if (r < 0 || archive < 0)
 		return r;
-	}
-	r = compile_start(d, s.at, s.n, 0, on_first, &w, NULL, why, n);
-	close_sources(&s);
+	r = compile_archive(d, archive, on_first, &w, NULL, why, n);
 	while (r == 0 && !w.over)
 		r = loop_turn(d->loop, -1);
 	if (r == 0 && w.err < 0) {
@@ -261,7 +271,7 @@ static void on_reloaded(void *owner, int err, const char *text, int policies, in
 void library_reload(struct daemon *d, void (*done)(void *owner, int err, const char *text),
 		    void *owner)
 {
-	struct sources s = { .n = 0 };
+	cleanup_close int archive = -1;
 	char why[WHY_MAX];
 	struct reload *rl;
 	int r;
@@ -270,8 +280,8 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 		done(owner, -EBUSY, "a reload is under way");
 		return;
 	}
-	r = gather(d, &s, why, sizeof(why));
-	if (r == 0 && s.n == 0) {
+	r = gather(d, &archive, why, sizeof(why));
+	if (r == 0 && archive < 0) {
 		library_close(&d->library);
 		files_changed(d);
 		jobs_reload(d);
@@ -281,11 +291,10 @@ void library_reload(struct daemon *d, void (*done)(void *owner, int err, const c
 	if (r == 0) {
 		rl = mem_new(sizeof(*rl));
 		*rl = (struct reload){ d, done, owner };
-		r = compile_start(d, s.at, s.n, 0, on_reloaded, rl, &d->reload, why, sizeof(why));
+		r = compile_archive(d, archive, on_reloaded, rl, &d->reload, why, sizeof(why));
 		if (r < 0)
 			free(rl);
 	}
-	close_sources(&s);
 	if (r < 0) {
 		struct event e;
 

@@ -414,26 +414,33 @@ static void images_write(struct compile *c)
 	}
 }
 
+/* Said of the file with which it is. */
+static bool too_much(const struct source *sources, size_t n, struct diag *errors)
+{
+	size_t bytes = 0, i;
+
+	for (i = 0; i < n && i < COMPILE_SOURCES_MAX && bytes <= COMPILE_BYTES_MAX; i++)
+		bytes += sources[i].text.n;
+	if (bytes > COMPILE_BYTES_MAX)
+		diag_add(errors, &(struct diag_file){ .name = sources[i - 1].name }, 0,
+			 (struct str){ 0 }, COMPILE_BYTES_TEXT);
+	else if (i < n)
+		diag_add(errors, &(struct diag_file){ .name = sources[i].name }, 0,
+			 (struct str){ 0 }, COMPILE_SOURCES_TEXT, COMPILE_SOURCES_MAX);
+	return errors->count > 0;
+}
+
 int policy_compile(const struct source *sources, size_t n, unsigned flags, struct compiled *ret)
 {
 	struct compile c = { .out = ret, .n = n, .flags = flags };
-	size_t bytes = 0;
-
 	*ret = (struct compiled){ 0 };
 	/* A node takes up to a hundred times its bytes, and each source is bounded by
 	 * SCAN_NODES_MAX: this is past both. */
 	arena_init(&ret->arena, 2048u << 20);
 	diag_init(&ret->errors);
 	diag_init(&ret->warnings);
-	for (size_t i = 0; i < n; i++)
-		bytes += sources[i].text.n;
-	if (n > COMPILE_SOURCES_MAX || bytes > COMPILE_BYTES_MAX) {
-		struct diag_file none = { STR("egret"), { 0 } };
-
-		diag_add(&ret->errors, &none, 0, (struct str){ 0 },
-			 "more than %d sources, or more than 8 MiB of them", COMPILE_SOURCES_MAX);
+	if (too_much(sources, n, &ret->errors))
 		return -EINVAL;
-	}
 	c.units = arena_new(&ret->arena, (n + 1) * sizeof(*c.units));
 	for (size_t i = 0; i < n; i++) {
 		struct unit *u = &c.units[i];

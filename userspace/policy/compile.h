@@ -10,8 +10,11 @@
 #include "policy/diag.h"
 #include "policy/policy.h"
 
-#define COMPILE_SOURCES_MAX 256
+#define COMPILE_SOURCES_MAX 4096u
 #define COMPILE_BYTES_MAX (8u << 20)
+/* What is said of the file with which it is too much. */
+#define COMPILE_SOURCES_TEXT "with it there are more than %u policy and credential files"
+#define COMPILE_BYTES_TEXT "with it policies and credentials are larger than 8 MiB in all"
 
 enum source_kind {
 	SOURCE_POLICY,	/* gives an image (one more for each set of roles) */

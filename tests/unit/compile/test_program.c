@@ -16,6 +16,7 @@
 #include "base/msg.h"
 #include "base/proto.h"
 #include "egretd/inspect.h"
+#include "policy/archive.h"
 #include "policy/policy.h"
 
 static char program[4096];
@@ -73,6 +74,15 @@ static uint16_t ask(const char *text, const char *kind, uint64_t flags, struct m
 	type = ask_msg(&q, ret);
 	close(fd);
 	return type;
+}
+
+static uint16_t ask_archive(int fd, struct msg_in *ret)
+{
+	struct msg_out q;
+
+	msg_begin(&q, MSG_COMPILE, 7);
+	msg_put_fd(&q, TAG_FD_ARCHIVE, fd);
+	return ask_msg(&q, ret);
 }
 
 static uint16_t ask_inspect(const char *config, const char *host, struct msg_in *ret)
@@ -170,6 +180,68 @@ static void says_what_is_wrong(void **state)
 	msg_in_done(&m);
 }
 
+/* Far more files than a message holds descriptors; the last one is broken, then mended. */
+static void compiles_an_archive(void **state)
+{
+	enum { MANY = 300 };
+	char name[64], text[128];
+	struct archive_out a;
+	struct msg_in m;
+	struct pack k;
+	struct str why;
+	char *bytes;
+	off_t size;
+	int fd;
+
+	for (unsigned broken = 0; broken < 2; broken++) {
+		assert_int_equal(archive_begin(&a), 0);
+		for (unsigned i = 0; i < MANY; i++) {
+			int file;
+
+			snprintf(name, sizeof(name), "/p/p%u.json", i);
+			snprintf(text, sizeof(text),
+				 "{\n \"%s\": [ { \"allow\": \"READ "
+				 "https://h%u.example.net\" } ] }",
+				 broken && i == MANY - 1 ? "rulse" : "rules", i);
+			file = memfd_of(text);
+			assert_int_equal(archive_add(&a, SOURCE_POLICY, str_of(name), file), 0);
+			close(file);
+		}
+		assert_int_equal(archive_seal(&a, &fd), 0);
+		assert_int_equal(ask_archive(fd, &m), broken ? MSG_FAILED : MSG_COMPILED);
+		close(fd);
+		if (broken) {
+			assert_int_equal(msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &why), 0);
+			assert_true(str_starts(why, "/p/p299.json:2:2: "));
+			msg_in_done(&m);
+			continue;
+		}
+		assert_int_equal(msg_take_fd(&m, TAG_FD_POLICY, &fd), 0);
+		size = lseek(fd, 0, SEEK_END);
+		bytes = malloc((size_t)size);
+		assert_non_null(bytes);
+		assert_int_equal(pread(fd, bytes, (size_t)size, 0), size);
+		assert_int_equal(pack_open(bytes, (size_t)size, &k), 0);
+		assert_int_equal(k.count, MANY);
+		free(bytes);
+		close(fd);
+		msg_in_done(&m);
+	}
+}
+
+static void refuses_what_is_no_archive(void **state)
+{
+	struct msg_in m;
+	struct str text;
+	int fd = memfd_of("EAR1\377\377\377\377 and so on");
+
+	assert_int_equal(ask_archive(fd, &m), MSG_FAILED);
+	assert_int_equal(msg_get_str(&m, TAG_TEXT, PROTO_TEXT_MAX, &text), 0);
+	assert_true(str_is(text, "the policies' archive is not well-formed"));
+	msg_in_done(&m);
+	close(fd);
+}
+
 static void no_references(void **state)
 {
 	static const char cred[] =
@@ -190,6 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compiles),
 		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(compiles_an_archive),
+		cmocka_unit_test(refuses_what_is_no_archive),
 		cmocka_unit_test(no_references),
 		cmocka_unit_test(inspects),
 	};
