@@ -46,8 +46,10 @@ void session_want(struct session *s)
 	case SESSION_HEAD:
 	case SESSION_LIST:
 	case SESSION_BODY:
-	case SESSION_LINGER:
 		read = true;
+		break;
+	case SESSION_LINGER:
+		read = s->drained <= LINGER_BYTES;
 		break;
 	case SESSION_FORWARD:
 		read = !x->up_done && !x->up_lost && !x->up_write_waits;
@@ -207,10 +209,14 @@ static void linger_read(struct session *s)
 
 	if (r == -EAGAIN)
 		return;
-	if (r > 0)
-		s->drained += (uint64_t)r;
-	if (r <= 0 || s->drained > LINGER_BYTES)
+	if (r <= 0) {
 		session_end(s);
+		return;
+	}
+	/* Who sends on finds its window full, then, and reads what was answered: closing now would
+	 * reset the connection under its next byte. */
+	s->drained += (uint64_t)r;
+	session_want(s);
 }
 
 static void on_readable(void *owner)
@@ -280,6 +286,8 @@ static void on_client_gone(void *owner)
 
 	if (s->state == SESSION_DECIDE || s->state == SESSION_FORWARD)
 		on_gone(s);
+	else if (s->state == SESSION_LINGER)
+		session_end(s);
 }
 
 /* ---- life ---- */

@@ -39,6 +39,30 @@ static int down(void **state)
 
 #define GET "GET /repos/a HTTP/1.1\r\nHost: api.test\r\n\r\n"
 
+/* A client that sends a refused body to its end before it reads: its connection stays until it had
+ * the time to, however much it sends. */
+static void test_refused_upload(void **state)
+{
+	static char part[100000];
+	size_t sent = 0, full = 0;
+	ssize_t r;
+
+	job_connects(true, "api.test", 443);
+	say(rig.client,
+	    "PUT /repos/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 20000000\r\n\r\n");
+	while (full < 50) {
+		r = send(rig.client, part, sizeof(part), MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (r < 0)
+			assert_int_equal(errno, EAGAIN);
+		else
+			sent += (size_t)r;
+		full = r < 0 ? full + 1 : 0;
+		turn();
+	}
+	assert_in_range(sent, 1 << 20, 19000000);
+	assert_says(hear(rig.client), "HTTP/1.1 403 ");
+}
+
 /* Bodies larger than every buffer, and a slow reader: memory stays bounded, every byte arrives. */
 static void test_streaming(void **state)
 {
@@ -279,8 +303,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
-		T(test_streaming), T(test_timeouts),  T(test_gone),
-		T(test_cut),	   T(test_any_split), T(test_audit_full),
+		T(test_refused_upload), T(test_streaming), T(test_timeouts),
+		T(test_gone),		T(test_cut),	   T(test_any_split),
+		T(test_audit_full),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
