@@ -23,6 +23,7 @@ struct source_list {
 /* -1: done; else an exit status, and the sentence is written. */
 int sources_policy(struct source_list *l, const char *file);
 int sources_credential(struct source_list *l, const char *file);
-void sources_done(struct source_list *l);
+void sources_done(struct source_list *l); /* idempotent */
+#define cleanup_sources __attribute__((cleanup(sources_done)))
 
 #endif

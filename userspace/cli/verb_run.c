@@ -440,7 +440,7 @@ static int watch_job(struct run *r, int sigfd)
 int verb_run(int argc, char **argv)
 {
 	struct run r = { .exit_status = -1, .sock = -1 };
-	struct source_list sources = { .n = 0 };
+	cleanup_sources struct source_list sources = { .n = 0 };
 	sigset_t set;
 	int e, sigfd;
 	unsigned i;

@@ -213,11 +213,11 @@ static void test_cut(void **state)
 {
 	static const char *const answers[] = {
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
-		"chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nX-Sum: "
-		"1\r\n\r\n",
-		"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
-		"2\r\n\r\nhi",
+		("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nX-Sum: "
+		 "1\r\n\r\n"),
+		("HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+		 "2\r\n\r\nhi"),
 	};
 	static const char *const whole[] = { "\r\n\r\nhello", "\r\n0\r\nX-Sum: 1\r\n\r\n",
 					     "\r\n\r\nhi" };
