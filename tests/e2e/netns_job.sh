@@ -119,12 +119,14 @@ kill -9 "$S"
 t "without it the proxy is another soon" wait_for 20 "[ ! -e /proc/$PROXY ] && [ \"\$(sources one | wc -l)\" = 1 ]"
 t "and serves" wait_for 20 "[ \"\$(ask one $GOOD 5432)\" = 'good from 10.77.5.9 word' ]"
 # Nothing can be executed in it then: somebody waits there for a sign.
-docker exec one sh -c 'while [ ! -e /tmp/go ]; do sleep 0.1; done; python3 /tmp/ask.py 198.51.100.10 5432' >"$TMP/later" 2>&1 &
+docker exec one sh -c 'touch /tmp/here; while [ ! -e /tmp/go ]; do sleep 0.1; done; python3 /tmp/ask.py 198.51.100.10 5432' >"$TMP/later" 2>&1 &
 LATER=$!
 docker exec -i one sh -c 'cat >/tmp/ask.py' <"$TMP/ask.py"
+ONE=$(docker inspect -f '{{.State.Pid}}' one)
+wait_for 20 "nsenter --mount=/proc/$ONE/ns/mnt test -e /tmp/here" || diag "nobody waits in it"
 kill -9 "$DAEMON"
 wait "$DAEMON" 2>/dev/null
-nsenter --mount="/proc/$(docker inspect -f '{{.State.Pid}}' one)/ns/mnt" touch /tmp/go
+nsenter --mount="/proc/$ONE/ns/mnt" touch /tmp/go
 wait $LATER
 is "$(cat "$TMP/later")" "good from 10.77.5.9 word" "without an egretd it serves"
 daemon_start
